@@ -1,0 +1,44 @@
+# Set-up fetches everything; what follows works with the network cut. Works in any order, again and again.
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.bedplate-setup
+
+.PHONY: help setup demo test lint bench clean
+
+help:
+	@echo "make setup   own .venv with everything that demo and test need, and the demo's model and text"
+	@echo "make demo    the main job: a real model's whole life in about ten minutes"
+	@echo "make test    lint, types, layers and all tests"
+	@echo "make lint    ruff, mypy --strict, import-linter"
+	@echo "make bench   slow benchmarks, each beside its peers"
+	@echo "make clean   remove .venv and caches of this checkout"
+
+setup: $(STAMP)
+	@$(BIN)/python -m bedplate model fetch smollm2-135m-instruct --download-only --with-text \
+	  || echo "setup: the demo's model or text could not be fetched; 'make demo' needs them, the tests skip what does" >&2
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {sys.version.split()[0]}; set PYTHON=python3.12, say")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/python -m bedplate run examples/lifecycle.yaml --explain
+
+lint: $(STAMP)
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-cache
+
+test: setup lint
+	$(BIN)/python -m pytest
+
+bench: setup
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,3 @@
+"""bedplate: the plate under large models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Runs the steps of a file: reading, ordering, state, resuming."""

@@ -1,0 +1,102 @@
+"""`bedplate`: the verbs, loaded one by one, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+from bedplate import __version__
+from bedplate.core.errors import BedplateError
+
+VERBS: dict[str, tuple[str, str]] = {
+    "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to mend it; measures each device."),
+    "run": ("bedplate.cli.run", "Run a pipeline file; the same command resumes it."),
+    "plan": ("bedplate.cli.plan", "Show what a pipeline file would do, and why; runs nothing."),
+    "ps": ("bedplate.cli.ps", "List runs and their steps."),
+    "logs": ("bedplate.cli.logs", "Show what the tasks of a run wrote."),
+    "events": ("bedplate.cli.events", "Show what happened in a run."),
+    "cancel": ("bedplate.cli.cancel", "Stop a run; it can be resumed."),
+    "compute": ("bedplate.cli.compute", "Inventory of devices."),
+    "storage": ("bedplate.cli.storage", "KV memory: check what is stored."),
+    "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP beside planned paths."),
+    "ops": ("bedplate.cli.ops", "Screen devices before a job."),
+    "model": ("bedplate.cli.model", "Fetch models into the cache."),
+    "train": ("bedplate.cli.train", "Train a model as a file says."),
+    "compress": ("bedplate.cli.compress", "Compress a model and say what it cost."),
+    "serve": ("bedplate.cli.serve", "Serve a model behind an OpenAI-compatible door."),
+    "bench": ("bedplate.cli.bench", "Measure serving under load."),
+    "score": ("bedplate.cli.score", "Grade what was measured, and name what limits it."),
+}
+"""Verb -> module (which has a click command or group named `command`), one line of help."""
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module when the verb is called, not before: `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bedplate")
+def command() -> None:
+    """The plate under large models: compute, storage, network, toolchain, operations, and a scorecard that grades them.
+
+    \b
+    Start here:
+      bedplate doctor                       what this machine can do
+      bedplate run examples/lifecycle.yaml  a model's whole life, for real
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 ok, 1 failed, 2 usage, 3 not found, 4 a check failed, 5 unavailable)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        result: Any = command.main(args=arguments, prog_name="bedplate", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except BedplateError as error:
+        _print_error(error, as_json=_wants_json(arguments))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show(file=sys.stderr)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    pairs = list(zip(arguments, arguments[1:], strict=False))
+    return ("-o", "json") in pairs or ("--output", "json") in pairs or "-ojson" in arguments or "--output=json" in arguments
+
+
+def _print_error(error: BedplateError, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(error.as_json(), ensure_ascii=False), file=sys.stderr)
+        return
+    print(f"error [{error.code}]: {error.what}", file=sys.stderr)
+    for label, text in (("seen", error.seen), ("expected", error.expected), ("next", error.next_step)):
+        if text is not None:
+            print(f"  {label + ':':<10}{text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

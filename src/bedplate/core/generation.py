@@ -1,0 +1,97 @@
+"""Generation: what a door or a benchmark asks of an inference engine, whichever it is."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingSettings:
+    """How the next token is chosen."""
+
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    """Share of probability mass that is sampled from, 0 to 1."""
+    seed: int | None = None
+    """Same seed, same prompt, same settings: same tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """One prompt, already in tokens."""
+
+    id: str
+    prompt: tuple[int, ...]
+    max_new_tokens: int = 16
+    sampling: SamplingSettings = SamplingSettings()
+    stop_tokens: tuple[int, ...] = ()
+    tenant: str = ""
+    """KV blocks are only shared within one tenant."""
+    deadline_s: float | None = None
+    """Seconds from submission after which the request ends with `deadline`."""
+
+
+class FinishReason(enum.StrEnum):
+    """Why generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedToken:
+    """One step of one request's stream; the last one carries the finish reason."""
+
+    token: int | None
+    """None where the stream ends without a further token."""
+    finish: FinishReason | None = None
+    cached_tokens: int = 0
+    """Prompt tokens whose KV was loaded instead of computed."""
+    message: str = ""
+    """What went wrong, with `error`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationStatistics:
+    """Counters since the start, and the state now."""
+
+    running: int = 0
+    queued: int = 0
+    finished: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+    kv_blocks_used: int = 0
+    kv_blocks_total: int = 0
+
+
+class GenerationEngine(Protocol):
+    """An inference engine. Thread-safe."""
+
+    def submit(self, request: GenerationRequest) -> Iterator[GeneratedToken]:
+        """Queue a request; the iterator blocks until its next token. Closing it cancels the request.
+
+        Raises:
+            UsageError: The prompt is empty, or does not fit the model's context.
+            UnavailableError: The queue is full.
+        """
+        ...
+
+    def cancel(self, request_id: str) -> None:
+        """End a request; unknown ids are ignored."""
+        ...
+
+    def statistics(self) -> GenerationStatistics:
+        """Counters."""
+        ...
+
+    def close(self) -> None:
+        """Cancel what runs and release everything."""
+        ...

@@ -1,0 +1,51 @@
+"""What a task sees of the world: one context, filled by whichever engine launched it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bedplate.core.json import Json, JsonObject
+
+
+class TaskChannel(Protocol):
+    """The task's line back to its engine; both calls return at once and may be made from any thread."""
+
+    def heartbeat(self) -> None:
+        """Say "I get on": call it from the loop that does the work, never from a thread of its own."""
+        ...
+
+    def progress(self, attributes: Mapping[str, Json]) -> None:
+        """Report something; it becomes a `progress` event and counts as a heartbeat."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContext:
+    """Handed to a task's entry; the same under every engine."""
+
+    gang: str
+    rank: int
+    world_size: int
+    rendezvous: str
+    """`host:port` that rank 0 may listen on and the others connect to; reserved for this gang."""
+    spec: JsonObject
+    stores: Mapping[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
+    """Cores that the process is pinned to; thread counts are already set to their number."""
+    devices: tuple[str, ...] = ()
+    """Accelerators made visible, by id."""
+    descriptors: Mapping[str, int] = field(default_factory=dict)
+    """Inherited open files by name."""
+    scratch: str = ""
+    """A directory of the task's own, empty at its start, removed by the engine after the gang."""
+    channel: TaskChannel
+
+    def heartbeat(self) -> None:
+        """See `TaskChannel.heartbeat`."""
+        self.channel.heartbeat()
+
+    def progress(self, **attributes: Json) -> None:
+        """See `TaskChannel.progress`."""
+        self.channel.progress(attributes)

@@ -1,0 +1,1 @@
+"""Tasks as actors on a Ray cluster. The only place that imports ray."""

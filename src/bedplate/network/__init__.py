@@ -1,0 +1,1 @@
+"""Does compute wait for the network?"""

@@ -1,0 +1,1 @@
+"""Runs, steps, events and metrics in SQL."""

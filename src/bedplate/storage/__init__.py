@@ -1,0 +1,1 @@
+"""Where the bytes are, and how fast they arrive."""

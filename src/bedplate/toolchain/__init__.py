@@ -1,0 +1,1 @@
+"""How fast from data to an answer: data, training, compression, serving."""

@@ -1,0 +1,1 @@
+"""Models: the decoder that everything here trains, compresses and serves, and where its files come from."""

@@ -1,0 +1,287 @@
+"""A Llama-family decoder in plain torch: one definition for training, compression and serving.
+
+Parameter names are those of the Hugging Face checkpoints, so files load without a mapping. What differs between
+training and serving is only where keys and values live; that is the `attend` argument. Why not transformers' class:
+importing it takes seconds at every worker start, and its cache and mask machinery costs more than the arithmetic of a
+small model on a CPU. `tests/toolchain/models` holds it to transformers' logits.
+
+Shape suffixes: B batch, T tokens, D hidden, H query heads, G key/value heads, K head size, F feed-forward, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bedplate.core.errors import NotFoundError, UsageError
+
+Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""(layer, q_BHTK, k_BGTK, v_BGTK) -> out_BHTK; q and k are already rotated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaConfig:
+    """Shape of a decoder, as in a Hugging Face `config.json`."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_size: int
+    max_positions: int
+    rope_theta: float = 10_000.0
+    rms_norm_eps: float = 1e-5
+    tie_embeddings: bool = True
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> LlamaConfig:
+        """Read `config.json`.
+
+        Raises:
+            NotFoundError: There is none.
+            UsageError: Not a Llama-like architecture, or one with scaled RoPE.
+        """
+        file = folder / "config.json"
+        if not file.is_file():
+            raise NotFoundError("not a model folder", seen=folder, expected="a folder with config.json and *.safetensors")
+        return cls.from_json(json.loads(file.read_text()))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LlamaConfig:
+        """From the fields of a `config.json`; see `from_folder`."""
+        if data.get("model_type") != "llama":
+            raise UsageError("unknown architecture", seen=data.get("model_type"), expected="llama")
+        rope = data.get("rope_parameters") or data.get("rope_scaling") or {}
+        if rope.get("rope_type", "default") != "default" or data.get("attention_bias") or data.get("mlp_bias"):
+            raise UsageError("a Llama variant that is not supported", seen=rope, expected="default RoPE, no biases")
+        heads = data["num_attention_heads"]
+        return cls(
+            vocab_size=data["vocab_size"],
+            hidden_size=data["hidden_size"],
+            intermediate_size=data["intermediate_size"],
+            num_layers=data["num_hidden_layers"],
+            num_heads=heads,
+            num_kv_heads=data.get("num_key_value_heads") or heads,
+            head_size=data.get("head_dim") or data["hidden_size"] // heads,
+            max_positions=data["max_position_embeddings"],
+            rope_theta=float(rope.get("rope_theta") or data.get("rope_theta") or 10_000.0),
+            rms_norm_eps=float(data.get("rms_norm_eps", 1e-5)),
+            tie_embeddings=bool(data.get("tie_word_embeddings", False)),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The `config.json` that transformers reads."""
+        return {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.num_layers,
+            "num_attention_heads": self.num_heads,
+            "num_key_value_heads": self.num_kv_heads,
+            "head_dim": self.head_size,
+            "max_position_embeddings": self.max_positions,
+            "rope_theta": self.rope_theta,
+            "rms_norm_eps": self.rms_norm_eps,
+            "tie_word_embeddings": self.tie_embeddings,
+            "hidden_act": "silu",
+            "attention_bias": False,
+            "mlp_bias": False,
+        }
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights, tied ones once."""
+        attention = self.hidden_size * self.head_size * (2 * self.num_heads + 2 * self.num_kv_heads)
+        layer = attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
+        embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_embeddings else 2)
+        return self.num_layers * layer + embeddings + self.hidden_size
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight, computed in fp32 whatever the input (Zhang & Sennrich 2019)."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape and dtype as `x`."""
+        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Grouped-query self-attention with rotary positions; keys and values are kept by `attend`."""
+
+    def __init__(self, config: LlamaConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.head_size = layer, config.head_size
+        self.q_proj = nn.Linear(config.hidden_size, config.num_heads * config.head_size, bias=False)
+        self.k_proj = nn.Linear(config.hidden_size, config.num_kv_heads * config.head_size, bias=False)
+        self.v_proj = nn.Linear(config.hidden_size, config.num_kv_heads * config.head_size, bias=False)
+        self.o_proj = nn.Linear(config.num_heads * config.head_size, config.hidden_size, bias=False)
+
+    def forward(self, x_BTD: Tensor, cos_BTK: Tensor, sin_BTK: Tensor, attend: Attend) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        B, T, _ = x_BTD.shape
+        q_BHTK = self.q_proj(x_BTD).view(B, T, -1, self.head_size).transpose(1, 2)
+        k_BGTK = self.k_proj(x_BTD).view(B, T, -1, self.head_size).transpose(1, 2)
+        v_BGTK = self.v_proj(x_BTD).view(B, T, -1, self.head_size).transpose(1, 2)
+        out_BHTK = attend(self.layer, rotate(q_BHTK, cos_BTK, sin_BTK), rotate(k_BGTK, cos_BTK, sin_BTK), v_BGTK)
+        out_BTD: Tensor = self.o_proj(out_BHTK.transpose(1, 2).reshape(B, T, -1))
+        return out_BTD
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer 2020)."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        out_BTD: Tensor = self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
+        return out_BTD
+
+
+class DecoderLayer(nn.Module):
+    """Attention and feed-forward, each behind a norm, each added to its input."""
+
+    def __init__(self, config: LlamaConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = FeedForward(config)
+
+    def forward(self, x_BTD: Tensor, cos_BTK: Tensor, sin_BTK: Tensor, attend: Attend) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), cos_BTK, sin_BTK, attend)
+        out_BTD: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+        return out_BTD
+
+
+class _Body(nn.Module):
+    """Holds the parameters under the name `model.`, as the checkpoints have them."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.num_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class Llama(nn.Module):
+    """The decoder. `forward` gives hidden states; `logits` turns the ones that are wanted into scores."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = _Body(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        if config.tie_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+
+    def forward(self, tokens_BT: Tensor, positions_BT: Tensor | None = None, attend: Attend | None = None) -> Tensor:
+        """Final hidden states, normalised.
+
+        Args:
+            tokens_BT: Token ids, int64.
+            positions_BT: Position of each token; 0, 1, 2, … where it is None.
+            attend: Where keys and values live; plain causal attention over these tokens where it is None.
+
+        Returns:
+            hidden_BTD in the dtype of the weights (or of autocast).
+        """
+        if positions_BT is None:
+            positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device).expand_as(tokens_BT)
+        x_BTD = self.model.embed_tokens(tokens_BT)
+        cos_BTK, sin_BTK = rotary_tables(self.config, positions_BT)
+        for layer in self.model.layers:
+            x_BTD = layer(x_BTD, cos_BTK, sin_BTK, attend or attend_causally)
+        out_BTD: Tensor = self.model.norm(x_BTD)
+        return out_BTD
+
+    def logits(self, hidden_BTD: Tensor) -> Tensor:
+        """(…, D) -> (…, V)."""
+        out_BTV: Tensor = self.lm_head(hidden_BTD)
+        return out_BTV
+
+
+def attend_causally(layer: int, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
+    """Causal attention over the tokens at hand; nothing is kept."""
+    grouped = q_BHTK.shape[1] != k_BGTK.shape[1]
+    return F.scaled_dot_product_attention(q_BHTK, k_BGTK, v_BGTK, is_causal=True, enable_gqa=grouped)
+
+
+def rotary_tables(config: LlamaConfig, positions_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """cos_BTK and sin_BTK in fp32 (Su et al. 2021, with the two halves of a head rotated together as in the checkpoints)."""
+    exponents_K = torch.arange(0, config.head_size, 2, device=positions_BT.device, dtype=torch.float32) / config.head_size
+    angles_BTK = positions_BT.float()[..., None] * config.rope_theta**-exponents_K
+    angles_BTK = torch.cat((angles_BTK, angles_BTK), dim=-1)
+    return angles_BTK.cos(), angles_BTK.sin()
+
+
+def rotate(x_BHTK: Tensor, cos_BTK: Tensor, sin_BTK: Tensor) -> Tensor:
+    """Rotate heads by position; computed in fp32, returned in the dtype of `x`."""
+    x = x_BHTK.float()
+    first, second = x.chunk(2, dim=-1)
+    rotated = x * cos_BTK[:, None] + torch.cat((-second, first), dim=-1) * sin_BTK[:, None]
+    return rotated.to(x_BHTK.dtype)
+
+
+def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
+    """A decoder with the weights of a Hugging Face folder (one or several safetensors files).
+
+    Raises:
+        NotFoundError: No config or no weights.
+        UsageError: Weights that do not fit the config, or another architecture.
+    """
+    from safetensors.torch import load_file
+
+    config = LlamaConfig.from_folder(folder)
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise NotFoundError("no weights in the model folder", seen=folder, expected="*.safetensors")
+    with torch.device("meta"):
+        model = Llama(config)
+    weights = {name: tensor.to(dtype) for file in files for name, tensor in load_file(file).items()}
+    if config.tie_embeddings:
+        weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+    try:
+        model.load_state_dict(weights, strict=True, assign=True)
+    except RuntimeError as error:
+        raise UsageError(
+            "the weights do not fit the config", seen=str(error).splitlines()[-1].strip(), expected=folder / "config.json"
+        ) from error
+    if config.tie_embeddings:
+        model.lm_head.weight = model.model.embed_tokens.weight
+    return model
+
+
+def save_llama(model: Llama, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Write `config.json` and `model.safetensors` that transformers loads; tied weights are written once."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    skipped = {"lm_head.weight"} if model.config.tie_embeddings else set()
+    weights = {
+        name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items() if name not in skipped
+    }
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = model.config.as_json() | {"torch_dtype": str(dtype).removeprefix("torch.")}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""Composition roots inside launched processes."""
