@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import sys
 from typing import Any
@@ -84,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    pairs = list(zip(arguments, arguments[1:], strict=False))
+    pairs = list(itertools.pairwise(arguments))
     return ("-o", "json") in pairs or ("--output", "json") in pairs or "-ojson" in arguments or "--output=json" in arguments
 
 

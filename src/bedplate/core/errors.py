@@ -9,7 +9,7 @@
     ├── UnavailableError          exit 5   a tool, port, device, network or lock cannot be had now
     │   └── ResourcesError                 the request is larger than what there is
     ├── TaskError                 exit 1   a launched process ended badly
-    └── Cancelled                 exit 1   somebody asked for the end
+    └── CancelledError                 exit 1   somebody asked for the end
 
 Every error says what happened, the value seen, what was expected and what to do next, and has a stable code.
 """
@@ -117,7 +117,7 @@ class TaskError(BedplateError):
     code = "BP110"
 
 
-class Cancelled(BedplateError):
+class CancelledError(BedplateError):
     """The work was stopped because somebody asked for it."""
 
     code = "BP120"

@@ -81,4 +81,4 @@ class StepContext:
     say: Callable[[str], None]
     """One line for the person who watches: what is being done and why."""
     check_cancelled: Callable[[], None]
-    """Raises `Cancelled` once somebody asked for the end; call it wherever the step waits."""
+    """Raises `CancelledError` once somebody asked for the end; call it wherever the step waits."""
