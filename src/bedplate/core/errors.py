@@ -9,7 +9,7 @@
     ├── UnavailableError          exit 5   a tool, port, device, network or lock cannot be had now
     │   └── ResourcesError                 the request is larger than what there is
     ├── TaskError                 exit 1   a launched process ended badly
-    └── CancelledError                 exit 1   somebody asked for the end
+    └── CancelledError           exit 1   somebody asked for the end
 
 Every error says what happened, the value seen, what was expected and what to do next, and has a stable code.
 """

@@ -19,6 +19,7 @@ from typing import Annotated
 
 from bedplate.core.clock import Clock
 from bedplate.core.events import EventSink
+from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.settings import Range
@@ -57,6 +58,10 @@ class StepResult:
     outputs: JsonObject = field(default_factory=dict)
     """Small facts for later steps and for people."""
     measurements: tuple[Measurement, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    """Pictures for the report."""
+    tables: tuple[ResultTable, ...] = ()
+    """Tables for the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
