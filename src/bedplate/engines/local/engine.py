@@ -36,6 +36,18 @@ _UNKILLABLE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GangPart:
+    """What of a larger gang is started here: a gang over several machines is one part a machine."""
+
+    ranks: tuple[int, ...]
+    """Rank in the whole gang of each task of the part, in order."""
+    world_size: int
+    """Tasks of the whole gang."""
+    rendezvous: str
+    """`host:port` that is held for the whole gang."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Submitted:
     gang: LocalGang
     directory: Path
@@ -77,8 +89,12 @@ class LocalEngine:
         self._gangs: dict[str, _Submitted] = {}
         self._is_closed = False
 
-    def submit(self, gang: Gang) -> GangHandle:
+    def submit(self, gang: Gang, part: GangPart | None = None) -> GangHandle:
         """See `Engine.submit`. Returns when every keeper is started; `started` events follow in some 20 ms.
+
+        Args:
+            gang: The tasks to start here.
+            part: Where these tasks stand in a larger gang. The handle, events and status count them from 0 all the same.
 
         Raises:
             ResourcesError: More is asked than the engine has, or than is free now.
@@ -92,7 +108,7 @@ class LocalEngine:
                 raise UsageError("the engine is closed", next_step="open another one")
             reservations = self._slots.reserve(gang)
             try:
-                return self._start(gang, reservations)
+                return self._start(gang, reservations, part)
             except BaseException as error:
                 for reservation in reservations:
                     self._slots.release(reservation)
@@ -178,19 +194,23 @@ class LocalEngine:
             told = [self._node.labels.get("excluded", ""), *(f"core {core}: {reason}" for core in cores)]
             self._node = replace(self._node, labels={**self._node.labels, "excluded": "; ".join(filter(None, told))})
 
-    def _start(self, gang: Gang, reservations: Sequence[Reservation]) -> GangHandle:
+    def _start(self, gang: Gang, reservations: Sequence[Reservation], part: GangPart | None) -> GangHandle:
         directory = self._new_directory(gang.name)
         rendezvous = hold_rendezvous()
+        if part is None:
+            address = "{}:{}".format(*rendezvous.getsockname())
+            part = GangPart(ranks=tuple(range(len(gang.tasks))), world_size=len(gang.tasks), rendezvous=address)
         processes: list[TaskProcess] = []
         try:
-            for rank, task in enumerate(gang.tasks):
+            for index, task in enumerate(gang.tasks):
                 launch = Launch(
                     gang=gang.name,
-                    rank=rank,
-                    world_size=len(gang.tasks),
+                    index=index,
+                    rank=part.ranks[index],
+                    world_size=part.world_size,
                     task=task,
-                    reservation=reservations[rank],
-                    rendezvous="{}:{}".format(*rendezvous.getsockname()),
+                    reservation=reservations[index],
+                    rendezvous=part.rendezvous,
                     directory=directory,
                     owned_accelerators=self._accelerators,
                 )

@@ -51,7 +51,10 @@ class Launch:
     """One task to be started, placed."""
 
     gang: str
+    index: int
+    """Position in the gang as this engine was given it; names the log and the scratch directory."""
     rank: int
+    """Rank in the whole gang, which may run on more machines than this."""
     world_size: int
     task: Task
     reservation: Reservation
@@ -112,13 +115,13 @@ def start_task(launch: Launch) -> TaskProcess:
     launch_fd = os.memfd_create("bedplate-launch")
     supervisor_fd = _own_pidfd()
     mark = f"{launch.gang}/{launch.rank}/{uuid.uuid4().hex}"
-    scratch = launch.directory / f"scratch-{launch.rank}"
+    scratch = launch.directory / f"scratch-{launch.index}"
     scratch.mkdir()
     passed = [task_channel.fileno(), outcome_fd, *launch.task.inherited.values()]
     words = _launch_words(launch, scratch, launch_fd, passed)
     os.write(launch_fd, json.dumps(words).encode())
     try:
-        with log_path(launch.directory, launch.rank).open("wb") as log:
+        with log_path(launch.directory, launch.index).open("wb") as log:
             keeper = subprocess.Popen(
                 [
                     sys.executable,
@@ -184,11 +187,11 @@ def import_path() -> list[str]:
     return list(dict.fromkeys(kept))
 
 
-def hold_rendezvous() -> socket.socket:
-    """A port of 127.0.0.1, bound so that nobody else is given it, and not listening so that rank 0 can."""
+def hold_rendezvous(host: str = "127.0.0.1") -> socket.socket:
+    """A port of `host`, bound so that nobody else is given it, and not listening so that rank 0 can."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
+    holder.bind((host, 0))
     return holder
 
 
