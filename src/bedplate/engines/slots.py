@@ -1,4 +1,4 @@
-"""Which cores, memory and accelerators of this machine are taken, and who gets what next.
+"""Which cores, memory and accelerators of one machine are taken, and who gets what next.
 
 A slot is the right to use one core. The list of slots may name a core more than once, which makes an over-subscribed
 test machine (three slots on two cores). One task never gets the same core twice.
@@ -41,25 +41,30 @@ class Slots:
         self._free_memory_bytes = memory_bytes
         self._accelerators = tuple(accelerators)
         self._free_accelerators = {device.id: device for device in accelerators}
+        self.num_free = len(cores)
+        """Slots that are neither taken nor excluded."""
 
-    def reserve(self, gang: Gang) -> tuple[Reservation, ...]:
-        """One reservation a rank, or none at all.
-
-        Raises:
-            ResourcesError: More than there is, or than is free; names both.
-        """
-        taken: list[Reservation] = []
-        for task in gang.tasks:
-            if (reservation := self._take(task.resources)) is None:
-                for reserved in taken:
-                    self.release(reserved)
-                raise self._refusal(gang)
-            taken.append(reservation)
-        return tuple(taken)
+    def take(self, wanted: Resources) -> Reservation | None:
+        """Reserve for one task; None, and nothing taken, where it does not fit now."""
+        if wanted.cpus > self.num_free:
+            return None
+        cores = self._choose_cores(wanted.cpus)
+        fitting = [item for item in self._free_accelerators.values() if wanted.accelerator in ("any", item.model)]
+        devices = tuple(sorted(fitting, key=lambda device: device.id)[: wanted.accelerators])
+        memory_bytes = wanted.memory_bytes or 0
+        if cores is None or len(devices) < wanted.accelerators or memory_bytes > self._free_memory_bytes:
+            return None
+        self._used.update(cores)
+        self._count_free()
+        self._free_memory_bytes -= memory_bytes
+        for device in devices:
+            del self._free_accelerators[device.id]
+        return Reservation(cores=cores, devices=devices, memory_bytes=memory_bytes)
 
     def release(self, reservation: Reservation) -> None:
         """Give back what `reserve` handed out."""
         self._used.subtract(reservation.cores)
+        self._count_free()
         self._free_memory_bytes += reservation.memory_bytes
         self._free_accelerators |= {device.id: device for device in reservation.devices}
 
@@ -78,19 +83,14 @@ class Slots:
                     expected=f"one of {sorted((self._listed - self._excluded).elements())}",
                 )
         self._excluded += wanted
+        self._count_free()
 
-    def _take(self, wanted: Resources) -> Reservation | None:
-        cores = self._choose_cores(wanted.cpus)
-        fitting = [item for item in self._free_accelerators.values() if wanted.accelerator in ("any", item.model)]
-        devices = tuple(sorted(fitting, key=lambda device: device.id)[: wanted.accelerators])
-        memory_bytes = wanted.memory_bytes or 0
-        if cores is None or len(devices) < wanted.accelerators or memory_bytes > self._free_memory_bytes:
-            return None
-        self._used.update(cores)
-        self._free_memory_bytes -= memory_bytes
-        for device in devices:
-            del self._free_accelerators[device.id]
-        return Reservation(cores=cores, devices=devices, memory_bytes=memory_bytes)
+    def describe_free(self) -> str:
+        """`1 of 2 cores, 0 of 0 accelerators, 12.5 of 25.3 GB`."""
+        usable = sum((self._listed - self._excluded).values())
+        accelerators = f"{len(self._free_accelerators)} of {len(self._accelerators)} accelerators"
+        memory = f"{self._free_memory_bytes / 1e9:.3g} of {self._memory_bytes / 1e9:.3g} GB"
+        return f"{self.num_free} of {usable} cores, {accelerators}, {memory}"
 
     def _choose_cores(self, count: int) -> tuple[int, ...] | None:
         free = self._free_slots()
@@ -106,17 +106,37 @@ class Slots:
     def _free_slots(self) -> Counter[int]:
         return self._listed - self._excluded - self._used
 
-    def _refusal(self, gang: Gang) -> ResourcesError:
-        asked = [task.resources for task in gang.tasks]
-        cpus, accelerators = sum(item.cpus for item in asked), sum(item.accelerators for item in asked)
-        memory_gb = sum(item.memory_bytes or 0 for item in asked) / 1e9
-        usable = sum((self._listed - self._excluded).values())
-        free = sum(self._free_slots().values())
-        return ResourcesError(
-            f"gang '{gang.name}' does not fit: its {len(asked)} tasks ask for {cpus} cores, {accelerators} accelerators, "
-            f"{memory_gb:.3g} GB",
-            seen=f"free: {free} of {usable} cores, {len(self._free_accelerators)} of {len(self._accelerators)} accelerators, "
-            f"{self._free_memory_bytes / 1e9:.3g} of {self._memory_bytes / 1e9:.3g} GB",
-            expected="all tasks of a gang at once, each on cores that differ",
-            next_step="wait for other gangs to end, ask for less, or use fewer workers",
-        )
+    def _count_free(self) -> None:
+        self.num_free = sum(self._free_slots().values())
+
+
+def reserve_gang(gang: Gang, machines: Sequence[Slots]) -> tuple[tuple[int, Reservation], ...]:
+    """For each rank the index of its machine, first fit in their order, and what it holds there; or nothing at all.
+
+    Raises:
+        ResourcesError: More than there is, or than is free; names both.
+    """
+    taken: list[tuple[int, Reservation]] = []
+    for task in gang.tasks:
+        for index, machine in enumerate(machines):
+            if (reservation := machine.take(task.resources)) is not None:
+                taken.append((index, reservation))
+                break
+        else:
+            for index, reserved in taken:
+                machines[index].release(reserved)
+            raise _refusal(gang, machines)
+    return tuple(taken)
+
+
+def _refusal(gang: Gang, machines: Sequence[Slots]) -> ResourcesError:
+    asked = [task.resources for task in gang.tasks]
+    cpus, accelerators = sum(item.cpus for item in asked), sum(item.accelerators for item in asked)
+    memory_bytes = sum(item.memory_bytes or 0 for item in asked)
+    return ResourcesError(
+        f"gang '{gang.name}' does not fit: its {len(asked)} tasks ask for {cpus} cores, {accelerators} accelerators and "
+        f"{memory_bytes / 1e9:.3g} GB",
+        seen="free: " + ("; ".join(machine.describe_free() for machine in machines[:4]) or "no node with its labels"),
+        expected="room for all tasks of a gang at once, each on cores that differ",
+        next_step="wait for other gangs to end, ask for less, or use fewer workers",
+    )
