@@ -181,3 +181,20 @@ def abort_at_exit(context: TaskContext) -> None:
     import atexit
 
     atexit.register(os.abort)
+
+
+def count_torch_threads(context: TaskContext) -> Mapping[str, Json]:
+    import torch
+
+    return {"threads": torch.get_num_threads()}
+
+
+def tell_rendezvous(context: TaskContext) -> None:
+    context.progress(rendezvous=context.rendezvous)
+    time.sleep(300)
+
+
+def grow_in_cgroup(context: TaskContext) -> None:
+    """Enters the cgroup of the spec, then takes memory until the kernel ends it."""
+    (Path(context.spec["cgroup"]) / "cgroup.procs").write_text(str(os.getpid()))
+    take(context.spec["bytes"])

@@ -36,6 +36,8 @@ class Slots:
         self._listed = Counter(cores)
         self._excluded: Counter[int] = Counter()
         self._used: Counter[int] = Counter()
+        self._free = dict(self._listed)
+        """Listed less excluded less used; below 0 where a slot was excluded while it was taken."""
         self._numa_of = numa_of
         self._memory_bytes = memory_bytes
         self._free_memory_bytes = memory_bytes
@@ -54,8 +56,10 @@ class Slots:
         memory_bytes = wanted.memory_bytes or 0
         if cores is None or len(devices) < wanted.accelerators or memory_bytes > self._free_memory_bytes:
             return None
-        self._used.update(cores)
-        self._count_free()
+        for core in cores:
+            self._free[core] -= 1
+            self._used[core] += 1
+        self.num_free -= len(cores)
         self._free_memory_bytes -= memory_bytes
         for device in devices:
             del self._free_accelerators[device.id]
@@ -63,8 +67,10 @@ class Slots:
 
     def release(self, reservation: Reservation) -> None:
         """Give back what `reserve` handed out."""
-        self._used.subtract(reservation.cores)
-        self._count_free()
+        for core in reservation.cores:
+            self._free[core] += 1
+            self._used[core] -= 1
+            self.num_free += self._free[core] > 0
         self._free_memory_bytes += reservation.memory_bytes
         self._free_accelerators |= {device.id: device for device in reservation.devices}
 
@@ -83,7 +89,9 @@ class Slots:
                     expected=f"one of {sorted((self._listed - self._excluded).elements())}",
                 )
         self._excluded += wanted
-        self._count_free()
+        for core in cores:
+            self.num_free -= self._free[core] > 0
+            self._free[core] -= 1
 
     def describe_free(self) -> str:
         """`1 of 2 cores, 0 of 0 accelerators, 12.5 of 25.3 GB`."""
@@ -93,21 +101,15 @@ class Slots:
         return f"{self.num_free} of {usable} cores, {accelerators}, {memory}"
 
     def _choose_cores(self, count: int) -> tuple[int, ...] | None:
-        free = self._free_slots()
+        free = sorted(core for core, count in self._free.items() if count > 0)
         by_numa: dict[int, list[int]] = {}
-        for core in sorted(free):
+        for core in free:
             by_numa.setdefault(self._numa_of.get(core, 0), []).append(core)
         fitting = [group for group in by_numa.values() if len(group) >= count]
-        pool = min(fitting, key=len) if fitting else sorted(free)
+        pool = min(fitting, key=len) if fitting else free
         if len(pool) < count:
             return None
         return tuple(sorted(sorted(pool, key=lambda core: (self._used[core], core))[:count]))
-
-    def _free_slots(self) -> Counter[int]:
-        return self._listed - self._excluded - self._used
-
-    def _count_free(self) -> None:
-        self.num_free = sum(self._free_slots().values())
 
 
 def reserve_gang(gang: Gang, machines: Sequence[Slots]) -> tuple[tuple[int, Reservation], ...]:

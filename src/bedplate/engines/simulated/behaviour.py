@@ -51,7 +51,9 @@ def read_behaviour(task: Task) -> SimulatedBehaviour:
     Raises:
         ConfigurationError: The key holds something else.
     """
-    told = task.spec.get("simulated", {})
+    if "simulated" not in task.spec:
+        return SimulatedBehaviour(at_s=task.duration_s)
+    told = task.spec["simulated"]
     if isinstance(told, Mapping) and "at_s" not in told and task.duration_s is not None:
         told = {**told, "at_s": task.duration_s}
     return read_settings(SimulatedBehaviour, told)
