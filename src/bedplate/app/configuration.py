@@ -106,7 +106,9 @@ class _Reader:
         self._num_nodes += 1
         if self._num_nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
             expected = f"at most {_MAX_NODES} values, nested at most {_MAX_DEPTH} deep"
-            raise ConfigurationError("too many values, or nested too deep", where=self._where(line), expected=expected)
+            raise ConfigurationError(
+                "too many values, or nested too deep", where=self._source.where(path[:1]), expected=expected
+            )
         if isinstance(node, yaml.MappingNode):
             return self._read_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):

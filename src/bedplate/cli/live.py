@@ -47,14 +47,14 @@ class LiveWatcher:
     def run_started(self, run_id: str, steps: tuple[str, ...], done: tuple[str, ...]) -> None:
         """Show all steps."""
         self._lines = {name: _Line(Status.DONE if name in done else Status.WAITING) for name in steps}
-        self._console.print(f"run [bold]{escape(run_id)}[/bold]")
+        self._print(f"run [bold]{escape(run_id)}[/bold]")
         self._live.start()
 
     def step_started(self, name: str, use: str, explanation: str) -> None:
         """Its line comes alive."""
         self._lines[name] = _Line(Status.RUNNING, time.monotonic())
         if self._explain:
-            self._console.print(f"\n[bold]{escape(name)}[/bold] [dim]({escape(use)})[/dim] {escape(explanation)}")
+            self._print(f"\n[bold]{escape(name)}[/bold] [dim]({escape(use)})[/dim] {escape(explanation)}")
 
     def step_progressed(self, name: str, done: float, total: float, unit: str) -> None:
         """Drives the bar."""
@@ -62,7 +62,7 @@ class LiveWatcher:
 
     def said(self, name: str, text: str) -> None:
         """Above the table, and kept."""
-        self._console.print(f"[dim]{escape(name)}[/dim] {escape(text)}" if name else escape(text))
+        self._print(f"[dim]{escape(name)}[/dim] {escape(text)}" if name else escape(text))
 
     def step_ended(self, name: str, status: Status, seconds: float, error: BedplateError | None) -> None:
         """Its line shows how it ended."""
@@ -76,6 +76,9 @@ class LiveWatcher:
     def close(self) -> None:
         """Give the terminal back."""
         self._live.stop()
+
+    def _print(self, markup: str) -> None:
+        self._console.print(markup, highlight=False)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))

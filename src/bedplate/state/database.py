@@ -7,6 +7,7 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/lang_transaction
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from bedplate.core.errors import BedplateError, IntegrityError, UnavailableError
 from bedplate.state import tables
 
 _BUSY_TIMEOUT_MS = 15_000
+_NO_ROOM_BYTES = 1 << 16
 _READING = "bedplate_reading"
 
 
@@ -75,7 +77,7 @@ def translated_errors(url: str) -> Iterator[None]:
 
 def _translated(text: str, url: str) -> BedplateError:
     words = text.lower()
-    if "full" in words:
+    if "full" in words or ("i/o error" in words and _is_disk_full(url)):
         return UnavailableError(
             "the disk under the state is full",
             seen=f"{url}: {text}",
@@ -104,6 +106,12 @@ def _translated(text: str, url: str) -> BedplateError:
             next_step="move it away and run again, or choose another place with --state FOLDER",
         )
     return UnavailableError("the state database refuses", seen=f"{url}: {text}", next_step="choose another with --state")
+
+
+def _is_disk_full(url: str) -> bool:
+    """Whether the disk of an SQLite database has no room: growing its shared-memory file then fails as an I/O error."""
+    folder = Path(sqlalchemy.make_url(url).database or ".").parent
+    return folder.exists() and shutil.disk_usage(folder).free < _NO_ROOM_BYTES
 
 
 def _make_folder(folder: Path, url: str) -> None:

@@ -7,9 +7,11 @@ capabilities of the engine behind it: `isinstance(engine, FaultInjection)` answe
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from bedplate.core.errors import NotFoundError
 from bedplate.core.workload import Gang
 from bedplate.engines.base import CanExclude, Engine, GangHandle
 from bedplate.state.records import ExclusionRecord
@@ -37,10 +39,11 @@ def engine_for_step(
 
 
 def exclude_again(engine: Engine, exclusions: Iterable[ExclusionRecord]) -> None:
-    """Leave out what an earlier attempt's finished steps left out, where the engine can."""
+    """Leave out what an earlier attempt's finished steps left out, where the engine can and still has it."""
     if isinstance(engine, CanExclude):
         for item in exclusions:
-            engine.exclude(item.node_id, item.cores, item.reason)
+            with contextlib.suppress(NotFoundError):  # gone since: that node or core is out anyway
+                engine.exclude(item.node_id, item.cores, item.reason)
 
 
 class _View:

@@ -177,6 +177,7 @@ class _Run:
         self._progress = None
         self._results[step.name] = result
         self._store_peak_memory()
+        self._gang_events.collect()
         self._note("step.done", step.name, f"{seconds:.3f} s")
         self._watcher.step_ended(step.name, Status.DONE, seconds, None)
 
@@ -249,6 +250,7 @@ class _Run:
         status = _status_after(error)
         self._progress = None
         self._watcher.step_ended(step.name, status, seconds, error)
+        self._gang_events.collect()
         self._note(f"step.{status}", step.name, str(error), Severity.ERROR if status is Status.FAILED else Severity.INFO)
         self._state.fail_step(self._run_id, step.name, status, seconds=seconds, error=_as_json(error))
 
