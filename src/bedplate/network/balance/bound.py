@@ -19,7 +19,7 @@ from bedplate.network.topology.paths import Routes
 def best_worst_share(routes: Routes) -> float:
     """Largest t such that every flow can be sent at t times its NIC's rate, split over its live paths at will.
 
-    Flows without a live path are left out. Exact.
+    Flows without a live path are left out; 0 where that leaves none. Exact.
 
     Raises:
         UnavailableError: The linear program is needed, and scipy is not installed.

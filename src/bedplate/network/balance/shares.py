@@ -24,7 +24,7 @@ _SLACK = 1e-9
 def largest_floor(routes: Routes, allowed_FP: Bools) -> float:
     """The largest fraction of its NIC that every flow can have at once over its allowed paths.
 
-    Flows without an allowed path are left out; 1 where that leaves none.
+    Flows without an allowed path are left out; 0 where that leaves none.
 
     Raises:
         UnavailableError: scipy is not installed.
@@ -32,7 +32,7 @@ def largest_floor(routes: Routes, allowed_FP: Bools) -> float:
     flow_K, _, carried_EK = _table(routes, allowed_FP)
     flows, row_K = np.unique(flow_K, return_inverse=True)
     if not len(flows):
-        return 1.0
+        return 0.0
     sparse = _scipy_sparse()
     floor_column = sparse.csr_array(-np.ones((len(flows), 1)))
     sent_FK = _sums(row_K, len(flows))
