@@ -26,6 +26,8 @@ def _number(value: float, unit: str) -> str:
         return units.format_rate(value)
     if unit == "flops":
         return units.format_flops(value)
+    if unit in ("steps", "count"):
+        return units.format_count(value)
     if abs(value) >= 10_000:
         return f"{units.format_count(value)} {unit}".rstrip()
     return f"{value:.3g} {unit}".rstrip() if abs(value) < 1000 else f"{value:.0f} {unit}".rstrip()

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from bedplate.core.errors import UsageError
 from bedplate.core.settings import Range
-from bedplate.locale.text import Text
+from bedplate.locale.text import Text, verbatim
 from bedplate.scorecard.formula import Formula, parse_formula
 
 
@@ -51,10 +51,15 @@ class Threshold:
 
     value: float
     """In the indicator's unit."""
-    source: str
-    """The paper, report section or reason that it comes from."""
+    source: Text | str
+    """The report section or reason that it comes from; a citation is the same text in all languages."""
     basis: Basis
     """Class of that source."""
+
+    @property
+    def spoken_source(self) -> Text:
+        """The source in all languages."""
+        return verbatim(self.source) if isinstance(self.source, str) else self.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

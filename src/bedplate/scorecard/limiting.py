@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bedplate.core.measurement import Provenance
 from bedplate.locale.text import Text, text
 from bedplate.scorecard.format import format_value
 from bedplate.scorecard.grade import POINTS, Grade, Level, Scorecard
@@ -52,14 +53,16 @@ def _lift(grade: Grade) -> float:
 
 
 def _why(grade: Grade, before_frac: float, after_frac: float) -> Text:
-    indicator = grade.indicator
-    assert grade.measured.value is not None and grade.measured.provenance is not None
+    indicator, measured = grade.indicator, grade.measured
+    assert measured.value is not None and measured.provenance is not None
+    counts = measured.provenance is Provenance.MEASURED and measured.num_nodes >= indicator.claimed_nodes
     return text(
-        "limiting.why",
+        "limiting.why" if counts else "limiting.why_and_evidence",
+        nodes=indicator.claimed_nodes,
         name=indicator.name,
-        value=format_value(grade.measured.value, indicator.unit),
+        value=format_value(measured.value, indicator.unit),
         good=format_value(indicator.thresholds.good.value, indicator.unit),
-        provenance=text(f"provenance.{grade.measured.provenance.value}"),
+        provenance=text(f"provenance.{measured.provenance.value}"),
         level=text(f"level.{grade.level.value}"),
         before=f"{before_frac * 100:.0f}",
         after=f"{after_frac * 100:.0f}",

@@ -21,7 +21,7 @@ _NUM_COLOURS = 6
 _MOST_POINTS = 400
 _MOST_MARKERS = 60
 _CHARACTER_PX = 6.6
-_NARROWEST_SLOT_PX = 34.0
+_MOST_LABELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _bars(figure: Figure) -> str | None:
             for label, y in bars
             if y is not None
         ]
-    return "".join([*drawn, *(_label_below(label, index, slot_px) for label, index in slots.items())])
+    return "".join([*drawn, _labels_below(tuple(slots), slot_px)])
 
 
 def _line(line: Sequence[_Point | None], name: str, colour: str, across: Axis, up: Axis) -> str:
@@ -116,13 +116,22 @@ def _bar(left_px: float, width_px: float, y: float, up: Axis, colour: str, name:
     return bar + element("text", css="bar-value", x=left_px + width_px / 2, y=top_px - 4, text=tick_text(float(f"{y:.3g}")))
 
 
-def _label_below(label: str, index: int, slot_px: float) -> str:
-    every = max(1, math.ceil(_NARROWEST_SLOT_PX / slot_px))
-    if index % every:
-        return ""
+def _labels_below(labels: Sequence[str], slot_px: float) -> str:
+    """A label under each slot, shortened to fit; of many labels every n-th, whole."""
+    longest_px = (max(map(len, labels)) + 1) * _CHARACTER_PX
+    every = math.ceil(longest_px / slot_px) if len(labels) > _MOST_LABELS else 1
     room = max(3, int(slot_px * every / _CHARACTER_PX))
-    shown = label if len(label) <= room else label[: room - 1] + "…"
-    return element("text", css="tick middle", x=_middle_px(index, slot_px), y=_BOTTOM + 18, text=shown, title=label)
+    return "".join(
+        element(
+            "text",
+            css="tick middle",
+            x=min(_middle_px(index, slot_px), _RIGHT - min(len(label), room) * _CHARACTER_PX / 2),
+            y=_BOTTOM + 18,
+            text=label if len(label) <= room else label[: room - 1] + "…",
+            title=label,
+        )
+        for index, label in list(enumerate(labels))[::every]
+    )
 
 
 def _points(series: Series) -> list[_Point | None]:
@@ -139,7 +148,8 @@ def _points(series: Series) -> list[_Point | None]:
             kept.append(None)
             continue
         ends = {min(piece, key=lambda point: point.y), max(piece, key=lambda point: point.y)}
-        kept += sorted(ends, key=lambda point: point.x)
+        in_order: list[_Point] = sorted(ends, key=lambda point: point.x)
+        kept.extend(in_order)
     return kept
 
 
@@ -169,13 +179,13 @@ def _ticks_across(across: Axis) -> str:
 
 
 def _marks(marks: Iterable[tuple[float, str]], across: Axis) -> str:
-    drawn = []
+    lines, labels = [], []  # labels last: a line must not cross the label of the one before
     for index, (at, label) in enumerate(marks):
         x = across.place(at)
         side, shift_px = ("end", -4) if x > (_LEFT + _RIGHT) / 2 else ("start", 4)
-        drawn.append(element("line", css="mark", x1=x, x2=x, y1=_TOP, y2=_BOTTOM, title=label))
-        drawn.append(element("text", css=f"mark-label {side}", x=x + shift_px, y=_TOP + 11 + 14 * (index % 4), text=label))
-    return "".join(drawn)
+        lines.append(element("line", css="mark", x1=x, x2=x, y1=_TOP, y2=_BOTTOM, title=label))
+        labels.append(element("text", css=f"mark-label {side}", x=x + shift_px, y=_TOP + 11 + 14 * (index % 4), text=label))
+    return "".join([*lines, *labels])
 
 
 def _middle_px(slot: int, slot_px: float) -> float:
