@@ -1,0 +1,104 @@
+"""Memory bandwidth by a large copy, as STREAM's copy counts it: bytes read plus bytes written.
+
+The buffers are several times the last cache of the cores that copy, and are touched by the copying threads before the
+clock starts: the first touch of a page costs more than a hundred copies of it. The copy is numpy's, that is memcpy; it
+releases the interpreter lock, so one thread a core works at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMALLEST_BUFFER_BYTES = 64 * 2**20
+ASSUMED_CACHE_BYTES = 32 * 2**20
+"""Where the kernel does not show its caches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyResult:
+    """What the copies came to."""
+
+    bandwidth_bytes_per_s: float
+    """Median over the samples."""
+    is_right: bool
+    """Whether the copy equals its source."""
+    buffer_bytes: int
+
+
+def copy_bandwidth(
+    cores: Sequence[int],
+    duration_s: float,
+    *,
+    largest_buffer_bytes: int = 4 * 2**30,
+    num_samples: int = 5,
+    beat: Callable[[], None] = lambda: None,
+) -> CopyResult:
+    """Copy between two buffers with one thread for each of `cores` for about `duration_s`.
+
+    `beat` is called between samples. The buffers never take more than a quarter of the memory that is free.
+    """
+    buffer_bytes = _buffer_bytes(cores, largest_buffer_bytes)
+    words = buffer_bytes // 8
+    source, target = np.empty(words, np.uint64), np.empty(words, np.uint64)
+    bounds = np.linspace(0, words, len(cores) + 1, dtype=np.int64)
+    slices = [slice(int(first), int(last)) for first, last in itertools.pairwise(bounds)]
+    with ThreadPoolExecutor(max_workers=len(cores)) as copiers:
+
+        def copy_all() -> None:
+            list(copiers.map(lambda part: np.copyto(target[part], source[part]), slices))
+
+        list(copiers.map(lambda part: _touch(source[part], target[part]), slices))
+        began_s = time.perf_counter()
+        copy_all()
+        once_s = time.perf_counter() - began_s
+        repeats = max(1, round(duration_s / num_samples / once_s))
+        rates = []
+        for _ in range(num_samples):
+            beat()
+            began_s = time.perf_counter()
+            for _ in range(repeats):
+                copy_all()
+            rates.append(2 * words * 8 * repeats / (time.perf_counter() - began_s))
+    return CopyResult(
+        bandwidth_bytes_per_s=statistics.median(rates),
+        is_right=bool(np.array_equal(source, target)),
+        buffer_bytes=words * 8,
+    )
+
+
+def _touch(source: NDArray[np.uint64], target: NDArray[np.uint64]) -> None:
+    source[:] = np.arange(len(source), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    target[:] = 0
+
+
+def _buffer_bytes(cores: Iterable[int], largest_bytes: int) -> int:
+    import psutil
+
+    wanted_bytes = min(max(4 * last_cache_bytes(cores), SMALLEST_BUFFER_BYTES), largest_bytes)
+    return max(2**20, min(wanted_bytes, psutil.virtual_memory().available // 8))
+
+
+def last_cache_bytes(cores: Iterable[int], root: Path = Path("/")) -> int:
+    """Bytes of all distinct last-level caches of `cores` together."""
+    caches: dict[str, int] = {}
+    for core in cores:
+        levels = {}
+        for index in (root / f"sys/devices/system/cpu/cpu{core}/cache").glob("index*"):
+            if (index / "level").is_file() and (index / "size").is_file():
+                levels[int((index / "level").read_text())] = index
+        if levels:
+            last = levels[max(levels)]
+            size_text = (last / "size").read_text().strip()
+            shared = last / "shared_cpu_list"
+            key = shared.read_text().strip() if shared.is_file() else str(core)
+            caches[key] = int(size_text.rstrip("KM")) * (2**20 if size_text.endswith("M") else 2**10)
+    return sum(caches.values()) or ASSUMED_CACHE_BYTES

@@ -1,0 +1,41 @@
+"""Probes as vendors really ship them: absent, raising, crashing, hanging, babbling."""
+
+import os
+import signal
+import time
+
+from bedplate.core.devices import Device
+
+
+class Absent:
+    def is_present(self) -> bool:
+        return False
+
+    def devices(self) -> tuple[Device, ...]:
+        raise AssertionError("an absent probe must not be asked for devices")
+
+
+class Present:
+    def is_present(self) -> bool:
+        return True
+
+    def devices(self) -> tuple[Device, ...]:
+        print("a library that greets on stdout")
+        return (Device(id="npu:0", kind="npu", vendor="Odd", model="Odd 1", memory_bytes=64, cores=(0,), features=("fp8",)),)
+
+
+class Raising(Present):
+    def devices(self) -> tuple[Device, ...]:
+        raise RuntimeError("driver and library differ")
+
+
+class Crashing(Present):
+    def devices(self) -> tuple[Device, ...]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+        raise AssertionError("unreachable")
+
+
+class Hanging(Present):
+    def is_present(self) -> bool:
+        time.sleep(3600)
+        return True
