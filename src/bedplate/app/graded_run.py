@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -76,9 +77,9 @@ def write_report(run: GradedRun, assessment: Assessment, file: Path, *, language
         aside.write_text(render(report), encoding="utf-8")
         aside.replace(file)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise UnavailableError("the report cannot be written", seen=f"{file}: {error.strerror}") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _step(document: dict[str, Any]) -> ReportStep:

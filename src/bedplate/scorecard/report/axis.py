@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-
 _SMALLEST_SPAN = 1e-300
 
 
@@ -28,7 +27,7 @@ class Axis:
 def axis(low: float, high: float, start_px: float, end_px: float, num_ticks: int = 5) -> Axis:
     """An axis with round ends that hold `low` and `high`; equal ends are spread apart."""
     if high - low < _SMALLEST_SPAN:
-        low, high = (min(0.0, low), max(0.0, low)) if low else (0.0, 1.0)
+        low, high = (min(0.0, low), max(0.0, low)) if abs(low) > _SMALLEST_SPAN else (0.0, 1.0)
     step = _round_step((high - low) / num_ticks)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(float(f"{index * step:.12g}") for index in range(first, last + 1))
