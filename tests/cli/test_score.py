@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.command_line import CommandLine
 from tests.scorecard.values import measured
 
 from bedplate.cli.main import main
@@ -108,3 +109,35 @@ def test_a_page_that_cannot_be_written_is_an_error_with_its_reason(
     (tmp_path / "taken").write_text("a file, not a folder")
     assert main(["score", "--from", str(file), "--html", str(tmp_path / "taken" / "report.html")]) == 5
     assert "cannot be written" in capsys.readouterr().err
+
+
+PIPELINE = """
+version: 1
+name: graded
+steps:
+  write: {use: test.write, text: a, times: 3}
+  score: {use: score, language: zh, after: [write]}
+"""
+
+
+def test_a_run_with_a_score_step_leaves_a_report_and_can_be_graded_again(command_line: CommandLine, tmp_path: Path) -> None:
+    ran = command_line.call("run", command_line.write(PIPELINE), "-o", "json")
+    assert ran.code == 0, ran.err
+    report = Path(ran.json["report"]).read_text(encoding="utf-8")
+    assert '<html lang="zh">' in report and ran.json["run_id"] in report
+    assert 'style="left:0.00%;width:100.00%"' in report, "the time of the step before is on the timeline"
+
+    again = command_line.call("score", "-o", "json")
+    assert again.code == 0, again.err
+    assert again.json["coverage_frac"] == 0.0 and len(again.json["indicators"]) >= 20
+
+    named = command_line.call("score", "graded", "--html", tmp_path / "again.html")
+    assert named.code == 0, named.err
+    page = (tmp_path / "again.html").read_text(encoding="utf-8")
+    assert ran.json["run_id"] in page and page.count('class="status status-done"') == 2
+
+
+def test_without_any_run_there_is_nothing_to_grade(command_line: CommandLine) -> None:
+    end = command_line.call("score")
+    assert (end.code, end.out) == (3, "")
+    assert "there is no run" in end.err

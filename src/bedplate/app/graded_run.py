@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bedplate.app.pipeline.step import StepResult
+from bedplate.app.pipeline.stored import result_from_json
+from bedplate.app.runs import existing, open_runs
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
 from bedplate.core.measurement import Measurement
 from bedplate.locale.text import Language
 from bedplate.scorecard.assess import Assessment, assess
 from bedplate.scorecard.report.model import Report, ReportStep
 from bedplate.scorecard.report.page import render
+from bedplate.state.records import StepRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,24 @@ def read_graded_run(file: Path) -> GradedRun:
     return GradedRun(title=file.stem, run_id=run_id, measurements=measurements, steps=steps)
 
 
+def stored_graded_run(run: str, state: str | None) -> GradedRun:
+    """A run of the state that `--state` names: its id, the beginning of it, a pipeline's name, or `last`.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    with open_runs(state) as opened:
+        runs = existing(opened)
+        view = runs.find(run)
+        measurements = runs.state.measurements(view.run.id)
+    return GradedRun(
+        title=view.run.name,
+        run_id=view.run.id,
+        measurements=measurements,
+        steps=tuple(_stored_step(record) for record in view.steps),
+    )
+
+
 def write_report(run: GradedRun, assessment: Assessment, file: Path, *, language: Language, created_s: float) -> None:
     """Write the page; whole or not at all.
 
@@ -80,6 +102,18 @@ def write_report(run: GradedRun, assessment: Assessment, file: Path, *, language
         with contextlib.suppress(OSError):
             aside.unlink()
         raise UnavailableError("the report cannot be written", seen=f"{file}: {error.strerror}") from error
+
+
+def _stored_step(record: StepRecord) -> ReportStep:
+    result = StepResult() if record.result is None else result_from_json(record.result)
+    return ReportStep(
+        name=record.name,
+        status=record.status.value,
+        started_s=record.started_at_s,
+        duration_s=record.seconds,
+        figures=result.figures,
+        tables=result.tables,
+    )
 
 
 def _step(document: dict[str, Any]) -> ReportStep:

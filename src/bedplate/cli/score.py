@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.state_option import state_option
 from bedplate.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,21 +18,25 @@ if TYPE_CHECKING:
     from bedplate.scorecard.grade import Grade
 
 
-@click.command()
+@click.command("score")
 @click.argument("run", required=False)
 @click.option(
     "--from", "file", type=click.Path(path_type=Path, dir_okay=False), help="JSON that 'bedplate run -o json' printed."
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file too.")
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of texts.")
+@state_option
 @output_option
-def command(run: str | None, file: Path | None, html: Path | None, language: str, output: str) -> None:
-    """Grade what RUN measured (the last run where none is named), and name what limits it."""
+def command(run: str | None, file: Path | None, html: Path | None, language: str, state: str | None, output: str) -> None:
+    """Grade what RUN measured, and name what limits it.
+
+    RUN is a run's id or the beginning of it, a pipeline's name, or 'last' (which is meant where none is named).
+    """
     from bedplate.locale.text import Language
 
     if run and file:
         raise UsageError("a run and a file cannot both be graded", seen=f"{run} and --from {file}", expected="one of them")
-    graded = _graded_run(run, file)
+    graded = _graded_run(run, file, state)
     assessment = graded.assess()
     speech = Language(language)
     if html is not None:
@@ -42,12 +47,10 @@ def command(run: str | None, file: Path | None, html: Path | None, language: str
         _print(assessment, speech)
 
 
-def _graded_run(run: str | None, file: Path | None) -> GradedRun:
-    from bedplate.app.graded_run import read_graded_run
+def _graded_run(run: str | None, file: Path | None, state: str | None) -> GradedRun:
+    from bedplate.app.graded_run import read_graded_run, stored_graded_run
 
-    if file is None:
-        raise UsageError("nothing to grade", expected="--from FILE")
-    return read_graded_run(file)
+    return stored_graded_run(run or "last", state) if file is None else read_graded_run(file)
 
 
 def _write(graded: GradedRun, assessment: Assessment, html: Path, language: Language) -> None:
