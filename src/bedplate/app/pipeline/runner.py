@@ -205,6 +205,7 @@ class _Run:
             progress=self._progress_taker(step.name),
             say=lambda text: self._watcher.said(step.name, text),
             check_cancelled=self._cancellation.check,
+            seconds={record.name: record.seconds for record in self._state.steps(self._run_id) if record.seconds is not None},
         )
 
     def _gang_noter(self, step: str, engine: Engine) -> Callable[[GangHandle], None]:
