@@ -9,7 +9,6 @@ process, port, scratch directory or shared-memory segment behind; logs stay unde
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import threading
@@ -23,7 +22,7 @@ from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
 from bedplate.core.workload import Gang, GangStatus, TaskEvent, TaskState, TaskStatus
 from bedplate.engines.base import EngineStatistics, GangHandle
 from bedplate.engines.local.gang import LocalGang
-from bedplate.engines.local.launch import Launch, TaskProcess, hold_rendezvous, log_path, start_task
+from bedplate.engines.local.launch import Launch, TaskProcess, hold_rendezvous, log_path, new_directory, start_task
 from bedplate.engines.local.machine import core_numa_nodes, this_node, usable_cores
 from bedplate.engines.record import GangRecord, check_gang, statistics_of
 from bedplate.engines.slots import Reservation, Slots, reserve_gang
@@ -198,7 +197,7 @@ class LocalEngine:
         return [self._slots] if gang.node_labels.items() <= self._node.labels.items() else []
 
     def _start(self, gang: Gang, reservations: Sequence[Reservation], part: GangPart | None) -> GangHandle:
-        directory = self._new_directory(gang.name)
+        directory = new_directory(self._root, gang.name)
         rendezvous = hold_rendezvous()
         if part is None:
             address = "{}:{}".format(*rendezvous.getsockname())
@@ -235,17 +234,6 @@ class LocalEngine:
         self._gangs[directory.name] = _Submitted(gang=local, directory=directory)
         local.start_watching()
         return GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
-
-    def _new_directory(self, name: str) -> Path:
-        """`root/NAME-N` with the first free N: making it is what reserves it, also between engines."""
-        for number in itertools.count(1):
-            directory = self._root / f"{name}-{number}"
-            try:
-                directory.mkdir()
-                return directory
-            except FileExistsError:
-                continue
-        raise AssertionError("count() does not end")
 
     def _waiting(self, rank: int, reservation: Reservation) -> TaskStatus:
         return TaskStatus(

@@ -12,6 +12,7 @@ of one engine or of two, can get the same port.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import site
@@ -151,6 +152,18 @@ def start_task(launch: Launch) -> TaskProcess:
         if supervisor_fd >= 0:
             os.close(supervisor_fd)
     return TaskProcess(keeper=keeper, control=control, channel=channel, outcome_fd=outcome_fd, mark=f"{_MARK}={mark}")
+
+
+def new_directory(root: Path, name: str) -> Path:
+    """`root/NAME-N` with the first free N: making it is what reserves it, also between engines."""
+    for number in itertools.count(1):
+        directory = root / f"{name}-{number}"
+        try:
+            directory.mkdir()
+            return directory
+        except FileExistsError:
+            continue
+    raise AssertionError("count() does not end")
 
 
 def log_path(directory: Path, rank: int) -> Path:

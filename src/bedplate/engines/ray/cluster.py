@@ -14,28 +14,28 @@ _HEALTH_CHECKS = {
 }
 """A lost node is known within about two seconds; Ray's own defaults take some fifteen."""
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
-_FIRST_HOST = 2
-"""Ray takes 127.0.0.1 to mean the machine's outward address, so the nodes are 127.0.0.2 and up."""
+_HEAD = 2
+"""Last part of the head's address; the nodes follow. Ray takes 127.0.0.1 to mean the machine's outward address."""
 NODE_LABEL = "bedplate-node"
 
 
 class LocalRayCluster:
-    """Raylets on 127.0.0.1; each is a node with its own cores as Ray counts them, labelled `bedplate-node: node-<i>`.
+    """Raylets on loopback, labelled `bedplate-node: node-<i>`, beside a head that carries no work and so is never lost.
 
     Args:
-        cores: Cores of each node.
+        cores: Cores of each node, as Ray counts them.
     """
 
     def __init__(self, cores: tuple[int, ...] = (2, 2, 2)) -> None:
         from ray.cluster_utils import Cluster
 
+        self._cores = cores
         self._cluster: Any = Cluster(
             initialize_head=True,
-            head_node_args={**_node_arguments(0, cores[0]), "_system_config": _HEALTH_CHECKS, "include_dashboard": False},
+            head_node_args={**_arguments(_HEAD, 0), "_system_config": _HEALTH_CHECKS, "include_dashboard": False},
         )
-        self._nodes: dict[str, Any] = {"node-0": self._cluster.head_node}
-        for index, count in enumerate(cores[1:], start=1):
-            self.add_node(f"node-{index}", count)
+        self._nodes: dict[str, Any] = {}
+        self.restore()
 
     @property
     def address(self) -> str:
@@ -44,18 +44,24 @@ class LocalRayCluster:
 
     def add_node(self, label: str, cores: int) -> None:
         """Start one more raylet."""
-        self._nodes[label] = self._cluster.add_node(**_node_arguments(label.removeprefix("node-"), cores))
+        host = _HEAD + 1 + int(label.removeprefix("node-"))
+        self._nodes[label] = self._cluster.add_node(**_arguments(host, cores), labels={NODE_LABEL: label})
 
     def remove_node(self, label: str) -> None:
         """Kill a raylet, with no goodbye.
 
         Raises:
-            NotFoundError: No such node, or the head: with it the cluster would end.
+            NotFoundError: No such node.
         """
-        if label not in self._nodes or label == "node-0":
-            removable = ", ".join(sorted(set(self._nodes) - {"node-0"}))
-            raise NotFoundError(f"no node '{label}' that can be removed", expected=removable or "none is left")
+        if label not in self._nodes:
+            raise NotFoundError(f"no node '{label}'", expected=", ".join(sorted(self._nodes)) or "none is left")
         self._cluster.remove_node(self._nodes.pop(label), allow_graceful=False)
+
+    def restore(self) -> None:
+        """Start again the raylets that were removed."""
+        for index, cores in enumerate(self._cores):
+            if f"node-{index}" not in self._nodes:
+                self.add_node(f"node-{index}", cores)
 
     def close(self) -> None:
         """Stop all raylets; this process leaves the cluster first, if it had joined."""
@@ -65,10 +71,5 @@ class LocalRayCluster:
         self._cluster.shutdown()
 
 
-def _node_arguments(index: int | str, cores: int) -> dict[str, Any]:
-    return {
-        "node_ip_address": f"127.0.0.{_FIRST_HOST + int(index)}",
-        "num_cpus": cores,
-        "labels": {NODE_LABEL: f"node-{index}"},
-        "object_store_memory": _OBJECT_STORE_BYTES,
-    }
+def _arguments(host: int, cores: int) -> dict[str, Any]:
+    return {"node_ip_address": f"127.0.0.{host}", "num_cpus": cores, "object_store_memory": _OBJECT_STORE_BYTES}

@@ -10,9 +10,10 @@ agent hands out core ids by itself, so their tasks may be pinned to the same cor
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,24 +24,32 @@ from bedplate.core.errors import BedplateError, NotFoundError, ResourcesError, U
 from bedplate.core.workload import ExitCause, Gang, GangStatus, Task, TaskEvent, TaskEventKind, TaskState, TaskStatus
 from bedplate.engines.base import EngineStatistics, GangHandle
 from bedplate.engines.local.engine import CLOSE_GRACE_S, GangPart
-from bedplate.engines.local.launch import import_path
+from bedplate.engines.local.launch import import_path, log_path, new_directory
 from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
 from bedplate.engines.record import GangRecord, check_gang, statistics_of
 
 _POLL_S = 1.0
 """One poll of an agent waits this long for something to report."""
-_PLACEMENT_S = 3.0
+_PLACEMENT_S = 1.0
 """Ray answers in milliseconds when a gang fits; not within this time means that it does not fit now."""
 _ANSWER_S = 30.0
 """What an agent may take to answer a call that does not wait."""
+_NODE_LOSS_S = 20.0
+"""Ray may place on a dead node until it knows; a gang that met one is placed again for this long."""
+_RETRY_S = 0.2
 _MAX_CONCURRENT_CALLS = 64
 """Threads of an agent: polls of gangs, and calls beside them."""
+
+
+class _NodeLostError(UnavailableError):
+    """The agent that was asked is gone, and its node with it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Part:
     """The tasks of a gang on one node."""
 
+    agent: Any
     node_id: str
     handle: GangHandle
     ranks: tuple[int, ...]
@@ -51,6 +60,8 @@ class _Part:
 @dataclass(slots=True, kw_only=True)
 class _Submitted:
     record: GangRecord
+    directory: Path
+    """Where the logs of its tasks are kept once they have ended."""
     placement: Any
     parts: list[_Part]
     rendezvous_node: str
@@ -85,10 +96,9 @@ class RayEngine:
         self._cluster = cluster
         self._ray = _connect(address or (cluster.address if cluster else "auto"))
         self._changed = threading.Condition()
-        self._numbers = itertools.count(1)
         self._gangs: dict[str, _Submitted] = {}
         self._agents: dict[str, Any] = {}
-        self._labels: dict[str, Mapping[str, str]] = {}
+        self._nodes: dict[str, Mapping[str, Any]] = {}
         self._excluded: list[Any] = []
         self._is_closed = False
         self._find_nodes()
@@ -105,13 +115,20 @@ class RayEngine:
         with self._changed:
             if self._is_closed:
                 raise UsageError("the engine is closed", next_step="open another one")
-            self._find_nodes()
-            placement = self._place(gang)
-            try:
-                return self._start(gang, placement)
-            except BaseException:
-                self._remove_placement(placement)
-                raise
+            deadline_s = time.monotonic() + _NODE_LOSS_S
+            while True:
+                self._find_nodes()
+                placement = self._place(gang)
+                try:
+                    return self._start(gang, placement)
+                except _NodeLostError:
+                    self._remove_placement(placement)
+                    if time.monotonic() > deadline_s:
+                        raise
+                    time.sleep(_RETRY_S)
+                except BaseException:
+                    self._remove_placement(placement)
+                    raise
 
     def status(self, handle: GangHandle) -> GangStatus:
         """See `Engine.status`."""
@@ -138,9 +155,10 @@ class RayEngine:
             submitted = self._find(handle)
             submitted.is_cancelled = True
             parts = [part for part in submitted.parts if not part.is_over]
-        calls = [self._agents[part.node_id].cancel.remote(part.handle, grace_s) for part in parts]
+        calls = [part.agent.cancel.remote(part.handle, grace_s) for part in parts]
         for call in calls:
-            self._answer(call, grace_s + _ANSWER_S)
+            with contextlib.suppress(_NodeLostError):
+                self._answer(call, grace_s + _ANSWER_S)
         if submitted.watch is not None:
             submitted.watch.join()
 
@@ -150,22 +168,23 @@ class RayEngine:
         Raises:
             UnavailableError: The node that has the log is gone.
         """
-        part, index = self._place_of(handle, rank)
-        log = self._answer(self._agents[part.node_id].logs.remote(part.handle, index))
-        if log is None:
-            raise UnavailableError(f"the log of rank {rank} went with its node", seen=part.node_id)
-        return str(log)
+        with self._changed:
+            kept = log_path(self._find(handle).directory, rank)
+        if kept.exists():
+            return kept.read_text(errors="replace")
+        agent, part, index = self._task_of(handle, rank)
+        return str(self._answer(agent.logs.remote(part.handle, index)))
 
     def resources(self) -> tuple[Node, ...]:
         """Nodes that are alive; ids are the `bedplate-node` label, or Ray's node id where there is none."""
         with self._changed:
             self._find_nodes()
-            agents = dict(self._agents)
+            calls = {node_id: self._agent(node_id).describe.remote() for node_id in self._nodes}
         nodes = []
-        for node_id, agent in agents.items():
-            node = self._answer(agent.describe.remote())
-            if node is not None:
-                labels = {**node.labels, **self._labels[node_id]}
+        for node_id, call in calls.items():
+            with contextlib.suppress(_NodeLostError):
+                node = self._answer(call)
+                labels = {**node.labels, **(self._nodes[node_id].get("Labels") or {})}
                 nodes.append(replace(node, id=self._name_of(node_id), labels=labels))
         return tuple(sorted(nodes, key=lambda node: node.id))
 
@@ -185,7 +204,8 @@ class RayEngine:
             self.cancel(GangHandle(id=key, name=key, num_tasks=0), CLOSE_GRACE_S)
         closing = [agent.close.remote() for agent in self._agents.values()]
         for call in closing:
-            self._answer(call)
+            with contextlib.suppress(_NodeLostError):
+                self._answer(call)
         for agent in self._agents.values():
             self._ray.kill(agent)
         for placement in self._excluded:
@@ -193,8 +213,8 @@ class RayEngine:
 
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
         """See `FaultInjection.kill`; goes through the agent of the task's node."""
-        part, index = self._place_of(handle, rank)
-        self._answer(self._agents[part.node_id].kill.remote(part.handle, index, signal))
+        agent, part, index = self._task_of(handle, rank)
+        self._answer(agent.kill.remote(part.handle, index, signal))
 
     def exclude(self, node_id: str, cores: tuple[int, ...], reason: str) -> None:
         """See `CanExclude.exclude`; Ray is told by a reservation that keeps as many cores of the node taken.
@@ -205,10 +225,10 @@ class RayEngine:
         from ray.util.placement_group import placement_group
 
         with self._changed:
-            ray_id = next((key for key in self._agents if self._name_of(key) == node_id), None)
+            ray_id = next((key for key in self._nodes if self._name_of(key) == node_id), None)
             if ray_id is None:
-                raise NotFoundError(f"no node '{node_id}'", expected=", ".join(map(self._name_of, self._agents)))
-            self._ask(self._agents[ray_id].exclude.remote(cores, reason))
+                raise NotFoundError(f"no node '{node_id}'", expected=", ".join(map(self._name_of, self._nodes)))
+            self._answer(self._agent(ray_id).exclude.remote(cores, reason))
             held = placement_group([{"CPU": len(cores)}], bundle_label_selector=[{"ray.io/node-id": ray_id}])
             self._excluded.append(held)
 
@@ -223,13 +243,15 @@ class RayEngine:
         self._cluster.remove_node(node_id)
 
     def _find_nodes(self) -> None:
-        """Bring agents in line with the nodes that are alive."""
-        alive = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
-        for gone in set(self._agents) - set(alive):
-            del self._agents[gone]
-        for node_id in set(alive) - set(self._agents):
-            self._agents[node_id] = self._start_agent(node_id, alive[node_id])
-            self._labels[node_id] = dict(alive[node_id].get("Labels") or {})
+        """See which nodes are alive; the agents of those that are gone are forgotten."""
+        self._nodes = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
+        self._agents = {node_id: agent for node_id, agent in self._agents.items() if node_id in self._nodes}
+
+    def _agent(self, node_id: str) -> Any:
+        """The agent of a node, started at its first use; None when the node is gone."""
+        if node_id not in self._agents and node_id in self._nodes:
+            self._agents[node_id] = self._start_agent(node_id, self._nodes[node_id])
+        return self._agents.get(node_id)
 
     def _start_agent(self, node_id: str, node: Mapping[str, Any]) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -241,8 +263,7 @@ class RayEngine:
             max_concurrency=_MAX_CONCURRENT_CALLS,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
         )
-        name = (node.get("Labels") or {}).get(NODE_LABEL, node_id)
-        return actor.remote(str(self._root / name), int(node["Resources"]["CPU"]), node["NodeManagerAddress"])
+        return actor.remote(str(self._root / self._name_of(node_id)), int(node["Resources"]["CPU"]), node["NodeManagerAddress"])
 
     def _place(self, gang: Gang) -> Any:
         from ray.util.placement_group import placement_group
@@ -256,7 +277,7 @@ class RayEngine:
         free, total = self._ray.available_resources(), self._ray.cluster_resources()
         raise ResourcesError(
             f"gang '{gang.name}' does not fit: its {len(bundles)} tasks ask for {sum(item['CPU'] for item in bundles)} cores",
-            seen=f"free: {free.get('CPU', 0):g} of {total.get('CPU', 0):g} cores on {len(self._agents)} nodes",
+            seen=f"free: {free.get('CPU', 0):g} of {total.get('CPU', 0):g} cores on {len(self._nodes)} nodes",
             expected=f"all tasks at once{f', on nodes with {dict(gang.node_labels)}' if gang.node_labels else ''}",
             next_step="wait for other gangs to end, ask for less, or add nodes",
         )
@@ -266,15 +287,18 @@ class RayEngine:
 
         chosen = placement_group_table(placement)["bundles_to_node_id"]
         node_of = {int(index): str(node_id) for index, node_id in chosen.items()}
-        rendezvous = self._ask(self._agents[node_of[0]].hold_rendezvous.remote())
+        rendezvous = self._answer(self._agent(node_of[0]).hold_rendezvous.remote())
         calls = {}
         for node_id in dict.fromkeys(node_of[rank] for rank in range(len(gang.tasks))):
             ranks = tuple(rank for rank in range(len(gang.tasks)) if node_of[rank] == node_id)
             part = GangPart(ranks=ranks, world_size=len(gang.tasks), rendezvous=rendezvous)
             tasks = replace(gang, tasks=tuple(gang.tasks[rank] for rank in ranks), node_labels={})
-            calls[node_id] = (ranks, self._agents[node_id].submit.remote(tasks, part))
+            calls[node_id] = (ranks, self._agent(node_id).submit.remote(tasks, part))
         parts, statuses = self._collect(calls)
+        directory = new_directory(self._root, gang.name)
+        key = directory.name
         submitted = _Submitted(
+            directory=directory,
             record=GangRecord(gang.name, tuple(statuses[rank] for rank in sorted(statuses))),
             placement=placement,
             parts=parts,
@@ -282,7 +306,6 @@ class RayEngine:
             rendezvous=rendezvous,
         )
         submitted.ranks = {rank: (part, index) for part in parts for index, rank in enumerate(part.ranks)}
-        key = f"{gang.name}-{next(self._numbers)}"
         self._gangs[key] = submitted
         submitted.watch = threading.Thread(target=self._watch, args=(submitted,), name=f"watch-{key}", daemon=True)
         submitted.watch.start()
@@ -295,16 +318,17 @@ class RayEngine:
         failure: BaseException | None = None
         for node_id, (ranks, call) in calls.items():
             try:
-                handle, cores = self._ask(call)
+                handle, cores = self._answer(call)
             except BedplateError as error:
                 failure = failure or error
                 continue
-            parts.append(_Part(node_id=node_id, handle=handle, ranks=ranks))
+            parts.append(_Part(agent=self._agents[node_id], node_id=node_id, handle=handle, ranks=ranks))
             for rank, own in zip(ranks, cores, strict=True):
                 statuses[rank] = TaskStatus(rank=rank, state=TaskState.WAITING, node=self._name_of(node_id), cores=own)
         if failure is not None:
             for part in parts:
-                self._answer(self._agents[part.node_id].cancel.remote(part.handle, 0.0))
+                with contextlib.suppress(_NodeLostError):
+                    self._answer(part.agent.cancel.remote(part.handle, 0.0))
             raise failure
         return parts, statuses
 
@@ -313,9 +337,16 @@ class RayEngine:
         while polls:
             ready, _ = self._ray.wait(list(polls), num_returns=1)
             part = polls.pop(ready[0])
-            answer = self._answer(ready[0])
+            try:
+                events, heard = self._answer(ready[0])
+                self._keep_logs(submitted, part, events)
+            except _NodeLostError:
+                with self._changed:
+                    self._lose(submitted.record, part)
+                    self._changed.notify_all()
+                continue
             with self._changed:
-                self._take(submitted, part, answer)
+                self._take(submitted.record, part, events, heard)
                 self._changed.notify_all()
             if not part.is_over:
                 polls[self._poll(part)] = part
@@ -324,22 +355,15 @@ class RayEngine:
             agent.release_rendezvous.remote(submitted.rendezvous)
 
     def _poll(self, part: _Part) -> Any:
-        agent = self._agents.get(part.node_id)
-        if agent is None:
-            return self._ray.put(None)
-        return agent.events.remote(part.handle, part.seen, _POLL_S)
+        return part.agent.events.remote(part.handle, part.seen, _POLL_S)
 
-    def _take(
-        self,
-        submitted: _Submitted,
-        part: _Part,
-        answer: tuple[tuple[TaskEvent, ...], tuple[float | None, ...]] | None,
-    ) -> None:
-        record = submitted.record
-        if answer is None:
-            self._lose(record, part)
-            return
-        events, heard = answer
+    def _keep_logs(self, submitted: _Submitted, part: _Part, events: Sequence[TaskEvent]) -> None:
+        """Copy the log of each task that has ended before its end is known: then it can be read whatever follows."""
+        for index in (event.rank for event in events if event.kind is TaskEventKind.EXITED):
+            log = str(self._answer(part.agent.logs.remote(part.handle, index)))
+            log_path(submitted.directory, part.ranks[index]).write_text(log)
+
+    def _take(self, record: GangRecord, part: _Part, events: Sequence[TaskEvent], heard: Sequence[float | None]) -> None:
         for event in events:
             part.seen = event.sequence + 1
             _repeat(record, event, part.ranks[event.rank])
@@ -358,9 +382,10 @@ class RayEngine:
         part.is_over = True
 
     def _answer(self, call: Any, timeout_s: float = _ANSWER_S) -> Any:
-        """What an agent answers; None when it is gone.
+        """What an agent answers.
 
         Raises:
+            _NodeLostError: The agent is gone.
             BedplateError: The agent's own error.
         """
         from ray.exceptions import RayActorError, RayTaskError
@@ -371,18 +396,10 @@ class RayEngine:
             if isinstance(error.cause, BedplateError):
                 raise error.cause from error
             raise
-        except RayActorError:
-            return None
-
-    def _ask(self, call: Any) -> Any:
-        """Like `_answer`, for a node that must be there.
-
-        Raises:
-            UnavailableError: It is not.
-        """
-        if (answer := self._answer(call)) is None:
-            raise UnavailableError("a node went away while the gang was started", next_step="submit it again")
-        return answer
+        except RayActorError as error:
+            raise _NodeLostError(
+                "a node of the cluster went away", seen=error, next_step="submit again, or add nodes"
+            ) from error
 
     def _find(self, handle: GangHandle) -> _Submitted:
         try:
@@ -392,17 +409,16 @@ class RayEngine:
                 f"no gang '{handle.id}' in this engine", expected=", ".join(self._gangs) or "none yet"
             ) from None
 
-    def _place_of(self, handle: GangHandle, rank: int) -> tuple[_Part, int]:
+    def _task_of(self, handle: GangHandle, rank: int) -> tuple[Any, _Part, int]:
         with self._changed:
             submitted = self._find(handle)
             submitted.record.task(rank)
             part, index = submitted.ranks[rank]
-            if part.node_id not in self._agents:
-                raise UnavailableError(f"the node of rank {rank} is gone", seen=part.node_id)
-            return part, index
+            return part.agent, part, index
 
     def _name_of(self, node_id: str) -> str:
-        return self._labels.get(node_id, {}).get(NODE_LABEL, node_id)
+        labels: Mapping[str, str] = self._nodes.get(node_id, {}).get("Labels") or {}
+        return labels.get(NODE_LABEL, node_id)
 
     def _remove_placement(self, placement: Any) -> None:
         from ray.util.placement_group import remove_placement_group
