@@ -140,7 +140,7 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_gone_on_with(
     process.send_signal(number)
     end = ended(process)
     assert end.code == 1
-    assert f"{number.name}: ending cleanly; once more ends it at once" in end.err
+    assert f"{number.name}: ending cleanly; Ctrl-C once more ends it at once" in end.err
     assert end.json["status"] == "cancelled"
     opens.touch()
     again = command_line.call("run", gated, "-o", "json")

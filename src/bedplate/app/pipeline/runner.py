@@ -8,6 +8,7 @@ again in the same directory. A lock keeps a second runner out.
 from __future__ import annotations
 
 import errno
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -121,7 +122,8 @@ class _Run:
         self._clock = SystemClock()
         self._cancellation = Cancellation()
         self._memory = PeakMemory(_earlier_peak_bytes(place.state, run_id))
-        self._progress: tuple[str, JsonObject] | None = None
+        self._progress: tuple[str, float, float, str] | None = None
+        self._cancel_is_told = False
         self._attempt = place.state.start_attempt(run_id, place.engine_name)
         self._open_engine = place.open_engine
 
@@ -132,7 +134,7 @@ class _Run:
         self._sink = StateSink(self._state, self._run_id)
         self._gang_events = GangEvents(self._sink)
         error: BedplateError | None = None
-        with self._cancellation.on_signals(self._say_for_run):
+        with self._cancellation.on_signals():
             try:
                 with Pulse(
                     [self._memory.sample, self._look_for_cancel, self._store_progress, self._gang_events.collect]
@@ -205,7 +207,13 @@ class _Run:
             progress=self._progress_taker(step.name),
             say=lambda text: self._watcher.said(step.name, text),
             check_cancelled=self._cancellation.check,
+            seconds=self._seconds(),
         )
+
+    def _seconds(self) -> Mapping[str, float]:
+        return {
+            step.name: step.seconds for step in self._state.steps(self._run_id) if step.seconds and step.name in self._results
+        }
 
     def _gang_noter(self, step: str, engine: Engine) -> Callable[[GangHandle], None]:
         def note(handle: GangHandle) -> None:
@@ -220,7 +228,9 @@ class _Run:
 
     def _progress_taker(self, step: str) -> Callable[[float, float, str], None]:
         def take(done: float, total: float, unit: str) -> None:
-            self._progress = (step, {"done": done, "total": total, "unit": unit})
+            if not (math.isfinite(done) and math.isfinite(total)):
+                return
+            self._progress = (step, done, total, unit)
             self._watcher.step_progressed(step, done, total, unit)
 
         return take
@@ -252,7 +262,7 @@ class _Run:
         self._watcher.step_ended(step.name, status, seconds, error)
         self._gang_events.collect()
         self._note(f"step.{status}", step.name, str(error), Severity.ERROR if status is Status.FAILED else Severity.INFO)
-        self._state.fail_step(self._run_id, step.name, status, seconds=seconds, error=_as_json(error))
+        self._state.fail_step(self._run_id, step.name, status, seconds=seconds, error=_as_object(error.as_json()))
 
     def _store_peak_memory(self) -> None:
         peak = Measurement(
@@ -269,10 +279,14 @@ class _Run:
     def _look_for_cancel(self) -> None:
         if self._state.is_cancel_requested(self._run_id, self._attempt):
             self._cancellation.request("bedplate cancel")
+        if (why := self._cancellation.why) and not self._cancel_is_told:
+            self._cancel_is_told = True
+            self._say_for_run(f"{why}: ending cleanly; Ctrl-C once more ends it at once")
 
     def _store_progress(self) -> None:
         if (progress := self._progress) is not None:
-            self._state.set_progress(self._run_id, *progress)
+            step, done, total, unit = progress
+            self._state.set_progress(self._run_id, step, {"done": done, "total": total, "unit": unit})
 
     def _note(self, kind: str, step: str, message: str = "", severity: Severity = Severity.INFO) -> None:
         event = Event(kind=kind, at_s=self._clock.now(), message=message, severity=severity, source="runner")
@@ -284,7 +298,7 @@ class _Run:
     def _end(self, error: BedplateError | None) -> RunOutcome:
         status = Status.DONE if error is None else _status_after(error)
         self._store_peak_memory()
-        self._state.end_run(self._run_id, status, None if error is None else _as_json(error))
+        self._state.end_run(self._run_id, status, None if error is None else _as_object(error.as_json()))
         self._watcher.run_ended(status)
         return read_outcome(self._state, self._run_id, self._directory, status, error=error)
 
@@ -293,8 +307,8 @@ def _status_after(error: BedplateError) -> Status:
     return Status.CANCELLED if isinstance(error, CancelledError) else Status.FAILED
 
 
-def _as_json(error: BedplateError) -> JsonObject:
-    document = plain(error.as_json())
+def _as_object(value: Mapping[str, object]) -> JsonObject:
+    document = plain(value)
     assert isinstance(document, dict)
     return document
 
