@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command_line import USES
 
 import bedplate
 import bedplate.state.store as store
+from tests.command_line import USES
 
 PIPELINE = {
     "version": 1,

@@ -33,6 +33,7 @@ def test_run_prints_the_document_that_scripts_read(command_line: CommandLine) ->
     assert by_id["text_bytes"]["at_s"] > 1e9, "the runner dates what the step did not"
     assert 10e6 < by_id["peak_memory_bytes"]["value"] < 1e9
     assert by_id["peak_memory_bytes"]["unit"] == "bytes"
+    assert by_id["peak_memory_bytes"]["hardware"].startswith(f"{len(os.sched_getaffinity(0))} x ")
 
 
 def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_line: CommandLine) -> None:

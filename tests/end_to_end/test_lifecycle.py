@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.command_line import ROOT, CommandLine, statuses
 
 from bedplate.app.configuration import document_from, read_document
 from bedplate.app.pipeline.definition import read_pipeline
 from bedplate.app.usecases import USES
+from tests.command_line import ROOT, CommandLine, statuses
 
 EXAMPLE = ROOT / "examples" / "lifecycle.yaml"
 MISSING = [module for module in USES.values() if importlib.util.find_spec(module) is None]

@@ -27,6 +27,7 @@ from bedplate.app.pipeline.stored import result_as_json
 from bedplate.app.pipeline.usecase import explanation_of
 from bedplate.app.pipeline.watch import RunWatcher
 from bedplate.core.clock import SystemClock
+from bedplate.core.devices import hardware_text
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events import Event, Severity
 from bedplate.core.measurement import Measurement, Provenance
@@ -66,6 +67,7 @@ class Attempt:
         self._memory = PeakMemory(_earlier_peak_bytes(place.state, run_id))
         self._progress: tuple[str, float, float, str] | None = None
         self._cancel_is_told = False
+        self._hardware = ""
         self._attempt = place.state.start_attempt(run_id, place.engine_name)
         self._open_engine = place.open_engine
         self._sink = StateSink(place.state, run_id)
@@ -93,6 +95,7 @@ class Attempt:
         engine_folder.mkdir(parents=True, exist_ok=True)
         engine = self._open_engine(engine_folder)
         try:
+            self._hardware = hardware_text(engine.resources())
             exclude_again(engine, self._state.exclusions(self._run_id))
             for step in self._pipeline.steps:
                 if step.name not in self._results:
@@ -196,6 +199,7 @@ class Attempt:
             value=float(self._memory.peak_bytes),
             unit="bytes",
             provenance=Provenance.MEASURED,
+            hardware=self._hardware,
             scale="sum of PSS over all processes of the run",
             source="runner",
             at_s=self._clock.now(),
