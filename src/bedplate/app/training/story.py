@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from bedplate.core.json import JsonObject
+Entry = dict[str, Any]
+"""`kind`, `at_s`, and what the kind has."""
 
 
 class Story:
@@ -18,26 +20,27 @@ class Story:
     def __init__(self, file: Path) -> None:
         """Read what there is."""
         self._file = file
-        self._entries: list[JsonObject] = list(_read(file))
+        self.entries: list[Entry] = list(_read(file))
+        """All of them, oldest first."""
 
     def add(self, kind: str, at_s: float, **attributes: object) -> None:
         """Append an entry, and write it down."""
-        entry = {"kind": kind, "at_s": at_s, **attributes}
-        self._entries.append(entry)  # type: ignore[arg-type]
+        entry: Entry = {"kind": kind, "at_s": at_s, **attributes}
+        self.entries.append(entry)
         with self._file.open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def of(self, kind: str) -> list[JsonObject]:
+    def of(self, kind: str) -> list[Entry]:
         """All entries of a kind, oldest first."""
-        return [entry for entry in self._entries if entry["kind"] == kind]
+        return [entry for entry in self.entries if entry["kind"] == kind]
 
-    def steps(self) -> list[JsonObject]:
+    def steps(self) -> list[Entry]:
         """The steps that count, by number: of those that were repeated, the last."""
         last = {entry["step"]: entry for entry in self.of("step")}
-        return [last[step] for step in sorted(last)]  # type: ignore[type-var]
+        return [last[step] for step in sorted(last)]
 
 
-def _read(file: Path) -> Iterator[JsonObject]:
+def _read(file: Path) -> Iterator[Entry]:
     if not file.is_file():
         return
     text = file.read_text()
@@ -45,5 +48,5 @@ def _read(file: Path) -> Iterator[JsonObject]:
     if torn:
         file.write_text(whole + "\n" if whole else "")
     for line in whole.splitlines():
-        entry: JsonObject = json.loads(line)
+        entry: Entry = json.loads(line)
         yield entry

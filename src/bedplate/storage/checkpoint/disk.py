@@ -70,7 +70,7 @@ class DiskCheckpointStore:
         record = ShardRecord.decode(record_file.read_bytes())
         with payload.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            view = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)) if size else memoryview(b"")
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)) if size else memoryview(b"")
         return verified(record, view, str(payload))
 
     def discard(self, step: int) -> None:

@@ -122,7 +122,7 @@ class MemoryCheckpointStore:
 
     def _mapping(self, rank: int) -> mmap.mmap:
         if rank not in self._mappings:
-            self._mappings[rank] = mmap.mmap(self._descriptors[rank], 0, prot=mmap.PROT_READ, flags=mmap.MAP_SHARED)
+            self._mappings[rank] = mmap.mmap(self._descriptors[rank], 0, access=mmap.ACCESS_COPY)
         return self._mappings[rank]
 
 
