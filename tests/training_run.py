@@ -1,4 +1,4 @@
-"""A training step of the pipeline for tests: tiny model, generated tokens, real engine, a context that remembers what it heard."""
+"""A training step of the pipeline for tests: micro model, generated tokens, real engine, a context that remembers."""
 
 from __future__ import annotations
 

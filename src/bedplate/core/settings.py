@@ -227,7 +227,9 @@ def describe_settings(cls: type) -> tuple[SettingDescription, ...]:
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         text = None if required else str(default.value if isinstance(default, enum.Enum) else default)
         described.append(
-            SettingDescription(name=_key(item.name), type=_type_text(hints[item.name]), default=text, text=texts.get(item.name, ""))
+            SettingDescription(
+                name=_key(item.name), type=_type_text(hints[item.name]), default=text, text=texts.get(item.name, "")
+            )
         )
     return tuple(described)
 

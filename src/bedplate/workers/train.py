@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bedplate.app.gangs import worker_errors
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.settings import read_settings
@@ -23,7 +21,7 @@ from bedplate.engines.process_group import joined
 from bedplate.storage.checkpoint.disk import DiskCheckpointStore
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore
 from bedplate.toolchain.data.shards import TokenShards
-from bedplate.toolchain.models.llama import Llama, LlamaConfig, load_llama
+from bedplate.toolchain.models.llama import LlamaConfig, load_llama, shape_only
 from bedplate.toolchain.train.batches import ShardBatches, held_out
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.export import export
@@ -67,11 +65,9 @@ class _Rank:
         self.context, self.spec, self.settings = context, spec, spec.settings
         self.exchange = Exchange(rank=context.rank, world_size=context.world_size)
         self.base = Path(self.settings.model)
-        with torch.device("meta"):
-            model = Llama(LlamaConfig.from_folder(self.base))
         shards = TokenShards(Path(self.settings.data), "train", verify=False)
         self.trainer = Trainer(
-            model=model,
+            model=shape_only(LlamaConfig.from_folder(self.base)),
             settings=self.settings,
             workers=spec.workers,
             exchange=self.exchange,
@@ -96,8 +92,7 @@ class _Rank:
     def _load(self) -> None:
         found = resume(self.trainer, self.stores, self.spec.run)
         if found is None:
-            weights = {name: tensor for name, tensor in load_llama(self.base).named_parameters()}
-            self.trainer.start({name: tensor.detach() for name, tensor in weights.items()})
+            self.trainer.start({name: tensor.detach() for name, tensor in load_llama(self.base).named_parameters()})
             self.context.progress(phase="loaded", resumed_from=0, store="model")
             return
         self.facts |= {key: found[key] for key in ("perplexity_before", "loss") if key in found}

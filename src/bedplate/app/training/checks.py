@@ -108,11 +108,15 @@ def check_memory(settings: TrainSettings, model: ModelFacts, world_size: int, av
     needed = memory_needed_bytes(settings, model, world_size)
     if needed <= available_bytes:
         return
-    fixed = memory_needed_bytes(settings, model, world_size) - memory_needed_bytes(_with_sequence(settings, 2), model, world_size)
+    fixed = memory_needed_bytes(settings, model, world_size) - memory_needed_bytes(
+        _with_sequence(settings, 2), model, world_size
+    )
     largest = int(model.num_parameters * available_bytes / needed)
     shorter = max(0, int(settings.sequence * (1 - (needed - available_bytes) / fixed))) if fixed else 0
-    hint = f"sequence: {shorter} with micro_batch: {settings.micro_batch} would fit" if shorter >= 2 else (
-        f"a model of about {largest / 1e6:.0f}M parameters would fit, or this one with fewer workers"
+    hint = (
+        f"sequence: {shorter} with micro_batch: {settings.micro_batch} would fit"
+        if shorter >= 2
+        else (f"a model of about {largest / 1e6:.0f}M parameters would fit, or this one with fewer workers")
     )
     raise ResourcesError(
         f"training {model.num_parameters / 1e6:.0f}M parameters with {world_size} workers does not fit the memory",

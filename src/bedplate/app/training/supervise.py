@@ -137,7 +137,7 @@ class Supervisor:
             return
         self._story.add(phase, event.at_s, rank=event.rank, **{key: attributes[key] for key in attributes if key != "phase"})
         if phase == "checkpoint" and event.rank == 0:
-            self._on_checkpoint(int(attributes["step"]))  # type: ignore[call-overload]
+            self._on_checkpoint(int(attributes["step"]))  # type: ignore[arg-type]
         elif phase == "passed_over":
             self._emit("checkpoint.passed_over", f"checkpoint {attributes['step']}: {attributes['reason']}", Severity.WARNING)
         elif phase == "loaded" and event.rank == 0 and attributes["resumed_from"]:
@@ -146,7 +146,7 @@ class Supervisor:
             self._context.say(f"perplexity on held-out text {attributes['when']} training: {attributes['perplexity']:.2f}")
 
     def _on_step(self, handle: GangHandle, event: TaskEvent) -> None:
-        attributes, step = event.attributes, int(event.attributes["step"])  # type: ignore[call-overload]
+        attributes, step = event.attributes, int(event.attributes["step"])  # type: ignore[arg-type]
         self._story.add("step", event.at_s, **{key: attributes[key] for key in attributes if key != "phase"})
         settings, workers = self._job.settings, self._context.needs.workers.want
         tokens = settings.tokens_per_step(workers)
@@ -183,7 +183,9 @@ class Supervisor:
         message = str(event.attributes.get("message", ""))
         self._story.add("failure", began_s, failure=kind, rank=event.rank, detected_s=detected_s, message=message)
         self._emit("train.failure", f"rank {event.rank} ended ({cause}): {message}", Severity.ERROR)
-        self._context.say(f"worker {event.rank} ended ({cause}): {message or 'killed'}; starting again from the last checkpoint")
+        self._context.say(
+            f"worker {event.rank} ended ({cause}): {message or 'killed'}; starting again from the last checkpoint"
+        )
         self._drill_at_s = None
 
     def _give_up(self, handle: GangHandle, event: TaskEvent, failures: int) -> TaskError:

@@ -67,10 +67,9 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     context.say(
         f"training {format_count(model.num_parameters)} parameters for {settings.num_steps(context.needs.workers.want)} steps"
     )
-    with _memory_files(settings, context, model) as descriptors:
-        with _copier(settings, context, descriptors) as copier:
-            job = Job(settings=settings, spec=spec, stores={"disk": str(_disk(context))}, descriptors=descriptors)
-            result = Supervisor(context, job, story, copier).run()
+    with _memory_files(settings, context, model) as descriptors, _copier(settings, context, descriptors) as copier:
+        job = Job(settings=settings, spec=spec, stores={"disk": str(_disk(context))}, descriptors=descriptors)
+        result = Supervisor(context, job, story, copier).run()
     return StepResult(
         path=Path(str(spec["result"])),
         outputs={**result, "failures": [item.as_json() for item in recoveries(story)]},
@@ -95,7 +94,7 @@ def _spec(settings: TrainSettings, context: StepContext) -> JsonObject:
         "data": manifest["shards"],
         "workers": context.needs.workers.want,
     }
-    lineage = {
+    lineage: JsonObject = {
         "kind": "weights",
         "made_by": "train",
         "base": {"path": str(base), "weights": weights},

@@ -61,7 +61,9 @@ class ShardRecord:
         """
         seen, _, body = data.partition(b" ")
         if seen != hashlib.blake2b(body, digest_size=16).hexdigest().encode():
-            raise IntegrityError("a checkpoint's record is torn or damaged", seen=data[:48], expected="a record with its digest")
+            raise IntegrityError(
+                "a checkpoint's record is torn or damaged", seen=data[:48], expected="a record with its digest"
+            )
         fields = json.loads(body)
         if fields.pop("version") != VERSION:
             raise IntegrityError("a checkpoint of another version", seen=body[:80], expected=f"version {VERSION}")
@@ -102,7 +104,7 @@ def verified(record: ShardRecord, payload: memoryview, where: str) -> Shard:
 def complete_steps(records: Mapping[int, list[ShardRecord]]) -> dict[int, int]:
     """Steps that all ranks of their world committed, newest first, with that world's size; `records` by rank."""
     worlds = {(record.step, record.world_size) for found in records.values() for record in found}
-    complete = {}
+    complete: dict[int, int] = {}
     for step, world_size in sorted(worlds, reverse=True):
         committed = {
             rank

@@ -244,6 +244,24 @@ def rotate(x_BHTK: Tensor, cos_BTK: Tensor, sin_BTK: Tensor) -> Tensor:
     return rotated.to(x_BHTK.dtype)
 
 
+def shape_only(config: LlamaConfig) -> Llama:
+    """The decoder on the meta device: shapes without memory, to be given its weights.
+
+    Initialising a meta tensor would import torch's decompositions, 800 modules and a second at every worker start, so
+    the layers' own initialisation is left out. Not thread-safe: no other model may be built meanwhile.
+    """
+    layers: tuple[Any, ...] = (nn.Linear, nn.Embedding)
+    initialisers = [layer.reset_parameters for layer in layers]
+    try:
+        for layer in layers:
+            layer.reset_parameters = lambda self: None
+        with torch.device("meta"):
+            return Llama(config)
+    finally:
+        for layer, initialise in zip(layers, initialisers, strict=True):
+            layer.reset_parameters = initialise
+
+
 def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     """A decoder with the weights of a Hugging Face folder (one or several safetensors files).
 
@@ -257,8 +275,7 @@ def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise NotFoundError("no weights in the model folder", seen=folder, expected="*.safetensors")
-    with torch.device("meta"):
-        model = Llama(config)
+    model = shape_only(config)
     weights = {name: tensor.to(dtype) for file in files for name, tensor in load_file(file).items()}
     if config.tie_embeddings:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]

@@ -32,8 +32,8 @@ class Exchange:
         """Replace a flat tensor by the sum over all ranks, in the same order and so to the same bits on each."""
         if self.world_size > 1:
             with _peers():
-                for bucket in values.split(BUCKET_ELEMENTS):
-                    distributed.all_reduce(bucket)
+                for start in range(0, len(values), BUCKET_ELEMENTS):
+                    distributed.all_reduce(values[start : start + BUCKET_ELEMENTS])
 
     def sum_scalars(self, *values: float) -> tuple[float, ...]:
         """Sums over all ranks, in float64."""

@@ -12,7 +12,15 @@ from bedplate.core.json import JsonObject
 from bedplate.toolchain.models.llama import save_llama
 from bedplate.toolchain.train.trainer import Trainer
 
-_COPIED = ("tokenizer*", "special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json", "generation_config.json", "chat_template*")
+_COPIED = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "generation_config.json",
+    "chat_template*",
+)
 
 
 def export(trainer: Trainer, base: Path, folder: Path, lineage: JsonObject, training: JsonObject) -> None:

@@ -9,6 +9,7 @@ they were computed in. Cost: 4 bytes a parameter for the gradients, 2 or 4 for t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -78,10 +79,11 @@ class FlatParameters:
                 if value is parameter:
                     module._parameters[key] = ours
         self._gradient_views[id(ours)] = gradient
-        ours.register_post_accumulate_grad_hook(lambda done: _move_gradient(done, gradient))
+        move = functools.partial(_move_gradient, into=gradient)
+        ours.register_post_accumulate_grad_hook(move)  # type: ignore[no-untyped-call]
 
 
-def _move_gradient(parameter: Tensor, into: Tensor) -> None:
+def _move_gradient(parameter: Tensor, *, into: Tensor) -> None:
     assert parameter.grad is not None
     into.add_(parameter.grad)
     parameter.grad = None

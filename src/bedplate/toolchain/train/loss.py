@@ -49,7 +49,7 @@ class _CrossEntropySum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient_ND,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return gradient_ND * gradient.to(gradient_ND.dtype), None, None, None
 
@@ -70,7 +70,8 @@ def _loss_and_gradient(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Te
 def negative_log_likelihood(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
     """The same sum without gradients, for evaluation; float64 scalar."""
     total = torch.zeros((), dtype=torch.float64)
-    for hidden, targets in zip(hidden_ND.split(CHUNK_TOKENS), targets_N.split(CHUNK_TOKENS), strict=True):
-        logits_NV = (hidden @ weight_VD.T).float()
-        total += F.cross_entropy(logits_NV, targets, ignore_index=IGNORED, reduction="sum")
+    for start in range(0, len(hidden_ND), CHUNK_TOKENS):
+        rows = slice(start, start + CHUNK_TOKENS)
+        logits_NV = (hidden_ND[rows] @ weight_VD.T).float()
+        total += F.cross_entropy(logits_NV, targets_N[rows], ignore_index=IGNORED, reduction="sum")
     return total

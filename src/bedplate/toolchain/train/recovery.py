@@ -34,7 +34,7 @@ def make_shard(trainer: Trainer, meta: JsonObject) -> Shard:
         trainer: Between two steps.
         meta: What identifies the run (`run`), and facts to carry over.
     """
-    buffers = {name: memoryview(buffer.detach().numpy()).cast("B") for name, buffer in trainer.optimiser.buffers.items()}
+    buffers = {name: memoryview(buffer.numpy()).cast("B") for name, buffer in trainer.optimiser.buffers.items()}  # type: ignore[arg-type]
     return Shard(meta={**meta, "num_elements": trainer.flat.layout.num_elements}, buffers=buffers)
 
 
@@ -53,7 +53,7 @@ def resume(trainer: Trainer, stores: Sequence[NamedStore], run: str) -> JsonObje
         reason, meta = _try_load(trainer, named.store, step, run)
         if trainer.exchange.all_agree(not reason):
             trainer.steps_done = step
-            trainer.optimiser.set_steps_done(step)
+            trainer.optimiser.steps_done = step
             return {**meta, "resumed_from": step, "store": named.name}
         trainer.tell("passed_over", step=step, store=named.name, reason=reason or "damaged for another rank")
         named.store.discard(step)
@@ -89,9 +89,8 @@ def _read(trainer: Trainer, shard: Shard, bounds: tuple[int, int]) -> None:
     low, high = max(start, optimiser.start), min(bounds[1], optimiser.end)
     if low < high:
         for name, tensor in tensors.items():
-            optimiser.buffers[name].detach()[low - optimiser.start : high - optimiser.start] = tensor[low - start : high - start]
+            optimiser.buffers[name][low - optimiser.start : high - optimiser.start] = tensor[low - start : high - start]
 
 
 def _as_tensor(shard: Shard, name: str) -> Tensor:
     return torch.frombuffer(shard.buffers[name], dtype=torch.float32)
-

@@ -129,6 +129,10 @@ def settings_as_json(settings: object) -> JsonObject:
     assert dataclasses.is_dataclass(settings)
     values = {item.name.removesuffix("_"): getattr(settings, item.name) for item in dataclasses.fields(settings)}
     return {
-        key: settings_as_json(value) if dataclasses.is_dataclass(value) else str(value) if isinstance(value, enum.Enum) else value
+        key: settings_as_json(value)
+        if dataclasses.is_dataclass(value)
+        else str(value)
+        if isinstance(value, enum.Enum)
+        else value
         for key, value in values.items()
     }

@@ -63,7 +63,9 @@ class StepReport:
 class Trainer:
     """One rank of a training run. `steps_done` of the model's `num_steps` are behind it; `train_step` does the next."""
 
-    def __init__(self, *, model: Llama, settings: TrainSettings, workers: int, exchange: Exchange, data: Batches, tell: Tell) -> None:
+    def __init__(
+        self, *, model: Llama, settings: TrainSettings, workers: int, exchange: Exchange, data: Batches, tell: Tell
+    ) -> None:
         """Take over `model`; its weights are ignored until `start` or a checkpoint fills them.
 
         Args:
@@ -156,10 +158,9 @@ class Trainer:
         mine = self.flat.gradients[self.optimiser.start : self.optimiser.end]
         (square,) = self.exchange.sum_scalars(float(torch.linalg.vector_norm(mine)) ** 2)
         norm = math.sqrt(square) / tokens
-        clip = self.settings.clip
-        mine.mul_(min(1.0, clip / max(norm, 1e-12)) / tokens if clip else 1 / tokens)
+        clip = min(1.0, self.settings.clip / max(norm, 1e-12)) if self.settings.clip else 1.0
         rate = learning_rate(self.settings, step, self.num_steps)
-        self.optimiser.step(self.flat.gradients, rate)
+        self.optimiser.step(self.flat.gradients, rate, scale=clip / tokens)
         self.optimiser.write_weights(self.flat.weights)
         return norm, rate
 
