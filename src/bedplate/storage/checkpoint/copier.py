@@ -23,33 +23,40 @@ class DiskCopier:
     def __init__(self, memory: MemoryCheckpointStore, folder: Path, failed: Callable[[int, str], None]) -> None:
         """Start the thread; `failed(step, reason)` hears of a copy that could not be made (a full disk, say)."""
         self._memory, self._folder, self._failed = memory, folder, failed
-        self._wake, self._closing = threading.Event(), False
+        self._changed = threading.Condition()
+        self._is_wanted = self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="checkpoint-copier", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
         """Copy the newest complete step soon; returns at once."""
-        self._wake.set()
+        with self._changed:
+            self._is_wanted = True
+            self._changed.notify()
 
     def close(self) -> None:
-        """Finish the copy that is under way, and end."""
-        self._closing = True
-        self._wake.set()
+        """Finish the copy that was asked for, and end."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):  # a kernel that refuses leaves the thread at normal priority
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            if self._closing:
-                return
+        while self._is_asked():
             step = next(iter(self._memory.steps()), 0)
             try:
                 copy_checkpoint(self._memory, self._folder, step)
             except (OSError, IntegrityError) as error:
                 self._failed(step, str(error))
+
+    def _is_asked(self) -> bool:
+        """Wait for a wish or the end; False at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_wanted or self._is_closing)
+            asked, self._is_wanted = self._is_wanted, False
+            return asked
 
 
 def copy_checkpoint(memory: MemoryCheckpointStore, folder: Path, step: int) -> bool:

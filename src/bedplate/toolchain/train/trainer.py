@@ -22,6 +22,7 @@ from torch import Tensor
 from bedplate.core.errors import BedplateError
 from bedplate.core.json import Json
 from bedplate.toolchain.models.llama import Llama
+from bedplate.toolchain.train.attention import attend_in_blocks
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.flat import FlatParameters
 from bedplate.toolchain.train.loss import IGNORED, cross_entropy_sum, negative_log_likelihood
@@ -133,7 +134,7 @@ class Trainer:
         with torch.inference_mode():
             for inputs_BT, targets_BT in batches:
                 self.tell("evaluate")
-                hidden_ND = self.model(inputs_BT).flatten(0, 1)
+                hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
                 total += float(negative_log_likelihood(hidden_ND, self.model.lm_head.weight, targets_BT.flatten()))
                 tokens += int((targets_BT != IGNORED).sum())
         total, count = self.exchange.sum_scalars(total, tokens)
@@ -146,7 +147,7 @@ class Trainer:
         for index in range(self.exchange.rank, self.micro_batches_per_step, self.exchange.world_size):
             self.tell("forward", step=step, micro_batch=index)
             inputs_BT, targets_BT = self.data.micro_batch(step, index)
-            hidden_ND = self.model(inputs_BT).flatten(0, 1)
+            hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
             loss = cross_entropy_sum(hidden_ND, weight, targets_BT.flatten(), self.flat.gradient_of(weight))
             self.tell("backward", step=step, micro_batch=index)
             loss.backward()  # type: ignore[no-untyped-call]
