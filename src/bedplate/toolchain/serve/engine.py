@@ -12,8 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,33 +20,15 @@ from torch import Tensor
 from bedplate.core.blocks import KVBlockStore, KVNamespace
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
 from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, GenerationStatistics
-from bedplate.core.settings import Range
-from bedplate.core.units import ByteCount, Count, format_bytes
+from bedplate.core.units import format_bytes
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.decoder import SlotDecoder
 from bedplate.toolchain.serve.prefix import PrefixMemory
 from bedplate.toolchain.serve.sequence import Sequence, TokenStream
+from bedplate.toolchain.serve.settings import EngineSettings
 from bedplate.toolchain.serve.slots import POSITION_STEP, KVSlots, SlotShape
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """How the built-in engine shares its machine."""
-
-    max_batch: Annotated[Count, Range(1, 256)] = 8
-    """Sequences that run at once; every decode step has this many rows."""
-    chunk_tokens: Annotated[Count, Range(16, 512)] = 64
-    """Prompt tokens that are computed at a time; also the KV block."""
-    chunks_per_step: Annotated[Count, Range(1)] = 4
-    """Prompt chunks computed between two decode steps: more gives throughput, fewer gives an even flow of tokens."""
-    queue_size: Annotated[Count, Range(1)] = 64
-    """Requests that may wait; the next one is told to come back."""
-    kv_memory: Annotated[ByteCount, Range(1)] = 2_000_000_000
-    """Most memory for keys and values of running sequences, in bytes."""
-    context_tokens: Annotated[Count, Range(2)] | None = None
-    """Longest prompt plus answer; None takes what the model and `kv_memory` allow."""
 
 
 class BuiltInEngine:
@@ -71,7 +52,7 @@ class BuiltInEngine:
         namespace: KVNamespace | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
-        dtype = model.model.embed_tokens.weight.dtype
+        dtype = model.model.norm.weight.dtype
         self.context_tokens = _context_tokens(model, dtype, self.settings)
         self.vocab_size = model.config.vocab_size
         self._slots = KVSlots(SlotShape.of(model.config, dtype, self.settings.max_batch, self.context_tokens))
