@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import psutil
 
 from bedplate.app.gangs import worker_errors
+from bedplate.app.serving import KV_STORE
 from bedplate.core.errors import ResourcesError, UnavailableError
 from bedplate.core.generation import GenerationEngine
 from bedplate.core.json import JsonObject
@@ -31,9 +32,6 @@ from bedplate.toolchain.serve.settings import EngineSettings
 
 if TYPE_CHECKING:
     import uvicorn
-
-KV_STORE = "kv"
-"""Name of the store in `Task.stores`; none, no memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

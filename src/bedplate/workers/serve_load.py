@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedplate.app.gangs import worker_errors
+from bedplate.app.serving import KV_STORE
 from bedplate.core.errors import CancelledError, TaskError
 from bedplate.core.json import JsonObject
 from bedplate.core.settings import read_settings
 from bedplate.core.task import TaskContext
 from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
-from bedplate.workers.serve import KV_STORE, Server, ServeTask, open_server
+from bedplate.workers.serve import Server, ServeTask, open_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
