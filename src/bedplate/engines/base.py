@@ -35,6 +35,8 @@ class EngineStatistics:
     tasks_running: int = 0
     tasks_failed: int = 0
     events: int = 0
+    events_dropped: int = 0
+    """Progress events that a gang's bounded buffer no longer has."""
 
 
 class Engine(Protocol):

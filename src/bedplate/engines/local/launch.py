@@ -1,0 +1,238 @@
+"""From a placed task to a running one: environment, launch words, descriptors, keeper.
+
+Import path: the child gets this process's `sys.path` (without the standard library and site-packages, which its own
+interpreter finds) as PYTHONPATH, so an entry that can be imported here can be imported there. `-P` keeps the working directory
+out of it.
+
+Rendezvous: each gang gets a port of 127.0.0.1 that the engine holds bound, with SO_REUSEADDR and without listening, for the
+life of the gang. Linux then gives this port to nobody who asks for a free one, while rank 0 may bind it by number and listen,
+with SO_REUSEADDR (torch's TCPStore, asyncio, socketserver and uvicorn all set it). So there is no moment at which two gangs,
+of one engine or of two, can get the same port.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import site
+import socket
+import subprocess
+import sys
+import sysconfig
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.core.devices import Device
+from bedplate.core.json import JsonObject
+from bedplate.core.workload import Task
+from bedplate.engines.local.slots import Reservation
+
+VISIBLE_DEVICES = {
+    "nvidia": "CUDA_VISIBLE_DEVICES",
+    "amd": "HIP_VISIBLE_DEVICES",
+    "hygon": "HIP_VISIBLE_DEVICES",
+    "huawei": "ASCEND_RT_VISIBLE_DEVICES",
+    "intel": "ZE_AFFINITY_MASK",
+    "cambricon": "MLU_VISIBLE_DEVICES",
+    "moore-threads": "MUSA_VISIBLE_DEVICES",
+}
+"""The variable by which each vendor's runtime is told what it may see."""
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_KEEPER = "import sys; sys.path.append(sys.argv.pop(1)); from bedplate.engines.local.keeper import main; main(sys.argv[1:])"
+_PACKAGE_ROOT = Path(__file__).parents[3]
+_MARK = "BEDPLATE_TASK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One task to be started, placed."""
+
+    gang: str
+    rank: int
+    world_size: int
+    task: Task
+    reservation: Reservation
+    rendezvous: str
+    directory: Path
+    """Of the gang; the log and the scratch directory go there."""
+    owned_accelerators: tuple[Device, ...] = ()
+    """All that the engine owns: those that the task did not get are hidden from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskProcess:
+    """A started task as the supervisor holds it."""
+
+    keeper: subprocess.Popen[bytes]
+    control: socket.socket
+    """Commands to the keeper, reports from it."""
+    channel: socket.socket
+    """Heartbeats and progress from the task."""
+    outcome_fd: int
+    """Memory file that the task leaves its outcome in."""
+    mark: str
+    """Environment entry that the task and all its descendants carry."""
+
+    def command(self, words: JsonObject) -> None:
+        """Tell the keeper; nothing happens when it is gone already."""
+        try:
+            self.control.send(json.dumps(words).encode())
+        except OSError:
+            return  # the keeper's end is being handled by the watch
+
+    def outcome(self) -> JsonObject:
+        """What the task left, or nothing: it may have been killed while writing."""
+        data = os.pread(self.outcome_fd, os.fstat(self.outcome_fd).st_size, 0)
+        try:
+            outcome: JsonObject = json.loads(data)
+        except ValueError:
+            return {}
+        return outcome
+
+    def close(self) -> None:
+        """Release the descriptors and reap the keeper."""
+        self.control.close()
+        self.channel.close()
+        os.close(self.outcome_fd)
+        self.keeper.wait()
+
+
+def start_task(launch: Launch) -> TaskProcess:
+    """Start the keeper of one task, which starts the task.
+
+    Raises:
+        OSError: No process, descriptor or file could be had.
+    """
+    control, keeper_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel, task_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    outcome_fd = os.memfd_create("bedplate-outcome")
+    launch_fd = os.memfd_create("bedplate-launch")
+    supervisor_fd = _own_pidfd()
+    mark = f"{launch.gang}/{launch.rank}/{uuid.uuid4().hex}"
+    scratch = launch.directory / f"scratch-{launch.rank}"
+    scratch.mkdir()
+    passed = [task_channel.fileno(), outcome_fd, *launch.task.inherited.values()]
+    words = _launch_words(launch, scratch, launch_fd, passed)
+    os.write(launch_fd, json.dumps(words).encode())
+    try:
+        with log_path(launch.directory, launch.rank).open("wb") as log:
+            keeper = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    "-c",
+                    _KEEPER,
+                    _PACKAGE_ROOT,
+                    *map(str, (launch_fd, keeper_control.fileno(), supervisor_fd)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=task_environment(launch, mark),
+                pass_fds=[fd for fd in (launch_fd, keeper_control.fileno(), supervisor_fd, *passed) if fd >= 0],
+                start_new_session=True,  # Ctrl-C at the terminal is for the supervisor alone
+            )
+    except BaseException:
+        control.close()
+        channel.close()
+        os.close(outcome_fd)
+        raise
+    finally:
+        keeper_control.close()
+        task_channel.close()
+        os.close(launch_fd)
+        if supervisor_fd >= 0:
+            os.close(supervisor_fd)
+    return TaskProcess(keeper=keeper, control=control, channel=channel, outcome_fd=outcome_fd, mark=f"{_MARK}={mark}")
+
+
+def log_path(directory: Path, rank: int) -> Path:
+    """Where the stdout and stderr of a rank go."""
+    return directory / f"rank-{rank}.log"
+
+
+def task_environment(launch: Launch, mark: str) -> dict[str, str]:
+    """This process's environment, and what the task must see differently; `Task.environment` has the last word."""
+    threads = str(len(launch.reservation.cores))
+    environment = {
+        **os.environ,
+        **dict.fromkeys(_THREAD_VARIABLES, threads),
+        **_device_masks(launch.owned_accelerators, launch.reservation.devices),
+        "PYTHONPATH": os.pathsep.join(import_path()),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
+        **launch.task.environment,
+        _MARK: mark,
+    }
+    environment.pop("PYTHONSAFEPATH", None)
+    return environment
+
+
+def import_path() -> list[str]:
+    """`sys.path` of this process without what any interpreter finds by itself."""
+    own = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")} | {
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    }
+    paths = [str(Path(entry).resolve()) for entry in sys.path]
+    zipped = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+    kept = [entry for entry in paths if entry not in own and Path(entry).name not in (zipped, "lib-dynload")]
+    return list(dict.fromkeys(kept))
+
+
+def hold_rendezvous() -> socket.socket:
+    """A port of 127.0.0.1, bound so that nobody else is given it, and not listening so that rank 0 can."""
+    holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
+
+
+def _launch_words(launch: Launch, scratch: Path, launch_fd: int, passed: Sequence[int]) -> JsonObject:
+    channel_fd, outcome_fd = passed[:2]
+    return {
+        "keeper": {
+            "argv": [sys.executable, "-P", "-m", "bedplate.engines.local.bootstrap", str(launch_fd)],
+            "cores": launch.reservation.cores,
+            "memory_bytes": launch.task.resources.memory_bytes,
+            "close": sorted(set(passed)),
+            "scratch": str(scratch),
+        },
+        "task": {
+            "entry": launch.task.entry,
+            "channel": channel_fd,
+            "outcome": outcome_fd,
+            "context": {
+                "gang": launch.gang,
+                "rank": launch.rank,
+                "world_size": launch.world_size,
+                "rendezvous": launch.rendezvous,
+                "spec": launch.task.spec,
+                "stores": dict(launch.task.stores),
+                "cores": launch.reservation.cores,
+                "devices": [device.id for device in launch.reservation.devices],
+                "descriptors": dict(launch.task.inherited),
+                "scratch": str(scratch),
+            },
+        },
+    }
+
+
+def _device_masks(owned: Sequence[Device], granted: Sequence[Device]) -> Mapping[str, str]:
+    """For each vendor that the engine owns devices of: the granted ones; hides the others. What is not owned is left alone."""
+    masks: dict[str, list[str]] = {VISIBLE_DEVICES[item.vendor]: [] for item in owned if item.vendor in VISIBLE_DEVICES}
+    for device in granted:
+        if device.vendor in VISIBLE_DEVICES:
+            masks[VISIBLE_DEVICES[device.vendor]].append(device.id.rpartition(":")[2])
+    return {variable: ",".join(indices) for variable, indices in masks.items()}
+
+
+def _own_pidfd() -> int:
+    try:
+        return os.pidfd_open(os.getpid())
+    except OSError:
+        return -1  # a kernel before 5.3: the control socket alone says that the supervisor is gone

@@ -1,0 +1,241 @@
+"""A corpus becomes token shards, beside it, once per tokenizer.
+
+Documents are encoded in small batches (the tokenizers library uses the cores that the process has) and written shard
+by shard; each finished shard is a line in a journal, so a run that is killed goes on after the last one. The folder gets its
+name when all is written, so whoever sees it sees it whole. A lock lets the ranks of a gang call this at once: one
+works, the others wait and find it done.
+
+Each document is followed by the tokenizer's `<|endoftext|>` where it has one, else by the model's end-of-sequence token.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
+from bedplate.core.json import digest
+from bedplate.toolchain.data.corpus import SPLITS, read_corpus_manifest, read_documents_of
+from bedplate.toolchain.data.shards import FORMAT, VERSION, file_digest
+
+DOCUMENTS_AT_ONCE = 16
+SHARD_TOKENS = 1 << 24
+END_OF_TEXT = "<|endoftext|>"
+
+Report = Callable[[float, float, str], None]
+
+
+def tokenise(
+    corpus: Path,
+    model: Path,
+    out: Path | None = None,
+    *,
+    report: Report | None = None,
+    shard_tokens: int = SHARD_TOKENS,
+) -> Path:
+    """The folder of token shards of `corpus` under the tokenizer of `model`; made if it is not there yet.
+
+    Args:
+        corpus: A folder that `write_corpus` made.
+        model: A folder with `tokenizer.json` and a model's or tokenizer's config.
+        out: Where the shards go; None: `tokens-<digest>` inside the corpus folder.
+        report: Called as report(documents done, documents in all, "documents") after each batch: a heartbeat too.
+        shard_tokens: Tokens of one file, about.
+
+    Raises:
+        NotFoundError: No corpus, or no tokenizer.
+        IntegrityError: The corpus is not what was written.
+        UsageError: The tokenizer cannot be read.
+        ResourcesError: The disk is full; run again with space to go on.
+    """
+    plan = _plan(corpus, model)
+    folder = out if out is not None else corpus / f"tokens-{digest(plan.identity)[:12]}"
+    if _is_made(folder, plan):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_name(f".{folder.name}.lock")):
+        if not _is_made(folder, plan):
+            try:
+                _write(corpus, plan, folder, report or (lambda done, total, unit: None), shard_tokens)
+            except OSError as error:
+                next_step = "free some space and run the same again; finished shards are kept"
+                raise ResourcesError("token shards could not be written", seen=error, next_step=next_step) from error
+    return folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    identity: Mapping[str, Any]
+    tokenizer: Any
+    separator: int
+    dtype: str
+    num_documents: int
+    max_tokens: int | None
+
+
+def _plan(corpus: Path, model: Path) -> _Plan:
+    manifest = read_corpus_manifest(corpus)
+    tokenizer = load_tokenizer(model)
+    max_tokens = manifest.get("max_tokens")
+    identity = {
+        "tokenizer_digest": file_digest(model / "tokenizer.json"),
+        "corpus_digest": manifest["digest"],
+        "max_tokens": max_tokens,
+    }
+    return _Plan(
+        identity=identity,
+        tokenizer=tokenizer,
+        separator=separator_token(tokenizer, model),
+        dtype="<u2" if tokenizer.get_vocab_size() <= 1 << 16 else "<u4",
+        num_documents=sum(int(manifest["splits"][split]["documents"]) for split in SPLITS),
+        max_tokens=max_tokens,
+    )
+
+
+def load_tokenizer(model: Path) -> Any:
+    """The `tokenizers.Tokenizer` of a model folder.
+
+    Raises:
+        NotFoundError: The folder has no `tokenizer.json`.
+        UsageError: The file cannot be read.
+    """
+    from tokenizers import Tokenizer
+
+    file = model / "tokenizer.json"
+    if not file.is_file():
+        next_step = "copy the tokenizer.json of the model's source into the folder"
+        raise NotFoundError("the model folder has no tokenizer", seen=model, expected="tokenizer.json", next_step=next_step)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for a bad file
+        raise UsageError("the tokenizer cannot be read", seen=f"{file}: {error}", expected="a tokenizers JSON file") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def separator_token(tokenizer: Any, model: Path) -> int:
+    """The token that ends a document.
+
+    Raises:
+        UsageError: The tokenizer has no end-of-text token, and the model's config names no end-of-sequence token.
+    """
+    token = tokenizer.token_to_id(END_OF_TEXT)
+    file = model / "config.json"
+    if token is None and file.is_file():
+        named = json.loads(file.read_text()).get("eos_token_id")
+        token = named[0] if isinstance(named, list) else named
+    if token is None:
+        raise UsageError("the model names no token that ends a document", seen=model, expected=f"{END_OF_TEXT} or eos_token_id")
+    return int(token)
+
+
+def _is_made(folder: Path, plan: _Plan) -> bool:
+    file = folder / "manifest.json"
+    if not file.is_file():
+        return False
+    manifest = json.loads(file.read_text())
+    return all(manifest.get(key) == value for key, value in plan.identity.items())
+
+
+def _write(corpus: Path, plan: _Plan, folder: Path, report: Report, shard_tokens: int) -> None:
+    aside = folder.with_name(f".{folder.name}.partial")
+    aside.mkdir(exist_ok=True)
+    journal = _Journal(aside / "journal.jsonl", plan)
+    done = 0
+    for split in SPLITS:
+        written = journal.entries_of(split)
+        done += (skip := sum(int(entry["documents"]) for entry in written))
+        room = None if plan.max_tokens is None or split != "train" else plan.max_tokens
+        room = None if room is None else room - sum(int(entry["tokens"]) for entry in written)
+        documents = islice(read_documents_of(corpus, split), skip, None)
+        for tokens, num_documents in _shards(documents, plan, shard_tokens, room, done, report):
+            name = f"{split}-{len(journal.entries_of(split)):05d}.bin"
+            _write_file(aside / name, tokens.astype(plan.dtype).tobytes())
+            entry = {"split": split, "file": name, "tokens": len(tokens), "documents": num_documents}
+            journal.add(entry | {"digest": file_digest(aside / name)})
+            done += num_documents
+    manifest = {"format": FORMAT, "version": VERSION, "dtype": plan.dtype, "separator": plan.separator}
+    text = json.dumps(manifest | dict(plan.identity) | {"shards": journal.entries}, indent=2) + "\n"
+    _write_file(aside / "manifest.json", text.encode())
+    journal.file.unlink()
+    aside.rename(folder)
+
+
+def _shards(
+    documents: Iterator[str], plan: _Plan, shard_tokens: int, room: int | None, done: int, report: Report
+) -> Iterator[tuple[Any, int]]:
+    """Yield (tokens, documents in them) whenever `shard_tokens` are together, and what is left at the end."""
+    parts: list[Any] = []
+    size = num_documents = 0
+    while (room is None or room > 0) and (batch := list(islice(documents, DOCUMENTS_AT_ONCE))):
+        for encoding in plan.tokenizer.encode_batch(batch, add_special_tokens=False):
+            if room is not None and room <= 0:
+                break
+            ids = np.array([*encoding.ids, plan.separator], dtype=np.int64)[:room]
+            room = None if room is None else room - len(ids)
+            parts.append(ids)
+            size, num_documents = size + len(ids), num_documents + 1
+        report(done + num_documents, plan.num_documents, "documents")
+        if size >= shard_tokens:
+            yield np.concatenate(parts), num_documents
+            done += num_documents
+            parts, size, num_documents = [], 0, 0
+    if parts:
+        yield np.concatenate(parts), num_documents
+
+
+class _Journal:
+    """Which shards are finished; starts empty where it was kept for another corpus or tokenizer."""
+
+    def __init__(self, file: Path, plan: _Plan) -> None:
+        self.file, self.entries = file, []
+        lines = file.read_text().splitlines() if file.is_file() else []
+        head = json.dumps(dict(plan.identity), sort_keys=True)
+        if lines and lines[0] == head:
+            self.entries = list(_whole_entries(lines[1:], file.parent))
+        _write_file(file, "".join(f"{line}\n" for line in [head, *map(json.dumps, self.entries)]).encode())
+
+    def entries_of(self, split: str) -> list[Mapping[str, Any]]:
+        return [entry for entry in self.entries if entry["split"] == split]
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        self.entries.append(entry)
+        with self.file.open("a") as stream:
+            stream.write(json.dumps(entry) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def _whole_entries(lines: list[str], folder: Path) -> Iterator[Mapping[str, Any]]:
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:  # the line that was being written when the process died
+            return
+        if not (folder / entry["file"]).is_file() or file_digest(folder / entry["file"]) != entry["digest"]:
+            return
+        yield entry
+
+
+def _write_file(file: Path, data: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,18 @@
+"""Fixtures that many tests share: the generated model and text, made once a session. Nobody writes into them."""
+
+from pathlib import Path
+
+import pytest
+from tests.tiny_model import make_tiny_model, write_tiny_text
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a generated Llama of four million parameters with a tokenizer and a ChatML template."""
+    return make_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A .jsonl file of 240 generated documents."""
+    return write_tiny_text(tmp_path_factory.mktemp("tiny-text") / "tiny.jsonl")

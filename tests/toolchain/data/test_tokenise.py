@@ -1,0 +1,180 @@
+"""Text to token shards: nothing lost, held-out text held out, checked on open, goes on after a kill."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.tiny_model import tiny_documents
+
+from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UsageError
+from bedplate.toolchain.data.corpus import read_documents_of, write_corpus
+from bedplate.toolchain.data.shards import TokenShards
+from bedplate.toolchain.data.tokenise import load_tokenizer, tokenise
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    write_corpus(tiny_documents(60), tmp_path / "corpus", 0.2, {"source": "generated"})
+    return tmp_path / "corpus"
+
+
+def decoded(folder: Path, model: Path, split: str) -> list[str]:
+    shards, tokenizer = TokenShards(folder, split), load_tokenizer(model)
+    documents, current = [], []
+    for token in shards.tokens().tolist():
+        if token == shards.separator:
+            documents.append(tokenizer.decode(current))
+            current = []
+        else:
+            current.append(token)
+    assert current == []
+    return documents
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_the_tokens_decode_to_the_documents_of_their_split(corpus: Path, tiny_model: Path, split: str) -> None:
+    folder = tokenise(corpus, tiny_model, shard_tokens=2000)
+    assert decoded(folder, tiny_model, split) == list(read_documents_of(corpus, split))
+    assert TokenShards(folder, split).num_documents == len(list(read_documents_of(corpus, split)))
+
+
+def test_a_document_is_on_one_side_whatever_comes_with_it(tmp_path: Path) -> None:
+    few, many = list(tiny_documents(40)), list(tiny_documents(40)) + list(tiny_documents(60, seed=5))
+    write_corpus(few, tmp_path / "few", 0.2, {})
+    write_corpus([*reversed(many), *few], tmp_path / "many", 0.2, {})
+    held_out = set(read_documents_of(tmp_path / "many", "validation"))
+    assert set(read_documents_of(tmp_path / "few", "validation")) == held_out & set(few)
+    assert not held_out & set(read_documents_of(tmp_path / "many", "train"))
+
+
+def test_even_two_documents_leave_one_held_out(tmp_path: Path) -> None:
+    write_corpus(["one text", "another text"], tmp_path / "c", 0.01, {})
+    assert len(list(read_documents_of(tmp_path / "c", "validation"))) == 1
+
+
+@pytest.mark.parametrize("documents", [[], ["only one"], ["  ", "same", "same "]])
+def test_too_few_documents_are_refused(tmp_path: Path, documents: list[str]) -> None:
+    with pytest.raises(UsageError, match="documents"):
+        write_corpus(documents, tmp_path / "c", 0.05, {})
+
+
+def test_a_flipped_byte_is_found_when_the_shard_is_opened(corpus: Path, tiny_model: Path) -> None:
+    folder = tokenise(corpus, tiny_model)
+    file = folder / "train-00000.bin"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"train-00000\.bin is damaged"):
+        TokenShards(folder)
+    file.write_bytes(data[:-2])
+    with pytest.raises(IntegrityError, match="another size"):
+        TokenShards(folder, verify=False)
+    file.unlink()
+    with pytest.raises(NotFoundError, match="missing"):
+        TokenShards(folder)
+
+
+def test_a_damaged_corpus_is_refused(corpus: Path, tiny_model: Path) -> None:
+    with (corpus / "train.jsonl").open("a") as stream:
+        stream.write('{"text": "smuggled in"}\n')
+    with pytest.raises(IntegrityError, match=r"train\.jsonl"):
+        tokenise(corpus, tiny_model)
+
+
+def test_tokenising_again_does_nothing(corpus: Path, tiny_model: Path) -> None:
+    folder = tokenise(corpus, tiny_model)
+    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert tokenise(corpus, tiny_model) == folder
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+
+
+def test_another_tokenizer_gets_shards_of_its_own(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    text = json.loads((other / "tokenizer.json").read_text())
+    text["model"]["merges"] = text["model"]["merges"][:500]
+    (other / "tokenizer.json").write_text(json.dumps(text))
+    assert tokenise(corpus, other) != tokenise(corpus, tiny_model)
+
+
+def test_max_tokens_cuts_train_and_not_validation(tmp_path: Path, tiny_model: Path) -> None:
+    write_corpus(tiny_documents(60), tmp_path / "all", 0.2, {})
+    write_corpus(tiny_documents(60), tmp_path / "cut", 0.2, {"max_tokens": 1234})
+    whole, cut = tokenise(tmp_path / "all", tiny_model), tokenise(tmp_path / "cut", tiny_model, shard_tokens=500)
+    assert TokenShards(cut).tokens().tolist() == TokenShards(whole).tokens(1234).tolist()
+    assert len(TokenShards(cut, "validation")) == len(TokenShards(whole, "validation"))
+
+
+_SLOWLY = """
+import sys, time
+from pathlib import Path
+from bedplate.toolchain.data.tokenise import tokenise
+tokenise(Path(sys.argv[1]), Path(sys.argv[2]), shard_tokens=1500, report=lambda done, total, unit: time.sleep(0.3))
+"""
+
+
+def test_a_killed_run_goes_on_after_its_last_whole_shard(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+    reference = tokenise(corpus, tiny_model, tmp_path / "reference", shard_tokens=1500)
+    child = subprocess.Popen([sys.executable, "-c", _SLOWLY, corpus, tiny_model], env=os.environ | {"PYTHONPATH": "src"})
+    deadline = time.monotonic() + 30
+    while not (finished := list(corpus.glob(".tokens-*.partial/train-00000.bin"))) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    while len(finished[0].with_name("journal.jsonl").read_text().splitlines()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    kept = finished[0].stat().st_ino
+    reports: list[float] = []
+    folder = tokenise(corpus, tiny_model, shard_tokens=1500, report=lambda done, total, unit: reports.append(done))
+    assert (folder / "train-00000.bin").stat().st_ino == kept
+    assert reports[0] > 16
+    for file in sorted(reference.glob("*.bin")):
+        assert (folder / file.name).read_bytes() == file.read_bytes()
+    assert not list(corpus.glob(".tokens-*.partial"))
+
+
+def test_ranks_that_call_at_once_get_one_whole_result(corpus: Path, tiny_model: Path) -> None:
+    folders: list[Path] = []
+    threads = [threading.Thread(target=lambda: folders.append(tokenise(corpus, tiny_model))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(folders) == 4 and len(set(folders)) == 1
+    TokenShards(folders[0])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_is_said_and_nothing_half_done_is_taken_for_whole(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount")
+    try:
+        with pytest.raises(ResourcesError, match="No space left"):
+            tokenise(corpus, tiny_model, small / "tokens", shard_tokens=4000)
+        with pytest.raises(NotFoundError):
+            TokenShards(small / "tokens")
+        subprocess.run(["mount", "-o", "remount,size=4m", small], check=True)
+        assert len(TokenShards(tokenise(corpus, tiny_model, small / "tokens", shard_tokens=4000))) > 0
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_model_without_a_tokenizer_is_named(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(tiny_model, tmp_path / "bare", ignore=shutil.ignore_patterns("tokenizer.json"))
+    with pytest.raises(NotFoundError, match="no tokenizer"):
+        tokenise(corpus, bare)
+    (bare / "tokenizer.json").write_text('{"half": ')
+    with pytest.raises(UsageError, match="cannot be read"):
+        tokenise(corpus, bare)
+
+
+def test_a_folder_that_is_no_corpus_is_named(tmp_path: Path, tiny_model: Path) -> None:
+    with pytest.raises(NotFoundError, match="not a corpus"):
+        tokenise(tmp_path, tiny_model)
