@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALLEST_BUFFER_BYTES = 64 * 2**20
+NUM_SAMPLES = 3
 ASSUMED_CACHE_BYTES = 32 * 2**20
 """Where the kernel does not show its caches."""
 
@@ -39,7 +40,6 @@ def copy_bandwidth(
     duration_s: float,
     *,
     largest_buffer_bytes: int = 4 * 2**30,
-    num_samples: int = 5,
     beat: Callable[[], None] = lambda: None,
 ) -> CopyResult:
     """Copy between two buffers with one thread for each of `cores` for about `duration_s`.
@@ -57,17 +57,15 @@ def copy_bandwidth(
             list(copiers.map(lambda part: np.copyto(target[part], source[part]), slices))
 
         list(copiers.map(lambda part: _touch(source[part], target[part]), slices))
-        began_s = time.perf_counter()
         copy_all()
-        once_s = time.perf_counter() - began_s
-        repeats = max(1, round(duration_s / num_samples / once_s))
         rates = []
-        for _ in range(num_samples):
+        for _ in range(NUM_SAMPLES):
             beat()
-            began_s = time.perf_counter()
-            for _ in range(repeats):
+            num_done, began_s, elapsed_s = 0, time.perf_counter(), 0.0
+            while elapsed_s < duration_s / NUM_SAMPLES:
                 copy_all()
-            rates.append(2 * words * 8 * repeats / (time.perf_counter() - began_s))
+                num_done, elapsed_s = num_done + 1, time.perf_counter() - began_s
+            rates.append(2 * words * 8 * num_done / elapsed_s)
     return CopyResult(
         bandwidth_bytes_per_s=statistics.median(rates),
         is_right=bool(np.array_equal(source, target)),
