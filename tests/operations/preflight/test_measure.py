@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ CORE = (min(os.sched_getaffinity(0)),)
 
 
 @pytest.fixture
-def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installation without torch: it cannot be found, nor imported by accident."""
     monkeypatch.setattr(products, "has_torch", lambda: False)
     monkeypatch.setitem(sys.modules, "torch", None)
+    exact_product.cache_clear()
+    yield
+    exact_product.cache_clear()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -2,45 +2,23 @@
 
 import os
 import signal
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.operations.preflight.faults import MeddledEngine, Throttle
 
 from bedplate.core.errors import CancelledError
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.preflight.screening import Screening, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
-from bedplate.operations.preflight.verdicts import SlotVerdict
+from tests.operations.preflight.faults import MeddledEngine
 
 CORES = sorted(os.sched_getaffinity(0))
 FIRST, SECOND = CORES[0], CORES[-1]
 QUICK = ScreeningLimits(precisions=("fp32",), budget_s=0.4, hung_after_s=8.0, pair_timeout_s=5.0, slow_share=0.7, num_retries=1)
-"""On a machine that others use, a slot loses at most 70 % of its peers' rate by accident; a throttled one loses 90 %."""
 
 
 def reasons(screening: Screening) -> dict[int, str]:
     return {slot.slot: slot.reason for slot in screening.slots}
-
-
-def test_a_throttled_slot_and_one_whose_process_dies_are_named_and_the_good_one_is_kept(tmp_path: Path) -> None:
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST, SECOND, FIRST]))
-    with ExitStack() as faults:
-
-        def meddle(line: str) -> None:
-            if line.startswith("measuring"):
-                faults.enter_context(Throttle(engine.pid(0)))
-                engine.kill(2)
-
-        faults.callback(engine.close)
-        screening = screen_slots(engine, 3, 1, QUICK, say=meddle)
-    assert [slot.slot for slot in screening.good] == [1]
-    assert reasons(screening)[0].startswith("slow: fp32 products at ")
-    assert reasons(screening)[2] == "its process died of signal 9 while it was measured"
-    assert {slot.verdict for slot in screening.slots if slot.slot != 1} == {SlotVerdict.BAD}
-    assert screening.slots[1].rates is not None
-    assert screening.is_over_subscribed
 
 
 def test_a_slot_that_hangs_and_one_that_sums_wrongly_are_told_from_their_partners(tmp_path: Path) -> None:

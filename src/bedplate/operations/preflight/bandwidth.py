@@ -1,6 +1,6 @@
 """Memory bandwidth by a large copy, as STREAM's copy counts it: bytes read plus bytes written.
 
-The buffers are several times the last cache of the cores that copy, and are touched by the copying threads before the
+Each of the two buffers is twice the last cache of the cores that copy, and is touched by the copying threads before the
 clock starts: the first touch of a page costs more than a hundred copies of it. The copy is numpy's, that is memcpy; it
 releases the interpreter lock, so one thread a core works at once.
 """
@@ -74,14 +74,18 @@ def copy_bandwidth(
 
 
 def _touch(source: NDArray[np.uint64], target: NDArray[np.uint64]) -> None:
-    source[:] = np.arange(len(source), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    """Fill with a pattern whose period is no power of two, so that a block copied to the wrong place differs."""
+    pattern = np.arange(1, 8192, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    whole = len(source) // len(pattern) * len(pattern)
+    source[:whole].reshape(-1, len(pattern))[:] = pattern
+    source[whole:] = pattern[: len(source) - whole]
     target[:] = 0
 
 
 def _buffer_bytes(cores: Iterable[int], largest_bytes: int) -> int:
     import psutil
 
-    wanted_bytes = min(max(4 * last_cache_bytes(cores), SMALLEST_BUFFER_BYTES), largest_bytes)
+    wanted_bytes = min(max(2 * last_cache_bytes(cores), SMALLEST_BUFFER_BYTES), largest_bytes)
     return max(2**20, min(wanted_bytes, psutil.virtual_memory().available // 8))
 
 
