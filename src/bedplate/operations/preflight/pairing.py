@@ -24,7 +24,10 @@ def pair_slots(session: Session) -> tuple[Pair, ...]:
         Bad links: pairs that failed although both slots are good. Nothing is paired where only one slot stands, or
         where torch is not installed.
     """
-    if len(session.standing) < 2 or not has_torch():
+    if len(session.standing) < 2:
+        return ()
+    if not has_torch():
+        session.say("slots are not paired: torch is not installed (pip install 'bedplate[train]')")
         return ()
     session.say(f"pairing {len(session.standing)} slots: all-reduce, two rounds")
     _run_waves(session, first_round(session.standing))
