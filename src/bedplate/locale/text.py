@@ -68,3 +68,14 @@ def _fill(known: dict[str, str], key: str, language: Language, values: dict[str,
         )
     spoken = {name: value.spoken_in(language) if isinstance(value, Text) else value for name, value in values.items()}
     return known[key].format(**spoken)
+
+
+def translated(phrase: str) -> Text:
+    """A phrase that a part wrote in English, in all languages; one that no file knows stays as it is."""
+    return Text(en=phrase, zh=_phrases().get(phrase, phrase))
+
+
+@cache
+def _phrases() -> dict[str, str]:
+    source = resources.files("bedplate.locale").joinpath("phrases.zh.yaml").read_text(encoding="utf-8")
+    return {str(key): str(value) for key, value in yaml.safe_load(source).items()}
