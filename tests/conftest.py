@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.command_line import CommandLine
 from tests.tiny_model import make_tiny_model, write_tiny_text
 

@@ -4,9 +4,9 @@ import inspect
 from pathlib import Path
 
 import pytest
-from tests.command_line import USES
 
 import bedplate
+from tests.command_line import USES
 
 EXPORTED = {
     "BedplateError",

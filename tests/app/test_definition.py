@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.command_line import USES
 
 from bedplate.app.configuration import document_from, read_document
 from bedplate.app.pipeline.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.order import CycleFoundError, ordered
 from bedplate.app.pipeline.references import references_in, resolved
 from bedplate.core.errors import ConfigurationError, UnavailableError
+from tests.command_line import USES
 
 
 def read(folder: Path, text: str) -> Pipeline:

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from tests.command_line import CommandLine, ended, statuses, wait_until
 
 GATED = """

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.command_line import CommandLine, ended, statuses, wait_until
 
 PIPELINE = """

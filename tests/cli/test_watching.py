@@ -8,12 +8,12 @@ import sys
 
 import pytest
 from rich.console import Console
-from tests.command_line import ROOT, USES, CommandLine
 
 from bedplate.cli.live import LiveWatcher
 from bedplate.cli.watching import PlainWatcher, progress_text
 from bedplate.core.errors import TaskError
 from bedplate.state.records import Status
+from tests.command_line import ROOT, USES, CommandLine
 
 
 def test_progress_has_rate_and_remaining_time() -> None:

@@ -11,7 +11,7 @@ Shape suffixes: B batch, T tokens, D hidden, H query heads, G key/value heads, K
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
+from bedplate.toolchain.models.quantized import QUANTIZATION_CONFIG, Int8Linear, is_int8, use_int8_modules
 
 Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q_BHTK, k_BGTK, v_BGTK) -> out_BHTK; q and k are already rotated."""
@@ -247,21 +248,26 @@ def rotate(x_BHTK: Tensor, cos_BTK: Tensor, sin_BTK: Tensor) -> Tensor:
 def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     """A decoder with the weights of a Hugging Face folder (one or several safetensors files).
 
+    Args:
+        folder: Plain weights, or int8 ones as `quantized.py` writes them; the caller need not care which.
+        dtype: Of the weights, and of the scales where weights are int8.
+
     Raises:
         NotFoundError: No config or no weights.
-        UsageError: Weights that do not fit the config, or another architecture.
+        UsageError: Weights that do not fit the config, another architecture, or another quantisation.
+        IntegrityError: A file of weights is cut short.
     """
-    from safetensors.torch import load_file
-
     config = LlamaConfig.from_folder(folder)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise NotFoundError("no weights in the model folder", seen=folder, expected="*.safetensors")
     with torch.device("meta"):
         model = Llama(config)
-    weights = {name: tensor.to(dtype) for file in files for name, tensor in load_file(file).items()}
+        if is_int8(json.loads((folder / "config.json").read_text())):
+            use_int8_modules(model)
+    weights = {name: tensor for file in files for name, tensor in _read_weights(file, dtype)}
     if config.tie_embeddings:
-        weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+        weights |= {f"lm_head.{name}": weights[f"model.embed_tokens.{name}"] for name in model.lm_head.state_dict()}
     try:
         model.load_state_dict(weights, strict=True, assign=True)
     except RuntimeError as error:
@@ -273,15 +279,35 @@ def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     return model
 
 
+def _read_weights(file: Path, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(file)
+    except SafetensorError as error:
+        raise IntegrityError(
+            "a file of weights is damaged", seen=f"{file}: {error}", next_step="fetch or make it again"
+        ) from error
+    for name, tensor in weights.items():
+        yield name, tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
 def save_llama(model: Llama, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write `config.json` and `model.safetensors` that transformers loads; tied weights are written once."""
+    """Write `config.json` and `model.safetensors` that transformers loads; tied weights are written once.
+
+    Int8 weights stay int8 (`dtype` is that of everything else), and the config says so.
+    """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    skipped = {"lm_head.weight"} if model.config.tie_embeddings else set()
     weights = {
-        name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items() if name not in skipped
+        name: (tensor.detach().to(dtype) if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in model.state_dict().items()
+        if not (model.config.tie_embeddings and name.startswith("lm_head."))
     }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config = model.config.as_json() | {"torch_dtype": str(dtype).removeprefix("torch.")}
+    if isinstance(model.lm_head, Int8Linear):
+        config["quantization_config"] = QUANTIZATION_CONFIG
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -1,0 +1,121 @@
+"""Int8 weights in a decoder: one symmetric scale an output channel, activations as they were.
+
+A weight matrix is stored as int8 `weight` (O, I) and bf16 `weight_scale` (O, 1); W is about weight * weight_scale. The
+embedding table is quantised the same way, a scale a token, and serves as lookup and, where embeddings are tied, as output head:
+one int8 copy in memory and on disk. Norms stay bf16.
+
+Two ways to multiply, chosen by the number of rows alone, so that the same shapes always take the same way:
+few rows (decoding) read the int8 weights directly (`torch._weight_int8pack_mm`, bf16 on a CPU); many rows, or where the
+kernel is missing, unpack the matrix and multiply. Both accumulate in fp32 and scale at the end.
+
+Files: safetensors, with `quantization_config` in config.json in the words of compressed-tensors (`int-quantized`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bedplate.core.errors import UsageError
+
+PACKED_ROWS = 8
+"""Most rows for the int8 kernel; above, unpacking is quicker (README of this choice: docs/log/data.md)."""
+CHUNKED_ROWS = 32
+"""Most rows that a matrix too large to unpack for a few rows, the output head, takes in chunks of `PACKED_ROWS`."""
+LARGE_MATRIX = 1 << 23
+
+QUANTIZATION_CONFIG: Mapping[str, Any] = {
+    "quant_method": "compressed-tensors",
+    "format": "int-quantized",
+    "quantization_status": "compressed",
+    "config_groups": {
+        "group_0": {
+            "targets": ["Linear", "Embedding"],
+            "weights": {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel", "dynamic": False},
+            "input_activations": None,
+            "output_activations": None,
+        }
+    },
+    "ignore": [],
+}
+
+
+class _Int8Matrix(nn.Module):
+    """The two buffers; `weight` (O, I) int8, `weight_scale` (O, 1)."""
+
+    weight: Tensor
+    weight_scale: Tensor
+
+    def __init__(self, out_features: int, in_features: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.empty(out_features, in_features, dtype=torch.int8))
+        self.register_buffer("weight_scale", torch.empty(out_features, 1, dtype=torch.bfloat16))
+
+
+class Int8Linear(_Int8Matrix):
+    """x (…, I) -> (…, O) in the dtype of x; no bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same result as `F.linear` with the unpacked weights, up to rounding."""
+        rows = x.reshape(-1, x.shape[-1])
+        packed_rows = CHUNKED_ROWS if self.weight.numel() >= LARGE_MATRIX else PACKED_ROWS
+        if len(rows) <= packed_rows and has_int8_kernel(x):
+            scale = self.weight_scale[:, 0]
+            chunks = [torch._weight_int8pack_mm(chunk, self.weight, scale) for chunk in torch.split(rows, PACKED_ROWS)]
+            out = chunks[0] if len(chunks) == 1 else torch.cat(chunks)
+        else:
+            out = F.linear(rows, self.weight.to(x.dtype)) * self.weight_scale[:, 0].to(x.dtype)
+        return out.reshape(*x.shape[:-1], -1)
+
+
+class Int8Embedding(_Int8Matrix):
+    """Rows of the table by token, in bf16 or the dtype of the scale."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(…,) int64 -> (…, D)."""
+        return self.weight[tokens].to(self.weight_scale.dtype) * self.weight_scale[tokens]
+
+
+def has_int8_kernel(x: Tensor) -> bool:
+    """Whether torch multiplies this tensor with int8 weights directly."""
+    return x.device.type == "cpu" and x.dtype is torch.bfloat16 and hasattr(torch, "_weight_int8pack_mm")
+
+
+def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Round to nearest with one scale a row: (int8 (O, I), bf16 scale (O, 1)).
+
+    The scale is rounded to bf16 first and the weights are divided by what it became, so that rounding the scale costs
+    no accuracy of its own.
+    """
+    wide = weight.float()
+    scale = (wide.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127).to(torch.bfloat16)
+    return (wide / scale.float()).round().clamp(-127, 127).to(torch.int8), scale
+
+
+def use_int8_modules(model: nn.Module) -> None:
+    """Replace every linear and the embedding of `model` by empty int8 ones, in place; tied embeddings stay tied."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(parent, name, Int8Linear(child.out_features, child.in_features))
+            elif isinstance(child, nn.Embedding):
+                setattr(parent, name, Int8Embedding(child.num_embeddings, child.embedding_dim))
+
+
+def is_int8(config: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` says that its weights are int8 as this file writes them.
+
+    Raises:
+        UsageError: They are quantised in another way.
+    """
+    quantization = config.get("quantization_config")
+    if not quantization:
+        return False
+    if (quantization.get("quant_method"), quantization.get("format")) != ("compressed-tensors", "int-quantized"):
+        seen = f"{quantization.get('quant_method')} {quantization.get('format')}"
+        raise UsageError("a quantisation that is not supported", seen=seen, expected="compressed-tensors int-quantized")
+    return True

