@@ -35,4 +35,5 @@ def test_verbatim_is_the_same_everywhere() -> None:
 
 def test_what_steps_write_is_translated_where_it_is_known_and_kept_where_it_is_not() -> None:
     assert translated("Training loss").zh == "训练损失"
+    assert translated("Throughput: 6 x 5").zh == "吞吐：6 x 5"
     assert translated("a <title> of a user's own step").zh == "a <title> of a user's own step"

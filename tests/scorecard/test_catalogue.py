@@ -73,7 +73,7 @@ def test_only_what_the_report_says_is_marked_as_the_report() -> None:
 def test_the_ids_of_the_main_job_are_all_asked_for() -> None:
     asked = {name for indicator in all_indicators() for name in indicator.parsed.names}
     assert asked >= {"kill_detect_s", "resume_step_s", "steps_repeated", "kv_throughput_ratio", "kv_ttft_ratio"}
-    assert asked >= {"kv_answers_equal", "ppl_before", "ppl_after", "ppl_int8"}
+    assert asked >= {"kv_answers_equal", "ppl_before", "ppl_after", "goodput_frac"}
 
 
 def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:

@@ -71,8 +71,15 @@ def _fill(known: dict[str, str], key: str, language: Language, values: dict[str,
 
 
 def translated(phrase: str) -> Text:
-    """A phrase that a part wrote in English, in all languages; one that no file knows stays as it is."""
-    return Text(en=phrase, zh=_phrases().get(phrase, phrase))
+    """A phrase that a part wrote in English, in all languages; one that no file knows stays as it is.
+
+    Of `Throughput: 6 sessions x 5 turns` the head is looked up too, and what follows the colon stays.
+    """
+    known = _phrases()
+    head, colon, tail = phrase.partition(": ")
+    if phrase not in known and colon and head in known:
+        return Text(en=phrase, zh=f"{known[head]}：{tail}")
+    return Text(en=phrase, zh=known.get(phrase, phrase))
 
 
 @cache
