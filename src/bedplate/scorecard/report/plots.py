@@ -60,7 +60,7 @@ def _lines(figure: Figure) -> str | None:
         return None
     marks = [(float(at), label) for at, label in figure.marks if _number(at) is not None]
     xs = [*(point.x for point in points), *(at for at, _ in marks)]
-    across = axis(min(xs), max(xs), _LEFT, _RIGHT, num_ticks=6)
+    across = axis(min(xs), max(xs), _LEFT, _RIGHT, num_ticks=6, is_tight=True)
     up = _value_axis([point.y for point in points], from_zero=False)
     drawn = [
         _line(line, series.name, series_colour(index), across, up)
