@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+
+from tests.command_line import CommandLine
 from tests.tiny_model import make_tiny_model, write_tiny_text
 
 
@@ -16,3 +18,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A .jsonl file of 240 generated documents."""
     return write_tiny_text(tmp_path_factory.mktemp("tiny-text") / "tiny.jsonl")
+
+
+@pytest.fixture
+def command_line(tmp_path: Path) -> CommandLine:
+    """The real `bedplate` with a state folder of its own and the use cases of `tests/app/usecases`."""
+    return CommandLine(folder=tmp_path)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import torch
-from tests.tiny_model import make_tiny_model, tiny_documents
 
 from bedplate.toolchain.models.llama import load_llama
+from tests.tiny_model import make_tiny_model, tiny_documents
 
 
 def test_it_has_about_four_million_parameters(tiny_model: Path) -> None:

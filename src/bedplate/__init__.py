@@ -1,3 +1,58 @@
-"""bedplate: the plate under large models."""
+"""bedplate: the plate under large models.
+
+    import bedplate
+    outcome = bedplate.run("examples/lifecycle.yaml")
+    outcome.path_of("train"), outcome.report
+
+The names below are the whole public root; each is loaded when it is first used, so that importing stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bedplate.app.api import plan as plan
+    from bedplate.app.api import run as run
+    from bedplate.app.pipeline.outcome import RunOutcome as RunOutcome
+    from bedplate.app.pipeline.outcome import StepOutcome as StepOutcome
+    from bedplate.app.pipeline.planning import Plan as Plan
+    from bedplate.app.pipeline.step import Needs as Needs
+    from bedplate.app.pipeline.step import StepContext as StepContext
+    from bedplate.app.pipeline.step import StepResult as StepResult
+    from bedplate.app.pipeline.watch import RunWatcher as RunWatcher
+    from bedplate.core.errors import BedplateError as BedplateError
+    from bedplate.core.measurement import Measurement as Measurement
+    from bedplate.core.measurement import Provenance as Provenance
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "BedplateError": "bedplate.core.errors",
+    "Measurement": "bedplate.core.measurement",
+    "Needs": "bedplate.app.pipeline.step",
+    "Plan": "bedplate.app.pipeline.planning",
+    "Provenance": "bedplate.core.measurement",
+    "RunOutcome": "bedplate.app.pipeline.outcome",
+    "RunWatcher": "bedplate.app.pipeline.watch",
+    "StepContext": "bedplate.app.pipeline.step",
+    "StepOutcome": "bedplate.app.pipeline.outcome",
+    "StepResult": "bedplate.app.pipeline.step",
+    "plan": "bedplate.app.api",
+    "run": "bedplate.app.api",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'bedplate' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

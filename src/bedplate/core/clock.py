@@ -48,7 +48,7 @@ class VirtualClock:
         self._now_s = start_s
         self._order = itertools.count()
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
-        self._cancelled: set[int] = set()
+        self._filed: set[int] = set()
 
     def now(self) -> float:
         """Virtual seconds."""
@@ -62,17 +62,17 @@ class VirtualClock:
         """File `callback` for `at_s` (not before now); returns a ticket for `cancel`. O(log n)."""
         ticket = next(self._order)
         heapq.heappush(self._heap, (max(at_s, self._now_s), ticket, callback))
+        self._filed.add(ticket)
         return ticket
 
     def cancel(self, ticket: int) -> None:
-        """Forget a callback that has not fired; unknown tickets are ignored."""
-        if any(entry[1] == ticket for entry in self._heap):
-            self._cancelled.add(ticket)
+        """Forget a callback that has not fired; unknown tickets are ignored. O(1): its entry leaves the heap when due."""
+        self._filed.discard(ticket)
 
     def next_at(self) -> float | None:
         """Time of the next callback, or None when nothing is filed."""
-        while self._heap and self._heap[0][1] in self._cancelled:
-            self._cancelled.discard(heapq.heappop(self._heap)[1])
+        while self._heap and self._heap[0][1] not in self._filed:
+            heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def step(self) -> bool:
@@ -80,7 +80,9 @@ class VirtualClock:
         if (at_s := self.next_at()) is None:
             return False
         self._now_s = at_s
-        heapq.heappop(self._heap)[2]()
+        _, ticket, callback = heapq.heappop(self._heap)
+        self._filed.discard(ticket)
+        callback()
         return True
 
     def advance(self, duration_s: float) -> None:

@@ -1,1 +1,1 @@
-"""Texts in English and Chinese."""
+"""Texts in English and Chinese: `texts.en.yaml` and `texts.zh.yaml`, one flat table of keys each."""

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.tiny_model import tiny_documents
 
 from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UsageError
 from bedplate.toolchain.data.corpus import read_documents_of, write_corpus
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.data.tokenise import load_tokenizer, tokenise
+from tests.tiny_model import tiny_documents
 
 
 @pytest.fixture

@@ -87,3 +87,5 @@ class StepContext:
     """One line for the person who watches: what is being done and why."""
     check_cancelled: Callable[[], None]
     """Raises `CancelledError` once somebody asked for the end; call it wherever the step waits."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall time of the steps that were done before, by name."""

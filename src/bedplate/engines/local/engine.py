@@ -25,8 +25,8 @@ from bedplate.engines.base import EngineStatistics, GangHandle
 from bedplate.engines.local.gang import LocalGang
 from bedplate.engines.local.launch import Launch, TaskProcess, hold_rendezvous, log_path, start_task
 from bedplate.engines.local.machine import core_numa_nodes, this_node, usable_cores
-from bedplate.engines.local.slots import Reservation, Slots
 from bedplate.engines.record import GangRecord, check_gang, statistics_of
+from bedplate.engines.slots import Reservation, Slots, reserve_gang
 
 CLOSE_GRACE_S = 1.0
 """What `close` gives tasks between SIGTERM and SIGKILL."""
@@ -86,11 +86,11 @@ class LocalEngine:
             UnavailableError: The machine refused a process or a file.
         """
         check_gang(gang)
-        _check_local(gang, self._node)
+        _check_descriptors(gang)
         with self._changed:
             if self._is_closed:
                 raise UsageError("the engine is closed", next_step="open another one")
-            reservations = self._slots.reserve(gang)
+            reservations = [reservation for _, reservation in reserve_gang(gang, self._machines_for(gang))]
             try:
                 return self._start(gang, reservations)
             except BaseException as error:
@@ -178,6 +178,9 @@ class LocalEngine:
             told = [self._node.labels.get("excluded", ""), *(f"core {core}: {reason}" for core in cores)]
             self._node = replace(self._node, labels={**self._node.labels, "excluded": "; ".join(filter(None, told))})
 
+    def _machines_for(self, gang: Gang) -> list[Slots]:
+        return [self._slots] if gang.node_labels.items() <= self._node.labels.items() else []
+
     def _start(self, gang: Gang, reservations: Sequence[Reservation]) -> GangHandle:
         directory = self._new_directory(gang.name)
         rendezvous = hold_rendezvous()
@@ -260,13 +263,7 @@ def _machine_refused(gang: Gang, error: OSError) -> UnavailableError:
     )
 
 
-def _check_local(gang: Gang, node: Node) -> None:
-    if any(node.labels.get(key) != value for key, value in gang.node_labels.items()):
-        raise UsageError(
-            f"gang '{gang.name}' wants nodes with labels that this one lacks",
-            seen=dict(node.labels),
-            expected=dict(gang.node_labels),
-        )
+def _check_descriptors(gang: Gang) -> None:
     for rank, task in enumerate(gang.tasks):
         for name, fd in task.inherited.items():
             try:

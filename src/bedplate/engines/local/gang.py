@@ -154,7 +154,8 @@ class LocalGang:
         if exit_code == 0:
             return ExitCause.FINISHED, ""
         if exit_code < 0:
-            return ExitCause.SIGNAL, f"ended by {signal_name(-exit_code)}"
+            when = " after its entry had returned" if "result" in outcome else ""
+            return ExitCause.SIGNAL, f"ended by {signal_name(-exit_code)}{when}"
         return ExitCause.ERROR, str(outcome.get("error", f"exited with code {exit_code}"))
 
     def _end_without_keeper(self, rank: int) -> None:

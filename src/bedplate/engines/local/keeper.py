@@ -44,6 +44,7 @@ _IDLE_INTERVAL_S = 1.0
 """Between two reaps of orphans, and two looks at the kernel's OOM counter."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -85,21 +86,26 @@ class _Keeper:
             self._kill_when_grace_is_over()
             self._reap()
         end_children()
-        self._tell({"exited": self._status, "cause": self._cause, "message": self._message})
+        exit_code = -signal.SIGKILL if self._status is None else self._status
+        self._tell({"exited": exit_code, "cause": self._cause, "message": self._message})
         _remove(self._launch["scratch"])
 
     def _start_task(self) -> int:
         parent = os.getpid()
+        # A signal between fork and exec must not run the keeper's handlers in the child: they share the wakeup pipe.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         if pid := os.fork():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             return pid
         try:  # the child: one thread, so ordinary Python is safe here
+            for number in (*_SIGNALS, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(1)
             os.setsid()
             os.sched_setaffinity(0, self._launch["cores"])
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
-                signal.signal(number, signal.SIG_DFL)
             os.execv(self._launch["argv"][0], self._launch["argv"])  # noqa: S606 (no shell wanted)
         except OSError as error:
             os.write(2, f"the task could not be started: {error}\n".encode())

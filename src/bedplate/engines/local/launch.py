@@ -27,7 +27,7 @@ from pathlib import Path
 from bedplate.core.devices import Device
 from bedplate.core.json import JsonObject
 from bedplate.core.workload import Task
-from bedplate.engines.local.slots import Reservation
+from bedplate.engines.slots import Reservation
 
 VISIBLE_DEVICES = {
     "nvidia": "CUDA_VISIBLE_DEVICES",

@@ -1,0 +1,87 @@
+"""The Python side of `bedplate run` and `bedplate plan`: same names, same dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bedplate.app.configuration import document_from, read_document
+from bedplate.app.pipeline.definition import Pipeline, read_pipeline
+from bedplate.app.pipeline.outcome import RunOutcome
+from bedplate.app.pipeline.planning import Plan, plan_pipeline
+from bedplate.app.pipeline.runner import RunPlace, run_pipeline
+from bedplate.app.pipeline.watch import NobodyWatches, RunWatcher
+from bedplate.app.usecases import USES
+from bedplate.app.wiring import engine_factory, open_state, state_place
+from bedplate.state.store import StateStore
+
+
+def run(
+    pipeline: str | Path | Mapping[str, Any],
+    *,
+    new: bool = False,
+    engine: str = "local",
+    state: str | None = None,
+    uses: Mapping[str, str] | None = None,
+    watcher: RunWatcher | None = None,
+    check: bool = True,
+) -> RunOutcome:
+    """Run a pipeline file, or a mapping of the same shape; the same call goes on with an unfinished run.
+
+    Args:
+        pipeline: Path of a YAML file, or what one would say; relative paths in a mapping start at the working directory.
+        new: Start another run although there is one of the same content and inputs.
+        engine: Where tasks run; a name of `app.wiring.ENGINES`.
+        state: A folder or database URL; the user's state folder when None.
+        uses: More use cases by the name that files give them, as module paths.
+        watcher: Who is told what happens meanwhile.
+        check: Raise when the run does not get to its end; otherwise look at `status` and `error`.
+
+    Raises:
+        ConfigurationError: The file says something that cannot be meant; nothing ran.
+        UnavailableError: Another process runs it, or state, engine or a use case cannot be had.
+        BedplateError: With `check`, what ended the run.
+    """
+    checked = _read(pipeline, uses)
+    open_engine = engine_factory(engine)
+    place = state_place(state)
+    store = open_state(place)
+    try:
+        where = RunPlace(state=store, runs_folder=place.runs_folder, engine_name=engine, open_engine=open_engine)
+        outcome = run_pipeline(checked, where, watcher or NobodyWatches(), new=new)
+    finally:
+        store.close()
+    if check and outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+def plan(
+    pipeline: str | Path | Mapping[str, Any],
+    *,
+    engine: str = "local",
+    state: str | None = None,
+    uses: Mapping[str, str] | None = None,
+) -> Plan:
+    """What `run` with the same arguments would do; changes nothing.
+
+    Raises:
+        ConfigurationError: The file says something that cannot be meant.
+        UnavailableError: State, engine or a use case cannot be had.
+    """
+    checked = _read(pipeline, uses)
+    place = state_place(state)
+    store = StateStore.open_existing(place.url)
+    try:
+        return plan_pipeline(
+            checked, state=store, runs_folder=place.runs_folder, engine_name=engine, open_engine=engine_factory(engine)
+        )
+    finally:
+        if store is not None:
+            store.close()
+
+
+def _read(pipeline: str | Path | Mapping[str, Any], uses: Mapping[str, str] | None) -> Pipeline:
+    document = document_from(pipeline, Path.cwd()) if isinstance(pipeline, Mapping) else read_document(Path(pipeline))
+    return read_pipeline(document, {**USES, **(uses or {})})

@@ -1,0 +1,75 @@
+"""What an engine tells about a step's tasks, copied into the events of the run: starts, ends, lost nodes.
+
+Progress is not copied: it is the step's to interpret, and there is much of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from bedplate.core.events import Event, Severity
+from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
+from bedplate.engines.base import Engine, GangHandle
+from bedplate.state.sink import StateSink
+
+_QUIET_CAUSES = (ExitCause.FINISHED.value, ExitCause.CANCELLED.value)
+
+
+@dataclass(slots=True)
+class _Watched:
+    engine: Engine
+    handle: GangHandle
+    step: str
+    num_seen: int = 0
+    num_ended: int = 0
+
+
+class GangEvents:
+    """Follows the gangs it was told of until all their tasks have ended. Thread-safe."""
+
+    def __init__(self, sink: StateSink) -> None:
+        self._sink = sink
+        self._lock = threading.Lock()
+        self._watched: list[_Watched] = []
+
+    def watch(self, engine: Engine, handle: GangHandle, step: str) -> None:
+        """Follow one more gang."""
+        with self._lock:
+            self._watched.append(_Watched(engine, handle, step))
+
+    def collect(self) -> None:
+        """Copy what is new; the pulse calls this."""
+        with self._lock:
+            for gang in self._watched:
+                self._collect_from(gang)
+            self._watched = [gang for gang in self._watched if gang.num_ended < gang.handle.num_tasks]
+
+    def close(self) -> None:
+        """Copy what is new, and follow nothing any more: call it before the engine is closed."""
+        self.collect()
+        with self._lock:
+            self._watched.clear()
+
+    def _collect_from(self, gang: _Watched) -> None:
+        for event in gang.engine.events(gang.handle, after=gang.num_seen):
+            gang.num_seen = event.sequence + 1
+            gang.num_ended += event.kind is TaskEventKind.EXITED
+            if event.kind is not TaskEventKind.PROGRESS:
+                self._sink.emit(_copied(event, gang.handle.id), gang.step)
+
+
+def _copied(event: TaskEvent, gang: str) -> Event:
+    is_bad = event.kind is TaskEventKind.NODE_LOST or (
+        event.kind is TaskEventKind.EXITED and event.attributes.get("cause") not in _QUIET_CAUSES
+    )
+    facts = {name: value for name, value in event.attributes.items() if name != "result"}
+    words = " ".join(f"{name}={value}" for name, value in facts.items() if value not in (None, ""))
+    return Event(
+        kind=f"task.{event.kind.value}",
+        at_s=event.at_s,
+        message=f"{gang} rank {event.rank} {words}".strip(),
+        severity=Severity.WARNING if is_bad else Severity.INFO,
+        source="engine",
+        attributes={"gang": gang, "rank": event.rank, **facts},
+    )

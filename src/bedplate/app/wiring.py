@@ -1,0 +1,62 @@
+"""Where the control process is put together: which engine, which state, which folders."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.app.paths import state_home
+from bedplate.core.errors import UnavailableError, UsageError, nearest
+from bedplate.engines.base import EngineFactory
+from bedplate.state.store import StateStore
+
+ENGINES: dict[str, str] = {"local": "bedplate.engines.local.engine:LocalEngine"}
+"""Engine name -> `module:factory`; loaded when chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatePlace:
+    """Where state lies: the database, and the folder with the runs' directories."""
+
+    url: str
+    runs_folder: Path
+
+
+def state_place(state: str | None = None) -> StatePlace:
+    """What `--state` means: a folder, a database URL, or the user's state folder when it is not given.
+
+    The runs' directories lie beside an SQLite database, and in the user's state folder for any other.
+    """
+    if state is None or "://" not in state:
+        folder = state_home() if state is None else Path(state).expanduser().absolute()
+        return StatePlace(url=f"sqlite:///{folder / 'state.db'}", runs_folder=folder / "runs")
+    database = state.partition(":///")[2] if state.startswith("sqlite") else ""
+    folder = Path(database).absolute().parent if database else state_home()
+    return StatePlace(url=state, runs_folder=folder / "runs")
+
+
+def open_state(place: StatePlace) -> StateStore:
+    """The state, made when it is not there; see `StateStore.open`."""
+    return StateStore.open(place.url)
+
+
+def engine_factory(name: str) -> EngineFactory:
+    """What opens the engine `name`.
+
+    Raises:
+        UsageError: There is no such engine.
+        UnavailableError: It is not installed.
+    """
+    if name not in ENGINES:
+        near = nearest(name, ENGINES)
+        next_step = f"did you mean '{near}'?" if near else None
+        raise UsageError("unknown engine", seen=name, expected=", ".join(ENGINES), next_step=next_step)
+    module, _, attribute = ENGINES[name].partition(":")
+    try:
+        factory: EngineFactory = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise UnavailableError(
+            f"the engine '{name}' is not installed", seen=error, next_step=f"pip install 'bedplate[{name}]'"
+        ) from error
+    return factory

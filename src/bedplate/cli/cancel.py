@@ -1,0 +1,30 @@
+"""`bedplate cancel RUN`: ask a run to end."""
+
+from __future__ import annotations
+
+import click
+
+from bedplate.cli.output import note, output_option, print_json
+from bedplate.cli.state_option import state_option
+
+
+@click.command("cancel")
+@click.argument("run")
+@click.option("--wait", "wait_s", default=30.0, show_default=True, metavar="SECONDS", help="How long it may take to end.")
+@click.option("--force", is_flag=True, help="Kill its process when it has not ended by then.")
+@state_option
+@output_option
+def command(run: str, wait_s: float, force: bool, state: str | None, output: str) -> None:
+    """Ask RUN to end and wait until it has; the same 'bedplate run' goes on with it later.
+
+    RUN is a run's id or the beginning of it, a pipeline's name, or 'last'.
+    """
+    from bedplate.app.runs import existing, open_runs
+
+    with open_runs(state) as found:
+        runs = existing(found)
+        view = runs.cancel(runs.find(run), wait_s=wait_s, force=force)
+    if output == "json":
+        print_json({"run_id": view.run.id, "status": view.run.status.value})
+    else:
+        note(f"run {view.run.id}: {view.run.status.value}")

@@ -1,0 +1,69 @@
+"""`bedplate plan FILE`: what a pipeline would do, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bedplate.cli.output import output_option, print_json
+from bedplate.cli.state_option import engine_option, state_option, use_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bedplate.app.pipeline.planning import Plan, PlannedStep
+
+
+@click.command("plan")
+@click.argument("file", type=click.Path())
+@engine_option
+@state_option
+@use_option
+@output_option
+def command(file: str, engine: str, state: str | None, use: dict[str, str], output: str) -> None:
+    """Show what 'bedplate run FILE' would do: order, settings with defaults, devices, what is done. Writes nothing."""
+    from bedplate.app.api import plan
+
+    planned = plan(file, engine=engine, state=state, uses=use)
+    if output == "json":
+        print_json(planned.as_json())
+        return
+    for line in _lines(planned):
+        click.echo(line)
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    from bedplate.core.units import format_bytes
+
+    yield f"{plan.name}: {_what_would_happen(plan)} on the engine '{plan.engine}'"
+    for node in plan.nodes:
+        for device in node.devices:
+            cores = f", {len(device.cores)} cores" if device.kind == "cpu" else ""
+            yield f"  {node.id} {device.id}: {device.model}{cores}, {format_bytes(device.memory_bytes)}"
+    for number, step in enumerate(plan.steps, 1):
+        yield ""
+        yield from _step_lines(number, step)
+
+
+def _what_would_happen(plan: Plan) -> str:
+    if plan.run_id is None:
+        return "would start a new run"
+    if all(step.is_done for step in plan.steps):
+        return f"nothing to do, run {plan.run_id} is done; --new would start another"
+    return f"would go on with run {plan.run_id}"
+
+
+def _step_lines(number: int, step: PlannedStep) -> Iterator[str]:
+    after = f", after {', '.join(step.after)}" if step.after else ""
+    yield f"{number}. {step.name} ({step.use}{after}){': done before, would be skipped' if step.is_done else ''}"
+    for name, value in step.settings.items():
+        yield f"     {name}: {_written(value)}"
+    for line in step.lines:
+        yield f"   - {line}"
+
+
+def _written(value: object) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

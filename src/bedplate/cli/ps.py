@@ -1,0 +1,61 @@
+"""`bedplate ps`: runs and their steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.state_option import state_option
+
+if TYPE_CHECKING:
+    from bedplate.app.runs import RunView
+    from bedplate.state.records import StepRecord
+
+
+@click.command("ps")
+@click.argument("run", required=False)
+@state_option
+@output_option
+def command(run: str | None, state: str | None, output: str) -> None:
+    """List runs and their steps, the newest run first; only RUN when it is given.
+
+    RUN is a run's id or the beginning of it, a pipeline's name, or 'last'.
+    """
+    from bedplate.app.runs import existing, open_runs
+
+    with open_runs(state) as runs:
+        views = (existing(runs).find(run),) if run else runs.all() if runs else ()
+    if output == "json":
+        print_json({"runs": [view.as_json() for view in views]})
+    elif views:
+        print_table(("run", "step", "status", "time", "what"), [row for view in views for row in _rows(view)])
+    else:
+        note("no runs yet; start one with 'bedplate run FILE'")
+
+
+def _rows(view: RunView) -> list[tuple[object, ...]]:
+    run = view.run
+    error = (run.error or {}).get("error", "")
+    by = f"process {view.holder.pid}" if view.holder else error
+    elapsed_s = run.ended_at_s - run.started_at_s if run.ended_at_s and run.started_at_s else None
+    head = (run.id, "", run.status.value, _time(elapsed_s), by)
+    return [head, *(("", step.name, step.status.value, _time(step.seconds), _what(step)) for step in view.steps)]
+
+
+def _what(step: StepRecord) -> str:
+    from bedplate.core.units import format_count
+
+    if step.error:
+        return str(step.error.get("error", ""))
+    if step.progress:
+        done, total = (float(str(step.progress[name])) for name in ("done", "total"))
+        return f"{format_count(done)} of {format_count(total)} {step.progress['unit']}"
+    return step.use
+
+
+def _time(seconds: float | None) -> str:
+    from bedplate.core.units import format_duration
+
+    return "" if seconds is None else format_duration(seconds)

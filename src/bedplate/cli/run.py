@@ -1,0 +1,68 @@
+"""`bedplate run FILE`: run a pipeline, or go on with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.state_option import engine_option, state_option, use_option
+
+if TYPE_CHECKING:
+    from bedplate.app.pipeline.outcome import RunOutcome
+
+
+@click.command("run")
+@click.argument("file", type=click.Path())
+@click.option("--new", is_flag=True, help="Start another run although there is one of this content and these inputs.")
+@click.option("--explain", is_flag=True, help="Say before each step what it does and why, and at the end what to try next.")
+@engine_option
+@state_option
+@use_option
+@output_option
+def command(file: str, new: bool, explain: bool, engine: str, state: str | None, use: dict[str, str], output: str) -> None:
+    """Run the pipeline in FILE; the same command goes on where an earlier one stopped.
+
+    A run is known by the content of FILE, its inputs and the version of bedplate. Finished steps are kept; a step that
+    was cut off runs again in its own directory. Ctrl-C ends it cleanly.
+    """
+    from bedplate.app.api import run
+    from bedplate.cli.watching import open_watcher
+
+    watcher = open_watcher(explain=explain)
+    try:
+        outcome = run(file, new=new, engine=engine, state=state, uses=use, watcher=watcher, check=False)
+    finally:
+        watcher.close()
+    if output == "json":
+        print_json(outcome.as_json())
+    else:
+        _print_outcome(outcome)
+    if outcome.error is not None:
+        raise outcome.error
+    if explain:
+        from bedplate.cli.closing import closing_words
+
+        note(closing_words(outcome))
+
+
+def _print_outcome(outcome: RunOutcome) -> None:
+    from bedplate.core.units import format_duration
+
+    rows = [
+        (step.name, step.status, "" if step.seconds is None else format_duration(step.seconds), step.path or "")
+        for step in outcome.steps
+    ]
+    print_table(("step", "status", "time", "result"), rows, title=f"run {outcome.run_id}: {outcome.status}")
+    if outcome.measurements:
+        measured = [(item.id, _number(item.value), item.unit, item.provenance.value) for item in outcome.measurements]
+        print_table(("measurement", "value", "unit", "provenance"), measured)
+    if outcome.report is not None:
+        print(f"report: {outcome.report}")
+    if outcome.was_done_before:
+        note(f"run {outcome.run_id} was done already; --new starts another")
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.6g}"

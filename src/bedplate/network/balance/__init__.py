@@ -1,0 +1,29 @@
+"""Balancing: which path each flow takes. One file an algorithm, named here as people write them; loaded when used."""
+
+from __future__ import annotations
+
+import importlib
+
+from bedplate.core.errors import UsageError, nearest
+from bedplate.network.balance.base import Balancer
+
+BALANCERS: dict[str, str] = {
+    "ecmp": "bedplate.network.balance.ecmp",
+    "planned": "bedplate.network.balance.planned",
+    "spray": "bedplate.network.balance.spray",
+}
+"""Name -> module, which has a `balance` that is a `Balancer`."""
+
+
+def open_balancer(name: str) -> Balancer:
+    """The balancer of that name.
+
+    Raises:
+        UsageError: Unknown; names the nearest.
+    """
+    if name not in BALANCERS:
+        near = nearest(name, BALANCERS)
+        next_step = f"did you mean '{near}'?" if near else None
+        raise UsageError(f"unknown balancing '{name}'", seen=name, expected=" | ".join(BALANCERS), next_step=next_step)
+    balancer: Balancer = importlib.import_module(BALANCERS[name]).balance
+    return balancer

@@ -1,0 +1,1 @@
+"""What a job's ranks exchange, as flows between hosts."""

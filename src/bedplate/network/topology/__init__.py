@@ -1,0 +1,1 @@
+"""Fabrics: generators, files, failures, wiring checks, and the paths through them."""

@@ -1,0 +1,47 @@
+"""Round numbers for an axis: steps of 1, 2 or 5 times a power of ten (Heckbert, Graphics Gems, 1990)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_SMALLEST_SPAN = 1e-300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """One axis: values on the left, pixels on the right."""
+
+    ticks: tuple[float, ...]
+    """Round values from end to end; the first and the last are the ends of the axis."""
+    start_px: float
+    end_px: float
+
+    def place(self, value: float) -> float:
+        """Pixel of a value; values outside end at the ends."""
+        low, high = self.ticks[0], self.ticks[-1]
+        share = min(1.0, max(0.0, (value - low) / (high - low)))
+        return self.start_px + share * (self.end_px - self.start_px)
+
+
+def axis(low: float, high: float, start_px: float, end_px: float, num_ticks: int = 5) -> Axis:
+    """An axis with round ends that hold `low` and `high`; equal ends are spread apart."""
+    if high - low < _SMALLEST_SPAN:
+        low, high = (min(0.0, low), max(0.0, low)) if abs(low) > _SMALLEST_SPAN else (0.0, 1.0)
+    step = _round_step((high - low) / num_ticks)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    ticks = tuple(float(f"{index * step:.12g}") for index in range(first, last + 1))
+    return Axis(ticks=ticks, start_px=start_px, end_px=end_px)
+
+
+def tick_text(value: float) -> str:
+    """0.25 -> `0.25`; 45000 -> `45k`; 1.2e9 -> `1.2G`."""
+    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= scale and (scale > 1e3 or abs(value) >= 1e4):
+            return f"{value / scale:.3g}{prefix}"
+    return f"{value:.4g}"
+
+
+def _round_step(rough: float) -> float:
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= rough * 0.999)

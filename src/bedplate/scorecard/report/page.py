@@ -1,0 +1,174 @@
+"""The report as one HTML file: styles, pictures and both languages inside, nothing fetched, no script.
+
+A text is written once per language, and two radio buttons with CSS choose which is seen: so the page works from a mail
+attachment, under the strictest content policy, by keyboard, and on paper. All values pass through Jinja2's escaping.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from bedplate.core.figures import Figure, ResultTable
+from bedplate.core.measurement import Provenance
+from bedplate.core.units import format_duration
+from bedplate.locale.text import Language, Text, text
+from bedplate.scorecard.format import format_value
+from bedplate.scorecard.grade import Cap, Grade, Level, PartScore
+from bedplate.scorecard.indicator import Basis, Indicator, Threshold
+from bedplate.scorecard.limiting import held_back_by_evidence
+from bedplate.scorecard.report.model import Report, ReportStep
+from bedplate.scorecard.report.plots import draw, series_colour
+
+_MOST_TABLE_ROWS = 60
+
+
+def render(report: Report) -> str:
+    """The whole page."""
+    grades = report.scorecard.grades
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            style=Markup(_style()),  # noqa: S704 - our own file
+            by_part=[
+                (score, [grade for grade in grades if grade.indicator.part is score.part]) for score in report.scorecard.parts
+            ],
+            missing=[grade for grade in grades if grade.level is Level.MISSING],
+            held_back=held_back_by_evidence(report.scorecard),
+            timeline=_timeline(report.steps),
+            hardware=_hardware(grades),
+            created=datetime.datetime.fromtimestamp(report.created_s, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            languages=list(Language),
+            provenances=list(Provenance),
+            bases=list(Basis),
+            levels=[Level.BELOW_BASE, Level.BASE, Level.GOOD, Level.LEAD],
+            most_rows=_MOST_TABLE_ROWS,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bedplate.scorecard.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        say=_say, spoken=_spoken, value=_value, threshold=_threshold, gauge=_gauge, cap=_cap, plot=_plot, cell=_cell
+    )
+    environment.globals.update(duration=format_duration, colour=series_colour, part_count=_part_count, score=_score)
+    environment.globals.update(zip=zip, is_number_column=_is_number_column)
+    return environment
+
+
+def _style() -> str:
+    return resources.files("bedplate.scorecard.report").joinpath("templates/page.css").read_text(encoding="utf-8")
+
+
+def _spoken(words: Text) -> Markup:
+    """A text in every language; where all are the same, once."""
+    if words.en == words.zh:
+        return escape(words.en)
+    return Markup("").join(
+        Markup('<span lang="{}">{}</span>').format(language.value, words.spoken_in(language)) for language in Language
+    )
+
+
+def _say(key: str, **values: object) -> Markup:
+    return _spoken(text(key, **values))
+
+
+def _value(number: float | None, unit: str) -> Markup:
+    return _spoken(text("value.none") if number is None else format_value(number, unit))
+
+
+def _threshold(indicator: Indicator, threshold: Threshold) -> Markup:
+    sign = "≥ " if indicator.direction == "higher" else "≤ "
+    sign = "" if indicator.unit == "bool" else sign
+    return Markup("{}{}").format(sign, _value(threshold.value, indicator.unit))
+
+
+def _score(score_frac: float | None) -> str:
+    return "–" if score_frac is None else f"{score_frac * 100:.0f}"
+
+
+def _gauge(grade: Grade) -> float | None:
+    """Where the value stands on a bar of four equal levels, 0 to 1; linear inside a level, None where there is none."""
+    value, indicator = grade.measured.value, grade.indicator
+    if value is None:
+        return None
+    thresholds = (indicator.thresholds.base, indicator.thresholds.good, indicator.thresholds.lead)
+    reached = sum(indicator.reaches(value, threshold) for threshold in thresholds)
+    if indicator.role == "gate":
+        return 0.75 if reached else 0.25
+    if reached in (0, 3):
+        return (reached + _outside(value, thresholds[max(0, reached - 1)].value, reached)) / 4
+    low, high = thresholds[reached - 1].value, thresholds[reached].value
+    return (reached + (value - low) / (high - low)) / 4
+
+
+def _outside(value: float, mark: float, reached: int) -> float:
+    """Share of an open-ended level: how far beyond (or short of) its threshold, against the threshold itself."""
+    distance = min(1.0, abs(value - mark) / abs(mark)) if mark else 1.0
+    return 0.1 + 0.8 * distance if reached == 3 else 0.9 - 0.8 * distance
+
+
+def _cap(grade: Grade) -> Text | None:
+    if grade.cap is None or grade.level is Level.UNGRADED:
+        return None
+    uncapped = text(f"level.{grade.uncapped.value}")
+    key = "cap.provenance" if grade.cap is Cap.PROVENANCE else "cap.scale"
+    return text(key, uncapped=uncapped, nodes=grade.indicator.claimed_nodes)
+
+
+def _plot(figure: Figure) -> Markup | None:
+    drawn = draw(figure)
+    return None if drawn is None else Markup(drawn)  # noqa: S704 - plots.draw escapes every text that it writes
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _is_number_column(table: ResultTable, index: int) -> bool:
+    cells = [row[index] for row in table.rows if index < len(row) and row[index] is not None]
+    return bool(cells) and all(isinstance(cell, int | float) for cell in cells)
+
+
+def _part_count(score: PartScore, grades: Sequence[Grade]) -> Text:
+    return text("report.indicators_with_value", count=sum(grade.points is not None for grade in grades), total=len(grades))
+
+
+def _timeline(steps: Sequence[ReportStep]) -> list[tuple[ReportStep, float | None, float | None]]:
+    """Each step with its start and length as shares of the run, 0 to 1; None where a time is not known.
+
+    Steps run one after another, so lengths alone are enough: a step starts where the one before it ended.
+    """
+    total_s = sum(step.duration_s or 0.0 for step in steps)
+    placed: list[tuple[ReportStep, float | None, float | None]] = []
+    elapsed_s = 0.0
+    for step in steps:
+        if step.duration_s is None or total_s <= 0:
+            placed.append((step, None, None))
+            continue
+        placed.append((step, elapsed_s / total_s, step.duration_s / total_s))
+        elapsed_s += step.duration_s
+    return placed
+
+
+def _hardware(grades: Sequence[Grade]) -> list[tuple[str, str]]:
+    """Hardware and provenance of all inputs, each pair once."""
+    pairs = {(item.hardware, item.provenance.value) for grade in grades for item in grade.measured.inputs if item.hardware}
+    return sorted(pairs)

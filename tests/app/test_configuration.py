@@ -1,0 +1,98 @@
+"""A pipeline file is read as plain JSON, and what cannot be meant is refused with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from bedplate.app.configuration import read_document
+from bedplate.core.errors import ConfigurationError, NotFoundError, UnavailableError
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
+)
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "file.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_values_are_plain_json_and_every_key_has_its_line(tmp_path: Path) -> None:
+    file = write(tmp_path, "a: 1\nb:\n  - x\n  - {c: 2.5, d: null}\ne: on\n")
+    document = read_document(file)
+    assert document.value == {"a": 1, "b": ["x", {"c": 2.5, "d": None}], "e": True}
+    assert document.source.where(("b", 1, "d")) == f"{file}:4"
+    assert document.source.where(("e", "unknown")) == f"{file}:5"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("2024-01-02", "2024-01-02"), ("1:30", "1:30"), ("40k", "40k"), ("5%", "5%"), ("$model", "$model"), ("'1'", "1")],
+)
+def test_dates_times_and_quantities_stay_text(tmp_path: Path, written: str, value: str) -> None:
+    assert read_document(write(tmp_path, f"a: {written}\n")).value == {"a": value}
+
+
+def test_keys_are_text_also_where_yaml_would_read_a_boolean(tmp_path: Path) -> None:
+    assert read_document(write(tmp_path, "on: 1\n1: 2\n")).value == {"on": 1, "1": 2}
+
+
+def test_anchors_may_be_used(tmp_path: Path) -> None:
+    assert read_document(write(tmp_path, "a: &x [1]\nb: *x\n")).value == {"a": [1], "b": [1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a: 1\nb: 2\na: 3\n", 3, "'a' is given twice"),
+        ("a:\n  b: 1\n  b: 1\n", 3, "'b' is given twice"),
+        ("a: [1\nb: 2\n", 2, "not YAML"),
+        ("a: 1\n  b: 2\n", 2, "not YAML"),
+        ("a: &x {b: 1}\nc:\n  <<: *x\n", 3, "a key must be plain text"),
+        ("? [1, 2]\n: 3\n", 1, "a key must be plain text"),
+        ("a: !!python/object/apply:os.system ['true']\nb: !thing 1\n", 2, "tags are not understood"),
+        ("a: 1\nb: .nan\n", 2, "finite"),
+        ("a: .inf\n", 1, "finite"),
+        ("- a\n- b\n", 1, "must be a mapping"),
+        ("", 1, "must be a mapping"),
+        (BOMB, 5, "too many values"),
+        ("a: &a [*a]\n", 1, "nested too deep"),
+        ("a: *nowhere\n", 1, "undefined alias"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(ConfigurationError) as raised:
+        read_document(file)
+    assert words in str(raised.value)
+    assert raised.value.where == f"{file}:{line}"
+
+
+def test_a_file_nested_without_end_is_refused_and_does_not_overflow(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError):
+        read_document(write(tmp_path, "a: " + "[" * 20_000))
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="too large"):
+        read_document(write(tmp_path, "#" * (1 << 20) + "\na: 1\n"))
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "binary.yaml"
+    file.write_bytes(b"a: \xff\xfe")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        read_document(file)
+
+
+def test_a_missing_file_is_not_found_and_its_neighbours_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "a: 1\n")
+    with pytest.raises(NotFoundError) as raised:
+        read_document(tmp_path / "fil.yaml")
+    assert "file.yaml" in str(raised.value.next_step)
+
+
+def test_a_folder_in_place_of_a_file_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        read_document(tmp_path)

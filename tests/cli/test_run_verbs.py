@@ -1,0 +1,215 @@
+"""`run`, `plan`, `ps`, `logs`, `events`, `cancel` as people and scripts call them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import CommandLine, ended, statuses, wait_until
+
+PIPELINE = """
+version: 1
+name: demo
+needs: {workers: {want: 2}}
+steps:
+  write: {use: test.write, text: a, times: 3}
+  gang:  {use: test.gang, size: 2, after: [write]}
+"""
+
+
+def test_run_prints_the_document_that_scripts_read(command_line: CommandLine) -> None:
+    end = command_line.call("run", command_line.write(PIPELINE), "-o", "json")
+    assert end.code == 0, end.err
+    document = end.json
+    assert document["status"] == "done"
+    assert statuses(document) == [("write", "done"), ("gang", "done")]
+    assert all(step["seconds"] > 0 for step in document["steps"])
+    assert document["report"] is None
+    by_id = {item["id"]: item for item in document["measurements"]}
+    assert (by_id["text_bytes"]["value"], by_id["text_bytes"]["provenance"]) == (3.0, "measured")
+    assert by_id["text_bytes"]["at_s"] > 1e9, "the runner dates what the step did not"
+    assert 10e6 < by_id["peak_memory_bytes"]["value"] < 1e9
+    assert by_id["peak_memory_bytes"]["unit"] == "bytes"
+
+
+def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_line: CommandLine) -> None:
+    end = command_line.call("run", command_line.write(PIPELINE))
+    assert end.out.splitlines()[1].startswith("write\tdone\t")
+    assert "[write] wrote text.txt" in end.err
+    assert "[gang] running: test.gang" in end.err
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("C.UTF-8", "so that a later step has something"), ("zh_CN.UTF-8", "写一段文字")]
+)
+def test_explain_says_why_before_each_step_and_what_to_try_at_the_end(
+    command_line: CommandLine, language: str, words: str
+) -> None:
+    end = command_line.call(
+        "run", command_line.write(PIPELINE), "--explain", environment={"LANG": language, "LC_ALL": language}
+    )
+    assert words in end.err
+    assert "Runs a gang of small processes" in end.err, "the docstring, where there is no text of its own"
+    assert "bedplate events demo-" in end.err
+
+
+def test_plan_shows_order_defaults_devices_and_lines_and_writes_nothing(command_line: CommandLine) -> None:
+    file = command_line.write(PIPELINE)
+    document = command_line.call("plan", file, "-o", "json").json
+    assert document["run_id"] is None
+    assert [(step["name"], step["would"]) for step in document["steps"]] == [("write", "run"), ("gang", "run")]
+    assert document["steps"][0]["settings"] == {"text": "a", "sources": [], "times": 3, "pause": 0.0}
+    assert document["steps"][1]["after"] == ["write"]
+    num_cores = len(os.sched_getaffinity(0))
+    assert document["steps"][1]["lines"] == [f"start 2 of {num_cores} possible tasks"]
+    assert document["devices"][0]["kind"] == "cpu"
+    assert sorted(path.name for path in command_line.folder.iterdir()) == ["pipeline.yaml"]
+
+
+def test_plan_names_what_is_done_and_would_be_skipped(command_line: CommandLine) -> None:
+    file = command_line.write(PIPELINE + "  last: {use: test.fail, after: [gang]}\n")
+    run_id = command_line.call("run", file, "-o", "json").json["run_id"]
+    end = command_line.call("plan", file)
+    assert f"would go on with run {run_id}" in end.out
+    assert "1. write (test.write): done before, would be skipped" in end.out
+    assert "3. last (test.fail, after gang)\n" in end.out
+
+
+def test_logs_are_found_by_step_and_rank(command_line: CommandLine) -> None:
+    command_line.call("run", command_line.write(PIPELINE))
+    assert command_line.call("logs").out == "gang gang-1 rank 0 | hello from rank 0\ngang gang-1 rank 1 | hello from rank 1\n"
+    (log,) = command_line.call("logs", "demo", "gang", "--rank", "1", "-o", "json").json["logs"]
+    assert (log["rank"], log["attempt"], log["text"]) == (1, 1, "hello from rank 1\n")
+    assert "no task has written anything" in command_line.call("logs", "last", "write").err
+    unknown = command_line.call("logs", "last", "gnag")
+    assert (unknown.code, "did you mean 'gang'?" in unknown.err) == (3, True)
+
+
+def test_events_tell_the_story_of_steps_and_tasks(command_line: CommandLine) -> None:
+    command_line.call("run", command_line.write(PIPELINE))
+    kinds = [(event["step"], event["kind"]) for event in command_line.call("events", "-o", "json").json["events"]]
+    assert kinds[:3] == [("write", "step.started"), ("write", "step.done"), ("gang", "step.started")]
+    assert sorted(kinds[3:-1]) == [("gang", "task.exited")] * 2 + [("gang", "task.started")] * 2
+    assert kinds[-1] == ("gang", "step.done")
+    only = command_line.call("events", "last", "--kind", "task.exited").out.splitlines()
+    assert len(only) == 2
+    assert "cause=finished" in only[0]
+
+
+def test_following_events_and_logs_ends_with_the_run(command_line: CommandLine) -> None:
+    file = command_line.write(
+        "version: 1\nsteps:\n  gang: {use: test.gang}\n  gate: {use: test.gate, opens: open, after: gang}\n"
+    )
+    run = command_line.start("run", file)
+    wait_until(lambda: "gate.waiting" in command_line.call("events").out, "the step that waits", run)
+    events, logs = command_line.start("events", "--follow"), command_line.start("logs", "-f")
+    assert logs.stdout is not None
+    assert logs.stdout.readline() == "gang gang-1 rank 0 | hello from rank 0\n"
+    assert logs.poll() is None
+    (command_line.folder / "open").touch()
+    assert ended(run).code == 0
+    assert ended(events).out.splitlines()[-1].endswith("s"), "the last event is the step's end and its time"
+    assert ended(logs).code == 0
+
+
+def test_ps_lists_runs_the_newest_first(command_line: CommandLine) -> None:
+    assert command_line.call("ps", "-o", "json").json == {"runs": []}
+    assert "no runs yet" in command_line.call("ps").err
+    for name in ("one", "two"):
+        command_line.call("run", command_line.write(f"version: 1\nname: {name}\nsteps:\n  a: {{use: test.write}}\n"))
+    assert [run["name"] for run in command_line.call("ps", "-o", "json").json["runs"]] == ["two", "one"]
+    assert command_line.call("ps", "one").out.splitlines()[1].startswith("one-")
+
+
+@pytest.mark.parametrize("verb", ["ps", "logs", "events", "cancel"])
+def test_a_run_that_is_not_there_is_not_found(command_line: CommandLine, verb: str) -> None:
+    empty = command_line.call(verb, "nothing")
+    assert (empty.code, "there is no run" in empty.err) == (3, True)
+    assert not command_line.state.exists()
+    command_line.call("run", command_line.write(PIPELINE))
+    unknown = command_line.call(verb, "demp")
+    assert unknown.code == 3
+    assert "there is no run 'demp'" in unknown.err
+
+
+def test_cancelling_a_finished_run_changes_nothing(command_line: CommandLine) -> None:
+    command_line.call("run", command_line.write(PIPELINE))
+    assert command_line.call("cancel", "demo", "-o", "json").json["status"] == "done"
+
+
+def test_bad_files_and_options_are_told_in_json_too(command_line: CommandLine) -> None:
+    file = command_line.write(PIPELINE.replace("times: 3", "tims: 3"))
+    end = command_line.call("run", file, "-o", "json")
+    assert (end.code, end.out) == (2, "")
+    assert f"{file}:6: unknown key 'tims'" in end.err
+    assert "did you mean 'times'?" in end.err
+    assert not command_line.state.exists(), "nothing is stored before the file is understood"
+    assert command_line.call("run", "nowhere.yaml").code == 3
+    engine = command_line.call("run", command_line.write(PIPELINE), "--engine", "locl")
+    assert (engine.code, "did you mean 'local'?" in engine.err) == (2, True)
+    assert command_line.call("run", file, "--use", "nonsense").code == 2
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core cannot be left out of one")
+def test_a_resumed_run_leaves_out_what_a_finished_step_found_bad(command_line: CommandLine) -> None:
+    all_cores = len(os.sched_getaffinity(0))
+    file = command_line.write(
+        "version: 1\nsteps:\n  screen: {use: test.gang, exclude: true}\n  stop: {use: test.fail, mended_by: open}\n"
+        f"  fits: {{use: test.gang, size: {all_cores - 1}, after: stop}}\n"
+        f"  too_large: {{use: test.gang, size: {all_cores}, after: fits}}\n"
+    )
+    assert command_line.call("run", file).code == 4
+    (command_line.folder / "open").touch()
+    again = command_line.call("run", file, "-o", "json")
+    assert statuses(again.json)[2:] == [("fits", "done"), ("too_large", "failed")]
+    assert again.code == 5
+    assert again.json["error"]["code"] == "BP501", "the engine has one core less than the machine"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_state_folder_that_cannot_be_written_is_told(command_line: CommandLine) -> None:
+    command_line.state.mkdir()
+    command_line.state.chmod(0o500)
+    end = command_line.call("run", command_line.write(PIPELINE))
+    assert (end.code, "--state" in end.err) == (5, True)
+
+
+def test_a_state_below_a_file_is_told(command_line: CommandLine) -> None:
+    command_line.state.write_text("in the way")
+    end = command_line.call("run", command_line.write(PIPELINE))
+    assert (end.code, "--state" in end.err) == (5, True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.getuid() != 0 or not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root and the right to mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(command_line: CommandLine, small_disk: Path) -> None:
+    file = command_line.write(
+        "version: 1\nsteps:\n  a: {use: test.write}\n  b: {use: test.write, times: 100k, text: 0123456789ab}\n"
+    )
+    full = command_line.call("run", file, "--state", small_disk / "state")
+    assert full.code == 5
+    assert "full" in full.err
+    assert "free some" in full.err
+    assert "Traceback" not in full.err
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    again = command_line.call("run", file, "--state", small_disk / "state", "-o", "json")
+    assert again.json["status"] == "done", again.err
+    assert (Path(again.json["directory"]) / "a" / "runs.txt").read_text() == "run\n"
+
+
+def test_a_disk_too_small_for_any_state_is_told(command_line: CommandLine, small_disk: Path) -> None:
+    (small_disk / "ballast").write_bytes(bytes(1 << 20)[: (1 << 20) - 8192])
+    full = command_line.call("run", command_line.write(PIPELINE), "--state", small_disk / "state")
+    assert (full.code, "full" in full.err, "Traceback" in full.err) == (5, True, False)

@@ -1,0 +1,249 @@
+"""What only an engine of real processes can be asked: cores, threads, descriptors, limits, ports, speed."""
+
+import os
+import signal
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bedplate.core.devices import Device
+from bedplate.core.errors import ResourcesError, UsageError
+from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
+from bedplate.engines.base import CanExclude, CanInheritDescriptors, CanLoseNodes, FaultInjection
+from bedplate.engines.local.engine import LocalEngine
+from tests.engines.workloads import deaf, endless, finishing, gang, task
+
+USABLE = sorted(os.sched_getaffinity(0))
+SLOTS = (USABLE * 2)[:2]
+needs_two_cores = pytest.mark.skipif(len(USABLE) < 2, reason="two cores are compared")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[LocalEngine]:
+    engine = LocalEngine(tmp_path / "engine", cores=SLOTS)
+    yield engine
+    engine.close()
+
+
+def describe(engine: LocalEngine, *tasks: Task) -> list[dict]:
+    status = engine.wait(engine.submit(gang(*tasks)), 30)
+    assert status.state is TaskState.DONE, status
+    return [item.result for item in status.tasks]  # type: ignore[misc]
+
+
+def test_it_has_the_capabilities_that_it_claims(engine: LocalEngine) -> None:
+    assert isinstance(engine, FaultInjection)
+    assert isinstance(engine, CanExclude)
+    assert isinstance(engine, CanInheritDescriptors)
+    assert engine.inherits_descriptors
+    assert not isinstance(engine, CanLoseNodes)
+
+
+@needs_two_cores
+def test_a_task_is_pinned_to_its_cores_and_its_threads_match(engine: LocalEngine) -> None:
+    seen = describe(engine, task("describe"), task("describe"))
+    assert [item["affinity"] for item in seen] == [[SLOTS[0]], [SLOTS[1]]]
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        assert [item["environment"][name] for item in seen] == ["1", "1"]
+    (wide,) = describe(engine, task("describe", cpus=2))
+    assert wide["affinity"] == SLOTS
+    assert wide["environment"]["OMP_NUM_THREADS"] == "2"
+
+
+def test_torch_takes_the_thread_count_of_its_task(engine: LocalEngine) -> None:
+    pytest.importorskip("torch")
+    (seen,) = describe(engine, task("count_torch_threads"))
+    assert seen == {"threads": 1}
+
+
+def test_a_core_that_is_listed_twice_takes_two_tasks(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path, cores=[USABLE[0]] * 3)
+    assert [item["affinity"] for item in describe(engine, *[task("describe")] * 3)] == [[USABLE[0]]] * 3
+    with pytest.raises(ResourcesError):
+        engine.submit(gang(finishing(cpus=2)))
+    engine.exclude(engine.resources()[0].id, (USABLE[0],), "one of the three is slow")
+    describe(engine, *[task("describe")] * 2)
+    with pytest.raises(ResourcesError):
+        engine.submit(gang(*[finishing()] * 3))
+    engine.close()
+
+
+def test_cores_of_others_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not cores of this process"):
+        LocalEngine(tmp_path, cores=[4096])
+
+
+def test_an_inherited_memory_file_is_read_and_written_by_the_task(engine: LocalEngine) -> None:
+    fd = os.memfd_create("test")
+    os.write(fd, b"written by the supervisor")
+    (seen,) = describe(engine, Task(entry="tests.engines.tasks:read_descriptor", inherited={"memory": fd}))
+    assert seen == {"text": "written by the supervisor"}
+    assert os.pread(fd, 100, 0).startswith(b"written by the task")
+    os.close(fd)
+
+
+def test_a_descriptor_that_is_not_open_is_refused(engine: LocalEngine) -> None:
+    with pytest.raises(UsageError, match="descriptor 'memory' is not open"):
+        engine.submit(gang(Task(entry="a:b", inherited={"memory": 9999})))
+
+
+@pytest.mark.parametrize("in_child", [False, True], ids=["itself", "in a child process"])
+def test_a_task_over_its_memory_limit_is_ended_for_memory(engine: LocalEngine, in_child: bool) -> None:
+    limited = Task(
+        entry="tests.engines.tasks:grow",
+        spec={"bytes": 400_000_000, "in_child": in_child},
+        resources=Resources(memory_bytes=120_000_000),
+    )
+    (ended,) = engine.wait(engine.submit(gang(limited)), 30).tasks
+    assert (ended.state, ended.cause, ended.exit_code) == (TaskState.FAILED, ExitCause.MEMORY, -9)
+    assert "the limit is 120 MB" in ended.message
+
+
+def test_memory_that_ranks_share_counts_once(engine: LocalEngine) -> None:
+    fd = os.memfd_create("shared")
+    os.truncate(fd, 80_000_000)
+    sharing = Task(
+        entry="tests.engines.tasks:share_memory",
+        spec={"for_s": 0.5},
+        inherited={"memory": fd},
+        resources=Resources(memory_bytes=80_000_000),
+    )
+    status = engine.wait(engine.submit(gang(sharing, sharing)), 30)
+    os.close(fd)
+    assert status.state is TaskState.DONE, status
+
+
+def test_more_memory_than_the_machine_has_is_refused(engine: LocalEngine) -> None:
+    greedy = Task(entry="a:b", resources=Resources(memory_bytes=2**50))
+    with pytest.raises(ResourcesError, match="GB"):
+        engine.submit(gang(greedy))
+
+
+def test_a_task_sees_the_accelerators_it_was_given_and_no_others(tmp_path: Path) -> None:
+    cards = [
+        Device(id=f"cuda:{index}", kind="gpu", vendor="nvidia", model="H100", memory_bytes=80 * 10**9) for index in range(2)
+    ]
+    engine = LocalEngine(tmp_path, cores=SLOTS, accelerators=cards)
+    with_card = Task(entry="tests.engines.tasks:describe", resources=Resources(accelerators=1, accelerator="H100"))
+    seen = describe(engine, with_card, task("describe"))
+    assert [item["environment"]["CUDA_VISIBLE_DEVICES"] for item in seen] == ["0", ""]
+    assert [item["devices"] for item in seen] == [["cuda:0"], []]
+    with pytest.raises(ResourcesError, match="accelerators"):
+        engine.submit(gang(Task(entry="a:b", resources=Resources(accelerators=1, accelerator="V100"))))
+    engine.close()
+
+
+def test_the_rendezvous_port_is_given_to_nobody_else_while_the_gang_lives(engine: LocalEngine) -> None:
+    handle = engine.submit(gang(task("listen_at_rendezvous"), task("sleep")))
+    (listening,) = [event for event in wait_progress(engine, handle, 2) if "listening" in event.attributes]
+    assert listening.rank == 0
+    engine.cancel(handle)
+
+
+def test_ports_of_gangs_that_live_at_once_differ_and_no_free_port_is_one_of_them(tmp_path: Path) -> None:
+    first = LocalEngine(tmp_path / "shared", cores=SLOTS)
+    second = LocalEngine(tmp_path / "shared", cores=SLOTS)
+    seen = []
+    for engine in (first, second):
+        handle = engine.submit(gang(task("tell_rendezvous"), name="port"))
+        seen.append(int(str(wait_progress(engine, handle, 1)[0].attributes["rendezvous"]).rpartition(":")[2]))
+    assert len(set(seen)) == 2
+    others = [socket.create_server(("127.0.0.1", 0)) for _ in range(500)]
+    assert not {server.getsockname()[1] for server in others} & set(seen)
+    for server in others:
+        server.close()
+    first.close()
+    second.close()
+
+
+def test_two_engines_share_a_root_without_mixing_their_logs(tmp_path: Path) -> None:
+    engines = [LocalEngine(tmp_path, cores=SLOTS) for _ in range(2)]
+    handles = [engine.submit(gang(task("write", {"text": f"from {index}"}))) for index, engine in enumerate(engines)]
+    assert handles[0].id != handles[1].id
+    for index, (engine, handle) in enumerate(zip(engines, handles, strict=True)):
+        engine.wait(handle, 30)
+        assert f"from {index}" in engine.logs(handle, 0)
+        engine.close()
+
+
+def test_a_root_with_blanks_in_its_path_works(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path / "with two blanks", cores=SLOTS)
+    describe(engine, task("describe"))
+    engine.close()
+
+
+def test_only_the_newest_megabyte_of_a_log_is_handed_out(engine: LocalEngine) -> None:
+    handle = engine.submit(gang(task("write", {"text": "x" * 1_500_000 + "the end"})))
+    engine.wait(handle, 30)
+    log = engine.logs(handle, 0)
+    assert len(log) == 1_000_000
+    assert log.endswith("the end\n")
+
+
+def test_a_failed_start_of_one_task_starts_none_and_holds_nothing(tmp_path: Path, engine: LocalEngine) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    num_open = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (num_open + 12, hard))
+    try:
+        with pytest.raises(Exception, match="could not be started"):
+            engine.submit(gang(endless(), endless()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(list(Path("/proc/self/fd").iterdir())) == num_open
+    assert engine.wait(engine.submit(gang(finishing(), finishing())), 30).state is TaskState.DONE
+
+
+def test_a_slow_supervisor_does_not_hold_up_a_task_that_reports(engine: LocalEngine) -> None:
+    handle = engine.submit(gang(task("flood", {"steps": 2000})))
+    with engine._changed:  # the watch thread cannot take anything in while this is held
+        time.sleep(0.5)
+    (ended,) = engine.wait(handle, 30).tasks
+    assert ended.result is not None
+    assert ended.result["longest_s"] < 1.5
+    steps = [event.attributes["step"] for event in engine.events(handle) if event.kind is TaskEventKind.PROGRESS]
+    assert steps == sorted(set(steps))
+
+
+def test_a_kill_is_known_in_well_under_a_fifth_of_a_second(engine: LocalEngine) -> None:
+    seconds = []
+    for _ in range(5):
+        handle = engine.submit(gang(endless()))
+        wait_progress(engine, handle, 1)
+        killed_at_s = time.time()
+        engine.kill(handle, 0, signal.SIGKILL)
+        engine.wait(handle, 10)
+        seconds.append(time.time() - killed_at_s)
+    assert statistics.median(seconds) < 0.2, seconds
+
+
+def test_an_entry_is_reached_soon_after_submit(engine: LocalEngine) -> None:
+    seconds = []
+    for _ in range(5):
+        submitted_at_s = time.time()
+        (seen,) = describe(engine, task("describe"))
+        seconds.append(seen["imported_at_s"] - submitted_at_s)
+    assert min(seconds) < 0.3, seconds
+
+
+def test_cancel_of_many_waits_one_grace_not_one_each(engine: LocalEngine) -> None:
+    handle = engine.submit(gang(deaf(), deaf()))
+    wait_progress(engine, handle, 2)
+    start_s = time.monotonic()
+    engine.cancel(handle, grace_s=0.5)
+    assert 0.5 <= time.monotonic() - start_s < 0.95
+
+
+def wait_progress(engine: LocalEngine, handle, count: int):
+    """The first `count` progress events of the gang."""
+    while True:
+        events = engine.events(handle)
+        found = [event for event in events if event.kind is TaskEventKind.PROGRESS]
+        if len(found) >= count:
+            return found[:count]
+        assert engine.events(handle, len(events), wait_s=20), engine.status(handle)

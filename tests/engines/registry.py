@@ -1,0 +1,94 @@
+"""Engines that must pass the suite, how each is opened, and what each cannot do, with its reason.
+
+An engine joins by one class with these attributes and one line in `ENGINES`. A test names what it needs beyond the bare
+contract with `@pytest.mark.needs("…")`; an engine without it says why in `GAPS`, and the reason shows at the skipped test.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from bedplate.core.clock import VirtualClock
+from bedplate.core.devices import Device, Node
+from bedplate.engines.base import CanLoseNodes, Engine
+from bedplate.engines.local.engine import LocalEngine
+from bedplate.engines.simulated.engine import SimulatedEngine
+
+
+class EngineUnderTest(Protocol):
+    """One opened engine, and the levers that the suite needs."""
+
+    engine: Engine
+    num_nodes: int
+    num_slots: int
+    """Tasks of one core that fit at once."""
+    patience_s: float
+    """Longest time that anything in the suite may take on it."""
+
+    def let_pass(self, duration_s: float) -> None:
+        """Let time go by, in whatever time the engine lives."""
+        ...
+
+    def lose_node(self, node_id: str) -> None:
+        """Make a node go away while work runs on it."""
+        ...
+
+    def close(self) -> None:
+        """Close the engine, and what was started for it."""
+        ...
+
+
+class LocalUnderTest:
+    num_nodes = 1
+    num_slots = 2
+    patience_s = 30.0
+
+    def __init__(self, root: Path) -> None:
+        usable = sorted(os.sched_getaffinity(0))
+        self.engine = LocalEngine(root, cores=(usable * 2)[:2])
+
+    def let_pass(self, duration_s: float) -> None:
+        time.sleep(duration_s)
+
+    def lose_node(self, node_id: str) -> None:
+        raise NotImplementedError("declared as a gap")
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+class SimulatedUnderTest:
+    num_nodes = 3
+    num_slots = 6
+    patience_s = 3600.0
+
+    def __init__(self, root: Path) -> None:
+        self.clock = VirtualClock()
+        nodes = [simulated_node(f"node-{index}", num_cores=2) for index in range(self.num_nodes)]
+        self.engine = SimulatedEngine(self.clock, nodes)
+
+    def let_pass(self, duration_s: float) -> None:
+        self.clock.advance(duration_s)
+
+    def lose_node(self, node_id: str) -> None:
+        assert isinstance(self.engine, CanLoseNodes)
+        self.engine.remove_node(node_id)
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+def simulated_node(name: str, num_cores: int, labels: dict[str, str] | None = None) -> Node:
+    cpu = Device(id="cpu:0", kind="cpu", vendor="any", model="any", memory_bytes=2**34, cores=tuple(range(num_cores)))
+    return Node(id=name, devices=(cpu,), memory_bytes=2**34, labels=labels or {})
+
+
+ENGINES: dict[str, Callable[[Path], EngineUnderTest]] = {"local": LocalUnderTest, "simulated": SimulatedUnderTest}
+
+GAPS: dict[str, dict[str, str]] = {
+    "local": {"node loss": "its only node is the machine that the engine itself runs on: losing it ends the engine too"},
+    "simulated": {"execution": "nothing is executed: a task has a duration and an end, and no process that could look around"},
+}
+"""Engine -> what it cannot do -> why."""

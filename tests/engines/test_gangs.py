@@ -1,0 +1,184 @@
+"""Conformance: gangs start together or not at all, see who they are, and give back what they made."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
+from bedplate.core.workload import Gang, Task, TaskState
+from bedplate.engines.base import Engine, GangHandle
+from tests.engines.registry import EngineUnderTest
+from tests.engines.workloads import endless, failing, finishing, gang, task
+
+
+def test_every_rank_runs_and_its_result_comes_back(engine: Engine) -> None:
+    handle = engine.submit(gang(finishing({"of": "rank 0"}), finishing({"of": "rank 1"})))
+    status = engine.wait(handle)
+    assert status.state is TaskState.DONE
+    assert [item.rank for item in status.tasks] == [0, 1]
+    assert [item.result for item in status.tasks] == [{"of": "rank 0"}, {"of": "rank 1"}]
+    assert [item.exit_code for item in status.tasks] == [0, 0]
+
+
+def test_an_entry_may_return_nothing(engine: Engine) -> None:
+    status = engine.wait(engine.submit(gang(finishing(None))))
+    assert status.state is TaskState.DONE
+    assert status.tasks[0].result is None
+
+
+@pytest.mark.needs("execution")
+def test_a_result_may_be_larger_than_any_pipe(engine: Engine) -> None:
+    result = {"text": "x" * 3_000_000}
+    assert engine.wait(engine.submit(gang(finishing(result)))).tasks[0].result == result
+
+
+@pytest.mark.needs("execution")
+def test_a_task_sees_its_rank_the_world_and_one_rendezvous(engine: Engine) -> None:
+    tasks = [task("describe", {"width": 7}) for _ in range(2)]
+    status = engine.wait(engine.submit(gang(*tasks, name="seen")))
+    seen = [item.result for item in status.tasks]
+    assert [item["rank"] for item in seen] == [0, 1]
+    assert {item["world_size"] for item in seen} == {2}
+    assert {item["gang"] for item in seen} == {"seen"}
+    assert len({item["rendezvous"] for item in seen}) == 1
+    assert seen[0]["spec"]["width"] == 7
+    assert [tuple(item["cores"]) for item in seen] == [item.cores for item in status.tasks]
+
+
+@pytest.mark.needs("execution")
+def test_ranks_meet_at_the_rendezvous(engine: Engine) -> None:
+    status = engine.wait(engine.submit(gang(*[task("listen_at_rendezvous")] * 2, name="meeting")))
+    assert [item.result for item in status.tasks] == [{"heard": ""}, {"heard": "meeting takes 1"}], status
+
+
+@pytest.mark.needs("execution")
+def test_stores_and_environment_reach_the_task_and_scratch_is_empty_and_its_own(engine: Engine) -> None:
+    tasks = [
+        Task(entry="tests.engines.tasks:describe", stores={"kv": "file:///kv"}, environment={"COLOUR": "blue"})
+        for _ in range(2)
+    ]
+    seen = [item.result for item in engine.wait(engine.submit(gang(*tasks))).tasks]
+    assert seen[0]["stores"] == {"kv": "file:///kv"}
+    assert seen[0]["environment"]["COLOUR"] == "blue"
+    assert seen[0]["scratch_entries"] == []
+    assert seen[0]["scratch"] != seen[1]["scratch"]
+
+
+def test_a_gang_that_never_fits_is_refused_with_what_was_asked_and_what_is_free(under_test: EngineUnderTest) -> None:
+    slots = under_test.num_slots
+    with pytest.raises(ResourcesError, match=rf"{slots + 1} tasks ask for {slots + 1} cores") as caught:
+        under_test.engine.submit(gang(*[endless()] * (slots + 1)))
+    assert caught.value.seen is not None
+    assert "free: " in caught.value.seen
+    assert under_test.engine.statistics().tasks_started == 0
+
+
+def test_a_gang_that_does_not_fit_now_starts_nothing_and_fits_after_the_other_has_ended(under_test: EngineUnderTest) -> None:
+    engine, slots = under_test.engine, under_test.num_slots
+    first = engine.submit(gang(endless()))
+    with pytest.raises(ResourcesError):
+        engine.submit(gang(*[finishing()] * slots))
+    assert engine.statistics().tasks_running <= 1
+    engine.cancel(first, grace_s=5)
+    status = engine.wait(engine.submit(gang(*[finishing()] * slots)))
+    assert status.state is TaskState.DONE
+
+
+@pytest.mark.parametrize("ending", [finishing(), failing("broken")], ids=["done", "failed"])
+def test_what_a_task_held_is_free_once_it_has_ended(under_test: EngineUnderTest, ending: Task) -> None:
+    engine = under_test.engine
+    for _ in range(2):
+        engine.wait(engine.submit(gang(*[ending] * under_test.num_slots)))
+
+
+def test_no_core_is_given_to_two_tasks_at_once(under_test: EngineUnderTest) -> None:
+    handle = under_test.engine.submit(gang(*[endless()] * under_test.num_slots))
+    listed = sorted(
+        (node.id, core) for node in under_test.engine.resources() for device in node.devices for core in device.cores
+    )
+    taken = sorted((item.node, core) for item in under_test.engine.status(handle).tasks for core in item.cores)
+    assert taken == listed
+
+
+@pytest.mark.parametrize(
+    ("unfit", "words"),
+    [
+        (Gang(name="empty", tasks=()), "no tasks"),
+        (gang(finishing(), name="a/b"), "must fit a path"),
+        (gang(finishing(), name="../up"), "must fit a path"),
+        (Gang(name="entry", tasks=(Task(entry="no_function"),)), "not an entry"),
+        (gang(finishing(cpus=0)), "at least one core"),
+        (Gang(name="spec", tasks=(Task(entry="a:b", spec={"loss": float("nan")}),)), "not JSON"),
+        (Gang(name="spec", tasks=(Task(entry="a:b", spec={"loss": object()}),)), "not JSON"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_gang_that_no_engine_could_run_is_refused(engine: Engine, unfit: Gang, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        engine.submit(unfit)
+
+
+def test_a_gang_runs_only_on_nodes_with_its_labels(engine: Engine) -> None:
+    with pytest.raises(ResourcesError):
+        engine.submit(gang(finishing(), node_labels={"rack": "nowhere"}))
+
+
+CALLS: dict[str, Callable[[Engine, GangHandle], object]] = {
+    "status": lambda engine, handle: engine.status(handle),
+    "events": lambda engine, handle: engine.events(handle),
+    "wait": lambda engine, handle: engine.wait(handle, 0),
+    "cancel": lambda engine, handle: engine.cancel(handle),
+    "logs": lambda engine, handle: engine.logs(handle, 0),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_handle_of_another_engine_is_not_found(engine: Engine, call: str) -> None:
+    with pytest.raises(NotFoundError, match="stranger-1"):
+        CALLS[call](engine, GangHandle(id="stranger-1", name="stranger", num_tasks=1))
+
+
+def test_a_rank_that_the_gang_lacks_is_refused(engine: Engine) -> None:
+    handle = engine.submit(gang(finishing()))
+    with pytest.raises(UsageError, match="no rank 1"):
+        engine.logs(handle, 1)
+
+
+def test_handles_of_two_gangs_of_one_name_differ(engine: Engine) -> None:
+    first, second = engine.submit(gang(finishing())), engine.submit(gang(finishing()))
+    assert first.id != second.id
+    assert first.name == second.name == "gang"
+
+
+def test_statistics_count_gangs_tasks_and_events(engine: Engine) -> None:
+    engine.wait(engine.submit(gang(finishing())))
+    engine.wait(engine.submit(gang(failing("broken"))))
+    handle = engine.submit(gang(endless()))
+    engine.events(handle, wait_s=30)
+    running = engine.statistics()
+    assert (running.gangs_submitted, running.gangs_running) == (3, 1)
+    assert (running.tasks_started, running.tasks_running, running.tasks_failed) == (3, 1, 1)
+    assert running.events >= 5
+    assert running.events_dropped == 0
+
+
+def test_resources_list_every_slot_whether_taken_or_not(under_test: EngineUnderTest) -> None:
+    before = under_test.engine.resources()
+    assert len(before) == under_test.num_nodes
+    assert sum(node.num_cores for node in before) == under_test.num_slots
+    assert all(node.memory_bytes > 0 for node in before)
+    under_test.engine.submit(gang(endless()))
+    assert under_test.engine.resources() == before
+
+
+def test_close_ends_what_runs_keeps_what_is_known_and_may_be_called_again(
+    under_test: EngineUnderTest, wait_ready: Callable[[GangHandle], None]
+) -> None:
+    engine = under_test.engine
+    handle = engine.submit(gang(endless()))
+    wait_ready(handle)
+    engine.close()
+    engine.close()
+    assert engine.status(handle).state is TaskState.CANCELLED
+    assert engine.statistics().tasks_running == 0
+    with pytest.raises(UsageError, match="closed"):
+        engine.submit(gang(finishing()))

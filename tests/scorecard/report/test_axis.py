@@ -1,0 +1,33 @@
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as some
+
+from bedplate.scorecard.report.axis import axis, tick_text
+
+
+@given(some.floats(-1e9, 1e9, allow_subnormal=False), some.floats(-1e9, 1e9, allow_subnormal=False))
+def test_round_ticks_hold_every_value(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assume(high == low or high - low > max(1e-290, 1e-6 * max(abs(low), abs(high))))
+    found = axis(low, high, 0.0, 100.0)
+    unseen = 1e-6 * (high - low) + 1e-9 * max(abs(low), abs(high))  # far below a pixel
+    assert found.ticks[0] <= low + unseen and found.ticks[-1] >= high - unseen
+    assert 2 <= len(found.ticks) <= 12
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0.0, 1.0, (0, 0.2, 0.4, 0.6, 0.8, 1.0)), (3, 3, (0, 1, 2, 3)), (0, 0, (0, 0.2, 0.4, 0.6, 0.8, 1))],
+)
+def test_ticks_are_numbers_that_people_count_in(low: float, high: float, ticks: tuple[float, ...]) -> None:
+    assert axis(low, high, 0.0, 100.0).ticks == ticks
+
+
+def test_places_run_from_end_to_end_and_no_further() -> None:
+    found = axis(0.0, 10.0, 200.0, 100.0)
+    assert (found.place(0), found.place(5), found.place(10), found.place(99)) == (200, 150, 100, 100)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.25, "0.25"), (3, "3"), (9000, "9000"), (45_000, "45k"), (1.2e9, "1.2G")])
+def test_ticks_are_short(value: float, shown: str) -> None:
+    assert tick_text(value) == shown

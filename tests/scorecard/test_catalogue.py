@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+
+from bedplate.core.errors import ConfigurationError
+from bedplate.scorecard.catalogue import all_indicators, read_indicators
+from bedplate.scorecard.indicator import Basis, Direction, Indicator, Part, Threshold
+
+VALID = """\
+indicators:
+  - id: speed
+    part: compute
+    name: {en: Speed, zh: 速度}
+    question: {en: "How fast?", zh: "多快？"}
+    formula: a / b
+    unit: frac
+    direction: higher
+    collect: {command: bedplate doctor}
+    thresholds:
+      base: {value: 0.1, source: a test, basis: project}
+      good: {value: 0.5, source: {en: a test, zh: 测试}, basis: project}
+      lead: {value: 0.9, source: a test, basis: literature}
+    advice: {en: Faster., zh: 更快。}
+"""
+
+
+def read(tmp_path: Path, text: str) -> tuple[Indicator, ...]:
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    return read_indicators(file)
+
+
+def thresholds(indicator: Indicator) -> tuple[Threshold, Threshold, Threshold]:
+    return indicator.thresholds.base, indicator.thresholds.good, indicator.thresholds.lead
+
+
+def test_there_are_indicators_for_each_of_the_five_parts() -> None:
+    assert {indicator.part for indicator in all_indicators()} == set(Part)
+    assert 20 <= len(all_indicators()) <= 30
+
+
+def test_every_indicator_lies_in_the_file_of_its_part_and_speaks_both_languages() -> None:
+    for indicator in all_indicators():
+        for words in (indicator.name, indicator.question, indicator.advice):
+            assert words.en.isascii() and words.zh.strip()
+            assert any("\u4e00" <= character <= "\u9fff" for character in words.zh)
+
+
+@pytest.mark.parametrize("indicator", all_indicators(), ids=lambda indicator: indicator.id)
+def test_thresholds_get_stricter_in_the_direction(indicator: Indicator) -> None:
+    values = [threshold.value for threshold in thresholds(indicator)]
+    assert values == sorted(values, reverse=indicator.direction is Direction.LOWER)
+    assert all(threshold.spoken_source.en and threshold.spoken_source.zh for threshold in thresholds(indicator))
+
+
+def test_only_what_the_report_says_is_marked_as_the_report() -> None:
+    marked = {
+        (indicator.id, threshold.value)
+        for indicator in all_indicators()
+        for threshold in thresholds(indicator)
+        if threshold.basis is Basis.REPORT
+    }
+    assert marked == {
+        ("kv_throughput_gain_frac", 0.5),
+        ("direct_read_bytes_per_s", 1e12),
+        ("direct_read_iops", 1e8),
+        ("direct_rack_unit_bytes_per_s", 5e10),
+        ("flow_link_utilisation_frac", 0.9),
+        ("packet_link_utilisation_frac", 0.9),
+    }
+
+
+def test_the_ids_of_the_main_job_are_all_asked_for() -> None:
+    asked = {name for indicator in all_indicators() for name in indicator.parsed.names}
+    assert asked >= {"kill_detect_s", "resume_step_s", "steps_repeated", "kv_throughput_ratio", "kv_ttft_ratio"}
+    assert asked >= {"kv_answers_equal", "ppl_before", "ppl_after", "ppl_int8"}
+
+
+def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
+    (indicator,) = read(tmp_path, VALID)
+    assert indicator.parsed.names == ("a", "b") and indicator.thresholds.good.spoken_source.zh == "测试"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "said"),
+    [
+        ("formlua: a / b", "formula: a / b", "own.yaml:6: unknown key 'formlua'"),
+        ("direction: up", "direction: higher", "own.yaml:8: 'indicators.0.direction' must be one of"),
+        ("name: {en: Speed}", "name: {en: Speed, zh: 速度}", "own.yaml:4: 'zh' is missing"),
+        ("formula: open(a)", "formula: a / b", "own.yaml:2: the formula holds more than arithmetic"),
+        ("base: {value: 0.7, source", "base: {value: 0.1, source", "own.yaml:2: the thresholds of 'speed'"),
+        (
+            "lead: {value: 0.9, source: a test, basis: rumour}",
+            "lead: {value: 0.9, source: a test, basis: literature}",
+            "own.yaml:13",
+        ),
+        ("unit: [frac", "unit: frac", "own.yaml:8: not YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, wrong: str, right: str, said: str) -> None:
+    assert right in VALID
+    with pytest.raises(ConfigurationError) as raised:
+        read(tmp_path, VALID.replace(right, wrong))
+    assert said in str(raised.value)
