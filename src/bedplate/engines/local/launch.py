@@ -174,7 +174,7 @@ def log_path(directory: Path, rank: int) -> Path:
 def task_environment(launch: Launch, mark: str) -> dict[str, str]:
     """This process's environment, and what the task must see differently; `Task.environment` has the last word."""
     threads = str(len(launch.reservation.cores))
-    environment = {
+    return {
         **os.environ,
         **dict.fromkeys(_THREAD_VARIABLES, threads),
         **_device_masks(launch.owned_accelerators, launch.reservation.devices),
@@ -184,8 +184,6 @@ def task_environment(launch: Launch, mark: str) -> dict[str, str]:
         **launch.task.environment,
         _MARK: mark,
     }
-    environment.pop("PYTHONSAFEPATH", None)
-    return environment
 
 
 def import_path() -> list[str]:
