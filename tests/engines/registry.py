@@ -20,6 +20,7 @@ from bedplate.engines.simulated.engine import SimulatedEngine
 
 if TYPE_CHECKING:
     from bedplate.engines.ray.cluster import LocalRayCluster
+    from bedplate.engines.ray.connection import RayConnection
 
 
 class EngineUnderTest(Protocol):
@@ -93,7 +94,8 @@ class RayUnderTest:
     def __init__(self, root: Path) -> None:
         from bedplate.engines.ray.engine import RayEngine
 
-        self.engine = RayEngine(root, cluster=ray_cluster())
+        self.cluster, connection = ray_cluster()
+        self.engine = RayEngine(root, connection)
 
     def let_pass(self, duration_s: float) -> None:
         time.sleep(duration_s)
@@ -104,17 +106,20 @@ class RayUnderTest:
 
     def close(self) -> None:
         self.engine.close()
-        ray_cluster().restore()
+        self.cluster.restore()
 
 
 @functools.cache
-def ray_cluster() -> "LocalRayCluster":
-    """Three raylets on this machine for all tests of a session: starting them takes ten seconds."""
+def ray_cluster() -> "tuple[LocalRayCluster, RayConnection]":
+    """Three raylets on this machine, and the way to them, for all tests of a session: starting them takes ten seconds."""
     from bedplate.engines.ray.cluster import LocalRayCluster
+    from bedplate.engines.ray.connection import RayConnection
 
     cluster = LocalRayCluster((2, 2, 2))
     atexit.register(cluster.close)
-    return cluster
+    connection = RayConnection(cluster=cluster)
+    atexit.register(connection.close)
+    return cluster, connection
 
 
 def simulated_node(name: str, num_cores: int, labels: dict[str, str] | None = None) -> Node:
