@@ -126,7 +126,8 @@ def _read_annotated(hint: Any, marks: tuple[Any, ...], value: object, source: So
     quantity = next((mark for mark in marks if isinstance(mark, Quantity)), None)
     if quantity is not None:
         if not isinstance(value, str | int | float):
-            raise _error(source, path, f"'{_dotted(path)}' must be in {quantity.unit}", value, quantity.example)
+            seen = "nothing" if value is None else value
+            raise _error(source, path, f"'{_dotted(path)}' must be in {quantity.unit}", seen, quantity.example)
         try:
             number: Any = quantity.parse(value)
         except UsageError as error:
