@@ -50,7 +50,7 @@ class Home:
             yield json.loads(line)
         finally:
             process.send_signal(end)
-            out, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=30)
         assert process.returncode == (0 if end != signal.SIGKILL else -signal.SIGKILL), err
 
 
