@@ -23,11 +23,7 @@ from bedplate.network.topology.fabric import Fabric
 from bedplate.network.topology.failures import fail_links
 from bedplate.network.topology.leaf_spine import leaf_spine, links_of
 from bedplate.network.topology.paths import Routes, find_routes
-<<<<<<< HEAD
-from tests.network.conftest import RoutesOf
-=======
 from tests.network.conftest import RoutesOf, invariant
->>>>>>> main
 
 
 def balanced(routes: Routes, name: str, seed: int = 0, qps: int | None = None) -> LoadReport:
