@@ -95,6 +95,7 @@ def test_of_three_slots_one_throttled_and_one_whose_process_dies_only_the_good_o
     measured = {item.id: item for item in result.measurements}
     assert measured["screen_slots_excluded"].value == 2
     assert (measured["slot_matmul_flops_bf16_min"].value or 0) > 1e9
+    assert measured["slot_matmul_flops_bf16_min"].value == measured["slot_matmul_flops_bf16_max"].value
     assert {item.provenance for item in result.measurements} == {Provenance.MEASURED}
     verdicts = {row[0]: row[result.tables[0].columns.index("verdict")] for row in result.tables[0].rows}
     assert verdicts == {0: "bad", 1: "good", 2: "bad"}
