@@ -88,6 +88,16 @@ def test_a_second_runner_is_kept_out_and_told_who_is_in(command_line: CommandLin
     assert len(attempts(command_line)) == 1
 
 
+def test_two_different_runs_share_a_state(command_line: CommandLine, gated: Path, opens: Path) -> None:
+    first = start_until_in_gate(command_line, gated)
+    other = command_line.call(
+        "run", command_line.write("version: 1\nname: other\nsteps:\n  a: {use: test.write}\n", "other.yaml")
+    )
+    assert other.code == 0, other.err
+    opens.touch()
+    assert ended(first).code == 0
+
+
 def test_ps_shows_a_run_while_it_runs(command_line: CommandLine, gated: Path, opens: Path) -> None:
     process = start_until_in_gate(command_line, gated)
     seen = wait_until(lambda: (view := ps(command_line))["steps"][1]["progress"] and view, "progress in ps", process)
@@ -141,7 +151,7 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_gone_on_with(
     process.send_signal(number)
     end = ended(process)
     assert end.code == 1
-    assert f"{number.name}: ending cleanly; once more ends it at once" in end.err
+    assert f"{number.name}: ending cleanly; Ctrl-C once more ends it at once" in end.err
     assert end.json["status"] == "cancelled"
     opens.touch()
     again = command_line.call("run", gated, "-o", "json")

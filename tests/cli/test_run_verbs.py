@@ -33,6 +33,7 @@ def test_run_prints_the_document_that_scripts_read(command_line: CommandLine) ->
     assert by_id["text_bytes"]["at_s"] > 1e9, "the runner dates what the step did not"
     assert 10e6 < by_id["peak_memory_bytes"]["value"] < 1e9
     assert by_id["peak_memory_bytes"]["unit"] == "bytes"
+    assert by_id["peak_memory_bytes"]["hardware"].startswith(f"{len(os.sched_getaffinity(0))} x ")
 
 
 def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_line: CommandLine) -> None:
@@ -213,3 +214,15 @@ def test_a_disk_too_small_for_any_state_is_told(command_line: CommandLine, small
     (small_disk / "ballast").write_bytes(bytes(1 << 20)[: (1 << 20) - 8192])
     full = command_line.call("run", command_line.write(PIPELINE), "--state", small_disk / "state")
     assert (full.code, "full" in full.err, "Traceback" in full.err) == (5, True, False)
+
+
+def test_a_gang_that_a_step_forgot_ends_with_the_step(command_line: CommandLine) -> None:
+    all_cores = len(os.sched_getaffinity(0))
+    file = command_line.write(
+        f"version: 1\nsteps:\n  a: {{use: test.leave}}\n  b: {{use: test.gang, size: {all_cores}, after: a}}\n"
+    )
+    end = command_line.call("run", file)
+    assert end.code == 0, end.err
+    told = command_line.call("events", "last", "--kind", "task.exited").out.splitlines()
+    assert "a task.exited forgotten-1 rank 0" in told[0]
+    assert "cause=cancelled" in told[0]

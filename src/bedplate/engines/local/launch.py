@@ -113,7 +113,6 @@ def start_task(launch: Launch) -> TaskProcess:
     supervisor_fd = _own_pidfd()
     mark = f"{launch.gang}/{launch.rank}/{uuid.uuid4().hex}"
     scratch = launch.directory / f"scratch-{launch.rank}"
-    scratch.mkdir()
     passed = [task_channel.fileno(), outcome_fd, *launch.task.inherited.values()]
     words = _launch_words(launch, scratch, launch_fd, passed)
     os.write(launch_fd, json.dumps(words).encode())
@@ -158,7 +157,7 @@ def log_path(directory: Path, rank: int) -> Path:
 def task_environment(launch: Launch, mark: str) -> dict[str, str]:
     """This process's environment, and what the task must see differently; `Task.environment` has the last word."""
     threads = str(len(launch.reservation.cores))
-    environment = {
+    return {
         **os.environ,
         **dict.fromkeys(_THREAD_VARIABLES, threads),
         **_device_masks(launch.owned_accelerators, launch.reservation.devices),
@@ -168,8 +167,6 @@ def task_environment(launch: Launch, mark: str) -> dict[str, str]:
         **launch.task.environment,
         _MARK: mark,
     }
-    environment.pop("PYTHONSAFEPATH", None)
-    return environment
 
 
 def import_path() -> list[str]:

@@ -32,7 +32,7 @@ def write_corpus(documents: Iterable[str], folder: Path, validation_frac: float,
     Args:
         documents: Plain texts; blank ones and exact copies are dropped.
         folder: Is made; must not hold another corpus.
-        validation_frac: Share of documents to hold out, 0 to 1; above 0, at least one is.
+        validation_frac: Share of documents to hold out, 0 to 1; between them, each side gets at least one.
         about: Goes into the manifest: source, licence, anything else.
 
     Raises:
@@ -92,12 +92,14 @@ def _document_key(text: str) -> bytes:
 
 def _held_out(keys: Iterable[bytes], validation_frac: float) -> set[bytes]:
     ranked = sorted(keys)
-    if len(ranked) < (2 if validation_frac > 0 else 1):
+    if len(ranked) < (2 if 0 < validation_frac < 1 else 1):
         raise UsageError(
             "too few documents to split into train and validation" if ranked else "no documents",
             seen=f"{len(ranked)} documents",
             expected="at least two, or validation: 0%" if ranked else "text that is not blank",
         )
+    if validation_frac >= 1:
+        return set(ranked)
     border = int(validation_frac * (1 << 128)).to_bytes(17, "big")
     count = sum(b"\0" + key < border for key in ranked)
     if validation_frac > 0:

@@ -1,0 +1,58 @@
+"""`bedplate model fetch NAME`: a model into the cache, so that nothing later needs the network."""
+
+from __future__ import annotations
+
+import click
+
+from bedplate.cli.output import note, output_option, print_json, print_table
+
+
+@click.group("model")
+def command() -> None:
+    """Models in the cache."""
+
+
+@command.command("fetch")
+@click.argument("name")
+@click.option("--download-only", is_flag=True, help="Only download; a later step unpacks without the network.")
+@click.option("--with-text", is_flag=True, help="Also download the sample text of the demo.")
+@click.option("--verify", is_flag=True, help="Read every byte of what is in the cache instead of looking at sizes.")
+@output_option
+def fetch(name: str, download_only: bool, with_text: bool, verify: bool, output: str) -> None:
+    """Fetch NAME: a name of the catalog, a hub id like org/name, or a folder to check.
+
+    What is there already and whole is not fetched again.
+    """
+    result: dict[str, object] = {"model": name}
+    if with_text:
+        from bedplate.app.usecases import data_text
+        from bedplate.toolchain.models.catalog import TEXTS
+
+        result["texts"] = [str(data_text.download(known, note)) for known in TEXTS.values()]
+    if download_only:
+        from bedplate.app.usecases import model_fetch
+        from bedplate.toolchain.models.catalog import known_model
+
+        result["file"] = str(model_fetch.download(known_model(name), note))
+    else:
+        result |= _fetch_and_unpack(name, verify=verify)
+    if output == "json":
+        print_json(result)
+    else:
+        print_table(("what", "value"), [(key, value) for key, value in result.items()])
+
+
+def _fetch_and_unpack(name: str, *, verify: bool) -> dict[str, object]:
+    import tempfile
+    from pathlib import Path
+
+    from bedplate.app.standalone import standalone_context
+    from bedplate.app.usecases.model_fetch import Settings, run
+    from bedplate.cli.progress import ProgressLines
+
+    with (
+        tempfile.TemporaryDirectory(prefix="bedplate-fetch-") as scratch,
+        standalone_context("model", Path(scratch), note, ProgressLines()) as context,
+    ):
+        fetched = run(Settings(model=name, verify=verify), context)
+    return {"folder": str(fetched.path), **fetched.outputs}
