@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.command_line import CommandLine
-from tests.scorecard.values import measured
 
 from bedplate.cli.main import main
+from tests.command_line import CommandLine
+from tests.scorecard.values import measured
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from tests.scorecard.values import indicator, measured
 
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.scorecard.grade import POINTS, Cap, Grade, Level, grade, grade_all
 from bedplate.scorecard.indicator import Indicator, Part
 from bedplate.scorecard.measure import latest_by_id, measure
+from tests.scorecard.values import indicator, measured
 
 
 def graded(asked: Indicator, *measurements: Measurement) -> Grade:

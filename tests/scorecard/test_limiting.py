@@ -1,9 +1,9 @@
 import pytest
-from tests.scorecard.values import indicator, measured
 
 from bedplate.core.measurement import Provenance
 from bedplate.scorecard.grade import grade_all
 from bedplate.scorecard.limiting import find_limiting, held_back_by_evidence
+from tests.scorecard.values import indicator, measured
 
 
 def test_it_is_the_one_whose_rise_to_good_lifts_the_score_most() -> None:

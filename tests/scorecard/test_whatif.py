@@ -1,10 +1,10 @@
 import pytest
-from tests.scorecard.values import indicator, measured
 
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.locale.text import Language
 from bedplate.scorecard.assess import assess
 from bedplate.scorecard.whatif import WhatIf, effective_training_frac
+from tests.scorecard.values import indicator, measured
 
 
 def answers(*measurements: Measurement) -> dict[str, WhatIf]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.scorecard.values import measured
 
 from bedplate.app.pipeline.step import Needs, StepContext, StepResult
 from bedplate.app.usecases.score import Settings, plan, run
@@ -18,6 +17,7 @@ from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.measurement import Provenance
 from bedplate.core.settings import read_settings
 from bedplate.engines.base import Engine
+from tests.scorecard.values import measured
 
 
 @dataclass

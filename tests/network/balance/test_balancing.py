@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.network.conftest import RoutesOf
 
 from bedplate.core.errors import UsageError
 from bedplate.core.topology import Topology
@@ -24,6 +23,7 @@ from bedplate.network.topology.fabric import Fabric
 from bedplate.network.topology.failures import fail_links
 from bedplate.network.topology.leaf_spine import leaf_spine, links_of
 from bedplate.network.topology.paths import Routes, find_routes
+from tests.network.conftest import RoutesOf
 
 
 def balanced(routes: Routes, name: str, seed: int = 0, qps: int | None = None) -> LoadReport:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.network.conftest import RoutesOf
 
 from bedplate.core.errors import UsageError
 from bedplate.network.balance import open_balancer
 from bedplate.network.simulate.max_min import max_min_share
+from tests.network.conftest import RoutesOf
 
 NUM_LINKS = 6
 

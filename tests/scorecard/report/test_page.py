@@ -2,7 +2,6 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from tests.scorecard.values import measured
 
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.measurement import Measurement, Provenance
@@ -11,6 +10,7 @@ from bedplate.scorecard.assess import assess
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.report.model import Report, ReportStep
 from bedplate.scorecard.report.page import render
+from tests.scorecard.values import measured
 
 EVIL = "<script>alert('x')</script><img src=//evil.example/x onerror=alert(1)>"
 VOID = {"meta", "input", "br", "img", "link", "hr"}

@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.tiny_model import tiny_documents, write_tiny_text
 
 from bedplate.core.errors import NotFoundError, UsageError
 from bedplate.toolchain.data.documents import read_documents
 from bedplate.toolchain.data.wikipedia import plain_text, wikipedia_documents
+from tests.tiny_model import tiny_documents, write_tiny_text
 
 PAGE = """<page><title>{title}</title><ns>{ns}</ns>{redirect}<revision><text>{text}</text></revision></page>"""
 
