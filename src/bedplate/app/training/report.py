@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -50,8 +51,7 @@ class Recovery:
 def recoveries(story: Story) -> list[Recovery]:
     """All failures of the run, in order."""
     failures = [index for index, entry in enumerate(story.entries) if entry["kind"] == "failure"]
-    ends = [*failures[1:], len(story.entries)]
-    return [_recovery(story.entries, index, end) for index, end in zip(failures, ends, strict=True)]
+    return [_recovery(story.entries, index, end) for index, end in itertools.pairwise([*failures, len(story.entries)])]
 
 
 def _recovery(entries: list[dict[str, Any]], index: int, end: int) -> Recovery:
