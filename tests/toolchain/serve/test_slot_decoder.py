@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.models.llama import Llama, LlamaConfig
 from bedplate.toolchain.serve.codec import FolderCodec
 from bedplate.toolchain.serve.decoder import SlotDecoder, _attention_spans
@@ -57,6 +58,17 @@ def test_an_output_head_of_its_own_is_used() -> None:
     scores = decoder.prefill(0, 0, [1, 2, 3], want_logits=True)
     assert scores is not None
     torch.testing.assert_close(scores, model.logits(model(torch.tensor([[1, 2, 3]])))[0, -1], atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_int8_weights_give_the_scores_of_their_own_modules() -> None:
+    model, _ = make_decoder(dtype=torch.bfloat16)
+    model = quantize_int8(model)
+    slots = KVSlots(SlotShape.of(model.config, torch.bfloat16, 4, 1024))
+    scores = SlotDecoder(model, slots, 64, 4).prefill(0, 0, list(range(20)), want_logits=True)
+    assert scores is not None
+    expected = model.logits(model(torch.arange(20)[None]))[0, -1]
+    torch.testing.assert_close(scores.float(), expected.float(), atol=0.15, rtol=0.05)
 
 
 @torch.inference_mode()
