@@ -60,7 +60,7 @@ def parse_count(text: str | float) -> int:
         UsageError: Not a number with a count suffix, negative, or not whole.
     """
     number = _parse(text, _COUNT, "a count", "40k or 12")
-    if abs(number - round(number)) > 1e-6:
+    if abs(number - round(number)) > 1e-9 * max(1.0, number):  # 2.09T in binary is not quite whole
         raise UsageError("a count must be a whole number", seen=text, expected="40k or 12")
     return round(number)
 
