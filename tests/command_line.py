@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-USES = {f"test.{name}": f"tests.app.usecases.{name}" for name in ("write", "gate", "fail", "gang")}
+USES = {f"test.{name}": f"tests.app.usecases.{name}" for name in ("write", "gate", "fail", "gang", "leave")}
 DEADLINE_S = 60.0
 
 
@@ -49,8 +49,8 @@ class CommandLine:
             **options,
         )
 
-    def call(self, *arguments: object, **options: Any) -> "Ended":
-        return ended(self.start(*arguments, **options))
+    def call(self, *arguments: object, deadline_s: float = DEADLINE_S, **options: Any) -> "Ended":
+        return ended(self.start(*arguments, **options), deadline_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +67,8 @@ class Ended:
         return json.loads(self.out)
 
 
-def ended(process: "subprocess.Popen[str]") -> Ended:
-    out, err = process.communicate(timeout=DEADLINE_S)
+def ended(process: "subprocess.Popen[str]", deadline_s: float = DEADLINE_S) -> Ended:
+    out, err = process.communicate(timeout=deadline_s)
     return Ended(code=process.returncode, out=out, err=err)
 
 

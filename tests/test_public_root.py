@@ -1,6 +1,7 @@
 """`import bedplate`: a small flat root whose names are guarded, and the Python side of `run` and `plan`."""
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,10 @@ def test_a_failed_step_raises_its_own_error_unless_it_is_only_to_be_looked_at(tm
         bedplate.run(pipeline, state=str(tmp_path), uses=USES)
     outcome = bedplate.run(pipeline, state=str(tmp_path), uses=USES, check=False)
     assert (outcome.status, outcome.error is not None) == ("failed", True)
+
+
+def test_a_run_may_be_started_from_any_thread(tmp_path: Path) -> None:
+    pipeline = {"version": 1, "steps": {"a": {"use": "test.write"}}}
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(bedplate.run, pipeline, state=str(tmp_path), uses=USES).result(timeout=60)
+    assert outcome.status == "done"

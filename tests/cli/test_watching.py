@@ -10,15 +10,30 @@ import pytest
 from rich.console import Console
 
 from bedplate.cli.live import LiveWatcher
-from bedplate.cli.watching import PlainWatcher, progress_text
+from bedplate.cli.watching import Pace, PlainWatcher
 from bedplate.core.errors import TaskError
 from bedplate.state.records import Status
 from tests.command_line import ROOT, USES, CommandLine
 
 
+def paced(*points: tuple[float, float]) -> str:
+    pace = Pace()
+    for now_s, done in points:
+        pace.move(now_s, done, 40_000, "tokens")
+    return str(pace)
+
+
 def test_progress_has_rate_and_remaining_time() -> None:
-    assert progress_text(12_000, 40_000, "tokens", 24.0) == "12.0k of 40.0k tokens, 500 tokens/s, 56 s left"
-    assert progress_text(0, 10, "files", 1.0) == "0 of 10 files"
+    assert paced((0, 0), (24, 12_000)) == "12.0k of 40.0k tokens, 500 tokens/s, 56 s left"
+    assert paced((0, 0)) == "0 of 40.0k tokens"
+
+
+def test_what_was_done_before_a_step_resumed_does_not_count_for_its_rate() -> None:
+    assert paced((90, 20_000), (100, 30_000)) == "30.0k of 40.0k tokens, 1000 tokens/s, 10 s left"
+
+
+def test_a_step_that_goes_back_after_a_failure_begins_its_rate_anew() -> None:
+    assert paced((0, 0), (10, 20_000), (30, 10_000), (40, 20_000)) == "20.0k of 40.0k tokens, 1000 tokens/s, 20 s left"
 
 
 def test_plain_lines_show_of_progress_one_line_in_five_seconds(

@@ -122,6 +122,14 @@ def test_a_task_that_was_heard_and_falls_silent_is_hung(engine: Engine) -> None:
     assert "silent for" in ended.message
 
 
+def test_a_silent_rank_is_hung_although_its_peer_keeps_beating(engine: Engine) -> None:
+    handle = engine.submit(gang(beating(for_s=3.0), falling_silent(), heartbeat_timeout_s=0.3))
+    while not engine.status(handle).tasks[1].state.is_final:
+        assert engine.events(handle, len(engine.events(handle)), wait_s=20)
+    assert engine.status(handle).tasks[1].cause is ExitCause.HUNG
+    assert engine.status(handle).tasks[0].state is TaskState.RUNNING
+
+
 def test_a_stopped_process_is_hung(engine: Engine) -> None:
     assert isinstance(engine, FaultInjection)
     handle = engine.submit(gang(beating(for_s=60.0), heartbeat_timeout_s=0.3))

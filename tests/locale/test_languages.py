@@ -3,7 +3,7 @@ import re
 import pytest
 
 from bedplate.core.errors import NotFoundError
-from bedplate.locale.text import Language, table, text, verbatim
+from bedplate.locale.text import Language, table, text, translated, verbatim
 
 
 def test_both_languages_have_the_same_keys() -> None:
@@ -31,3 +31,9 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest() -> None:
 
 def test_verbatim_is_the_same_everywhere() -> None:
     assert verbatim("x{y}").spoken_in(Language.CHINESE) == "x{y}"
+
+
+def test_what_steps_write_is_translated_where_it_is_known_and_kept_where_it_is_not() -> None:
+    assert translated("Training loss").zh == "训练损失"
+    assert translated("Throughput: 6 x 5").zh == "吞吐：6 x 5"
+    assert translated("a <title> of a user's own step").zh == "a <title> of a user's own step"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from hypothesis import settings
 
 from bedplate.network.collectives.traffic import open_traffic
 from bedplate.network.topology.fabric import Fabric
@@ -13,6 +14,9 @@ from bedplate.network.topology.paths import Routes, find_routes
 from bedplate.network.topology.specification import open_topology
 
 RoutesOf = Callable[..., Routes]
+
+invariant = settings(max_examples=60, deadline=None, derandomize=True)
+"""The same examples in every run."""
 
 
 @pytest.fixture(scope="session")

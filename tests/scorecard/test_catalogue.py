@@ -73,7 +73,7 @@ def test_only_what_the_report_says_is_marked_as_the_report() -> None:
 def test_the_ids_of_the_main_job_are_all_asked_for() -> None:
     asked = {name for indicator in all_indicators() for name in indicator.parsed.names}
     assert asked >= {"kill_detect_s", "resume_step_s", "steps_repeated", "kv_throughput_ratio", "kv_ttft_ratio"}
-    assert asked >= {"kv_answers_equal", "ppl_before", "ppl_after", "ppl_int8"}
+    assert asked >= {"kv_answers_equal", "ppl_before", "ppl_after", "goodput_frac"}
 
 
 def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
@@ -95,6 +95,7 @@ def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
             "own.yaml:13",
         ),
         ("unit: [frac", "unit: frac", "own.yaml:8: not YAML"),
+        ("unit: frac\n    unit: s", "unit: frac", "own.yaml:8: 'unit' is given twice"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, wrong: str, right: str, said: str) -> None:

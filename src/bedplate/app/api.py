@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.app.configuration import document_from, read_document
+from bedplate.app.pipeline.attempt import RunPlace
 from bedplate.app.pipeline.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.outcome import RunOutcome
 from bedplate.app.pipeline.planning import Plan, plan_pipeline
-from bedplate.app.pipeline.runner import RunPlace, run_pipeline
+from bedplate.app.pipeline.runner import run_pipeline
 from bedplate.app.pipeline.watch import NobodyWatches, RunWatcher
 from bedplate.app.usecases import USES
 from bedplate.app.wiring import engine_factory, open_state, state_place

@@ -60,7 +60,7 @@ def run_gang(context: StepContext, gang: Gang, on_progress: Callable[[TaskEvent]
     finally:
         context.engine.cancel(handle)
     for task in status.tasks:
-        _raise_reported(task)
+        raise_reported(task)
     return status
 
 
@@ -114,7 +114,8 @@ def _raise_if_ended_badly(engine: Engine, handle: GangHandle, event: TaskEvent) 
     )
 
 
-def _raise_reported(task: TaskStatus) -> None:
+def raise_reported(task: TaskStatus) -> None:
+    """Raise what a worker reported through `worker_errors`, with its class; nothing where it reported nothing."""
     reported = (task.result or {}).get("error")
     if task.state is not TaskState.DONE or not isinstance(reported, dict):
         return

@@ -23,17 +23,19 @@ def closing_words(outcome: RunOutcome) -> str:
             f"    bedplate serve {model}",
             "  It prints its address and an API key. In another:",
             "    curl http://127.0.0.1:8000/v1/chat/completions -H 'Authorization: Bearer KEY' \\",
-            """      -H 'Content-Type: application/json' -d '{"model": "default", "messages": """
+            f"""      -H 'Content-Type: application/json' -d '{{"model": "{model.name}", "messages": """
             """[{"role": "user", "content": "What is a bedplate?"}]}'""",
         ]
-    lines += [
-        "  Try next:",
-        "    bedplate ps                                      every run and its steps",
-        f"    bedplate events {outcome.run_id} --kind task     what happened to its processes",
-        f"    bedplate logs {outcome.run_id}                   what they wrote",
-        "    bedplate doctor                                  what this machine can do",
-        f"  Everything the run made lies in {outcome.directory}",
-    ]
+    lines.append("  Try next:")
+    commands = {
+        "bedplate ps": "every run and its steps",
+        f"bedplate events {outcome.run_id} --kind task": "what happened to its processes",
+        f"bedplate logs {outcome.run_id}": "what they wrote",
+        "bedplate doctor": "what this machine can do",
+    }
+    width = max(map(len, commands))
+    lines += [f"    {command:<{width}}  {what}" for command, what in commands.items()]
+    lines.append(f"  Everything the run made lies in {outcome.directory}")
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bedplate.cli.watching import progress_text
+from bedplate.cli.watching import Pace
 from bedplate.core.errors import BedplateError
 from bedplate.core.units import format_duration
 from bedplate.state.records import Status
@@ -32,7 +32,7 @@ class _Line:
     status: Status = Status.WAITING
     started_s: float = 0.0
     seconds: float | None = None
-    progress: tuple[float, float, str] | None = None
+    pace: Pace | None = None
 
 
 class LiveWatcher:
@@ -58,7 +58,9 @@ class LiveWatcher:
 
     def step_progressed(self, name: str, done: float, total: float, unit: str) -> None:
         """Drives the bar."""
-        self._lines[name].progress = (done, total, unit)
+        line = self._lines[name]
+        line.pace = line.pace or Pace()
+        line.pace.move(time.monotonic(), done, total, unit)
 
     def said(self, name: str, text: str) -> None:
         """Above the table, and kept."""
@@ -67,7 +69,7 @@ class LiveWatcher:
     def step_ended(self, name: str, status: Status, seconds: float, error: BedplateError | None) -> None:
         """Its line shows how it ended."""
         line = self._lines[name]
-        line.status, line.seconds, line.progress = status, seconds, None
+        line.status, line.seconds, line.pace = status, seconds, None
 
     def run_ended(self, status: Status) -> None:
         """The table goes; the verb prints the outcome."""
@@ -90,7 +92,7 @@ class LiveWatcher:
         if line.status is not Status.RUNNING:
             return "", "" if line.seconds is None else format_duration(line.seconds)
         elapsed_s = time.monotonic() - line.started_s
-        if line.progress is None:
+        if line.pace is None:
             return ProgressBar(total=None, pulse=True, width=24), format_duration(elapsed_s)
-        done, total, unit = line.progress
-        return ProgressBar(total=total or 1, completed=done, width=24), progress_text(done, total, unit, elapsed_s)
+        done, total = line.pace.share
+        return ProgressBar(total=total or 1, completed=done, width=24), str(line.pace)

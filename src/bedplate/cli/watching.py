@@ -38,7 +38,8 @@ class PlainWatcher:
     def __init__(self, *, explain: bool) -> None:
         self._explain = explain
         self._lock = threading.Lock()
-        self._started_s = self._printed_s = time.monotonic()
+        self._printed_s = 0.0
+        self._pace = Pace()
 
     def run_started(self, run_id: str, steps: tuple[str, ...], done: tuple[str, ...]) -> None:
         """Name the run, and what is skipped."""
@@ -48,7 +49,7 @@ class PlainWatcher:
 
     def step_started(self, name: str, use: str, explanation: str) -> None:
         """Name the step."""
-        self._started_s = self._printed_s = time.monotonic()
+        self._printed_s, self._pace = time.monotonic(), Pace()
         if self._explain:
             self._print(f"\n== {name} ({use}): {explanation}")
         else:
@@ -58,10 +59,11 @@ class PlainWatcher:
         """Print it when the last line is old enough."""
         now_s = time.monotonic()
         with self._lock:
+            self._pace.move(now_s, done, total, unit)
             if now_s - self._printed_s < _LINE_EVERY_S:
                 return
-            self._printed_s = now_s
-        self._print(f"[{name}] {progress_text(done, total, unit, now_s - self._started_s)}")
+            self._printed_s, text = now_s, str(self._pace)
+        self._print(f"[{name}] {text}")
 
     def said(self, name: str, text: str) -> None:
         """Print it."""
@@ -83,10 +85,32 @@ class PlainWatcher:
             print(text, file=sys.stderr, flush=True)
 
 
-def progress_text(done: float, total: float, unit: str, elapsed_s: float) -> str:
-    """`12.0k of 40.0k tokens, 450 tokens/s, 1m 02s left`."""
-    words = [f"{format_count(done)} of {format_count(total)} {unit}".rstrip()]
-    if elapsed_s > 0 and done > 0:
-        rate = done / elapsed_s
-        words += [f"{format_count(float(f'{rate:.3g}'))} {unit}/s", f"{format_duration(max(0.0, total - done) / rate)} left"]
-    return ", ".join(words)
+class Pace:
+    """How far a step is, and how fast it got there since it first said so: what came before (loading) is not its rate."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+        self._now = (0.0, 0.0)
+        self._total, self._unit = 0.0, ""
+
+    def move(self, now_s: float, done: float, total: float, unit: str) -> None:
+        """The step is at `done` of `total`; another unit, or less done than before, begins anew."""
+        if self._first is None or unit != self._unit or done < self._now[1]:
+            self._first = (now_s, done)
+        self._now, self._total, self._unit = (now_s, done), total, unit
+
+    @property
+    def share(self) -> tuple[float, float]:
+        """Done and total."""
+        return self._now[1], self._total
+
+    def __str__(self) -> str:
+        """`12.0k of 40.0k tokens, 500 tokens/s, 56 s left`."""
+        assert self._first is not None
+        (first_s, first_done), (now_s, done) = self._first, self._now
+        words = [f"{format_count(done)} of {format_count(self._total)} {self._unit}".rstrip()]
+        if now_s > first_s and done > first_done:
+            rate = (done - first_done) / (now_s - first_s)
+            left_s = max(0.0, self._total - done) / rate
+            words += [f"{format_count(float(f'{rate:.3g}'))} {self._unit}/s", f"{format_duration(left_s)} left"]
+        return ", ".join(words)

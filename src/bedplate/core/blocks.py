@@ -91,7 +91,12 @@ class KVBlockStore(Protocol):
         ...
 
     def put(self, keys: Sequence[BlockKey], blocks: Sequence[Buffer]) -> int:
-        """Store blocks; one that is there already costs nothing. Returns how many were new."""
+        """Store blocks; one that is there already costs nothing. Returns how many were new.
+
+        Args:
+            keys: A chain. With more keys than blocks, the first keys are the prefix that the blocks continue.
+            blocks: The blocks of the last keys.
+        """
         ...
 
     def statistics(self) -> KVStoreStatistics:

@@ -32,7 +32,15 @@ class CheckpointStore(Protocol):
         ...
 
     def steps(self) -> tuple[int, ...]:
-        """Steps that are committed by all ranks and whole, newest first."""
+        """Steps that are committed by all ranks, newest first; whether their bytes are whole shows when they are loaded."""
+        ...
+
+    def world_size(self, step: int) -> int:
+        """How many ranks wrote a committed step.
+
+        Raises:
+            NotFoundError: The step is not there.
+        """
         ...
 
     def load(self, step: int, rank: int) -> Shard:
@@ -42,6 +50,10 @@ class CheckpointStore(Protocol):
             NotFoundError: The step is not there.
             IntegrityError: The shard is damaged.
         """
+        ...
+
+    def discard(self, step: int) -> None:
+        """Forget this rank's shard of a step that proved damaged, so that it no longer counts as committed."""
         ...
 
     def close(self) -> None:

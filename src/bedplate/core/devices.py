@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bedplate.core.json import JsonObject
@@ -69,3 +69,12 @@ class Node:
     def num_cores(self) -> int:
         """Cores of all CPU devices."""
         return sum(len(device.cores) for device in self.devices if device.kind == "cpu")
+
+
+def hardware_text(nodes: Iterable[Node]) -> str:
+    """What a measurement ran on, for people: `2 x AMD EPYC core, 1 x H100`."""
+    counts: dict[str, int] = {}
+    for device in (device for node in nodes for device in node.devices):
+        what = f"{device.model} core" if device.kind == "cpu" else device.model
+        counts[what] = counts.get(what, 0) + (len(set(device.cores)) if device.kind == "cpu" else 1)
+    return ", ".join(f"{count} x {what}" for what, count in counts.items())

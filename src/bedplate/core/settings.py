@@ -70,20 +70,26 @@ def read_settings(cls: type[Settings], value: object, source: Source | None = No
             source, path, f"'{_dotted(path)}' must be a mapping" if path else "must be a mapping", value, "key: value lines"
         )
     hints = typing.get_type_hints(cls, include_extras=True)
-    fields = {item.name: item for item in dataclasses.fields(cls) if item.init}  # type: ignore[arg-type]
+    fields = {_key(item.name): item for item in dataclasses.fields(cls) if item.init}  # type: ignore[arg-type]
     for key in value:
         if key not in fields:
             raise unknown_key(str(key), fields, source, (*path, key))
     read: dict[str, Any] = {}
     for name, item in fields.items():
         if name in value:
-            read[name] = _read(hints[name], value[name], source, (*path, name))
+            read[item.name] = _read(hints[item.name], value[name], source, (*path, name))
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            raise _error(source, path, f"'{name}' is missing", ", ".join(map(str, value)) or "nothing", _type_text(hints[name]))
+            seen = ", ".join(map(str, value)) or "nothing"
+            raise _error(source, path, f"'{name}' is missing", seen, _type_text(hints[item.name]))
     try:
         return cls(**read)
     except UsageError as error:
         raise _error(source, path, error.what, error.seen, error.expected, error.next_step) from error
+
+
+def _key(name: str) -> str:
+    """The key of a field: `in_` is written `in`, since Python keeps that word for itself."""
+    return name.removesuffix("_")
 
 
 def unknown_key(key: str, known: typing.Iterable[str], source: Source, path: Path, what: str = "key") -> ConfigurationError:
@@ -120,7 +126,8 @@ def _read_annotated(hint: Any, marks: tuple[Any, ...], value: object, source: So
     quantity = next((mark for mark in marks if isinstance(mark, Quantity)), None)
     if quantity is not None:
         if not isinstance(value, str | int | float):
-            raise _error(source, path, f"'{_dotted(path)}' must be in {quantity.unit}", value, quantity.example)
+            seen = "nothing" if value is None else value
+            raise _error(source, path, f"'{_dotted(path)}' must be in {quantity.unit}", seen, quantity.example)
         try:
             number: Any = quantity.parse(value)
         except UsageError as error:
@@ -221,7 +228,9 @@ def describe_settings(cls: type) -> tuple[SettingDescription, ...]:
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         text = None if required else str(default.value if isinstance(default, enum.Enum) else default)
         described.append(
-            SettingDescription(name=item.name, type=_type_text(hints[item.name]), default=text, text=texts.get(item.name, ""))
+            SettingDescription(
+                name=_key(item.name), type=_type_text(hints[item.name]), default=text, text=texts.get(item.name, "")
+            )
         )
     return tuple(described)
 

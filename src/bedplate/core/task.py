@@ -39,7 +39,7 @@ class TaskContext:
     descriptors: Mapping[str, int] = field(default_factory=dict)
     """Inherited open files by name."""
     scratch: str = ""
-    """A directory of the task's own, empty at its start, removed by the engine after the gang."""
+    """A directory of the task's own, empty at its start, removed by the engine once the task has ended."""
     channel: TaskChannel
 
     def heartbeat(self) -> None:

@@ -22,7 +22,7 @@ _RATE = {f"{prefix}b/s": scale / 8 for prefix, scale in _DECIMAL.items()} | {
     f"{unit}/s": scale for unit, scale in _BYTES.items() if unit
 }
 _TIME = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_COUNT = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+_COUNT = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15}
 _FRACTION = {"": 1.0, "%": 0.01}
 
 
@@ -60,7 +60,7 @@ def parse_count(text: str | float) -> int:
         UsageError: Not a number with a count suffix, negative, or not whole.
     """
     number = _parse(text, _COUNT, "a count", "40k or 12")
-    if abs(number - round(number)) > 1e-6:
+    if abs(number - round(number)) > 1e-9 * max(1.0, number):  # 2.09T in binary is not quite whole
         raise UsageError("a count must be a whole number", seen=text, expected="40k or 12")
     return round(number)
 
@@ -87,7 +87,7 @@ def _parse(text: str | float, units: Mapping[str, float], kind: str, example: st
         raise UsageError(f"not {kind}", seen=repr(text), expected=example)
     number, unit = float(match[1].replace("_", "")), match[2]
     if unit not in units:
-        near = nearest(unit, units)
+        near = next((known for known in units if known.lower() == unit.lower()), None) or nearest(unit, units)
         raise UsageError(
             f"'{unit}' is not a unit of {kind}",
             seen=repr(text),
@@ -123,16 +123,16 @@ def format_count(number: float) -> str:
 
 def format_duration(duration_s: float) -> str:
     """0.0031 -> `3.1 ms`; 75 -> `1m 15s`; 7300 -> `2h 02m`."""
-    if duration_s < 0.001:
+    if duration_s < 0.0009995:
         return f"{duration_s * 1e6:.0f} µs"
-    if duration_s < 1:
+    if duration_s < 0.9995:
         return f"{duration_s * 1e3:.3g} ms"
-    if duration_s < 60:
+    if duration_s < 59.95:
         return f"{duration_s:.3g} s"
     minutes, seconds = divmod(round(duration_s), 60)
     if minutes < 60:
         return f"{minutes}m {seconds:02d}s"
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes = divmod(round(duration_s / 60), 60)
     return f"{hours}h {minutes:02d}m"
 
 

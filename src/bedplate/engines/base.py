@@ -126,7 +126,9 @@ class CanExclude(Protocol):
     """An engine that can leave a slot out of later placements."""
 
     def exclude(self, node_id: str, cores: tuple[int, ...], reason: str) -> None:
-        """Place nothing on these cores any more; what runs there goes on."""
+        """Place nothing on these cores any more; what runs there goes on. `resources` still lists them, and its node's label
+        `excluded` says why. Where an over-subscribed engine lists a core twice, each mention takes out one of the two.
+        """
         ...
 
 

@@ -68,3 +68,21 @@ def _fill(known: dict[str, str], key: str, language: Language, values: dict[str,
         )
     spoken = {name: value.spoken_in(language) if isinstance(value, Text) else value for name, value in values.items()}
     return known[key].format(**spoken)
+
+
+def translated(phrase: str) -> Text:
+    """A phrase that a part wrote in English, in all languages; one that no file knows stays as it is.
+
+    Of `Throughput: 6 sessions x 5 turns` the head is looked up too, and what follows the colon stays.
+    """
+    known = _phrases()
+    head, colon, tail = phrase.partition(": ")
+    if phrase not in known and colon and head in known:
+        return Text(en=phrase, zh=f"{known[head]}：{tail}")
+    return Text(en=phrase, zh=known.get(phrase, phrase))
+
+
+@cache
+def _phrases() -> dict[str, str]:
+    source = resources.files("bedplate.locale").joinpath("phrases.zh.yaml").read_text(encoding="utf-8")
+    return {str(key): str(value) for key, value in yaml.safe_load(source).items()}

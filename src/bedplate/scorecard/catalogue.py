@@ -55,7 +55,11 @@ def read_indicators(file: Traversable) -> tuple[Indicator, ...]:
         mark = getattr(error, "problem_mark", None)
         where = f"{file.name}:{mark.line + 1}" if mark else file.name
         raise ConfigurationError("not YAML", where=where, seen=getattr(error, "problem", None) or str(error)) from error
-    lines = dict(_lines(node, ())) if node is not None else {}
+    lines: dict[Path, int] = {}
+    for path, line in _lines(node, ()) if node is not None else ():
+        if path in lines:
+            raise ConfigurationError(f"'{path[-1]}' is given twice", where=f"{file.name}:{line}", seen=f"line {lines[path]}")
+        lines[path] = line
     return read_settings(_IndicatorFile, value, Source(file=file.name, lines=lines)).indicators
 
 

@@ -19,7 +19,6 @@ from bedplate.scorecard.limiting import Limiting
 from bedplate.scorecard.measure import latest_by_id
 
 LLAMA_3_MEAN_TIME_BETWEEN_FAILURES_S = 54 * 86_400 / 419
-_LLAMA_3 = "Young 1974 and Daly 2006, first order; failures: Llama 3 (Dubey et al. 2024), section 3.3.4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ class WhatIf:
     """In `unit`."""
     after: float
     """In `unit`."""
-    source: str
+    source: Text
     """The closed form, and where its constants come from."""
     provenance: Provenance = Provenance.SIMULATED
 
@@ -51,7 +50,7 @@ class WhatIf:
             "before": self.before,
             "after": self.after,
             "provenance": self.provenance.value,
-            "source": self.source,
+            "source": self.source.spoken_in(language),
         }
 
 
@@ -82,7 +81,7 @@ def _score(limiting: Limiting, score_frac: float | None) -> list[WhatIf]:
             unit="frac",
             before=score_frac,
             after=limiting.score_after_frac,
-            source="the rules of scorecard/grade.py",
+            source=text("what_if.source.rules"),
         )
     ]
 
@@ -99,7 +98,7 @@ def _paths(values: Mapping[str, float]) -> list[WhatIf]:
             unit="frac",
             before=ecmp,
             after=planned,
-            source="both computed in this run on the same flows (max-min fair rates)",
+            source=text("what_if.source.paths"),
         )
     ]
 
@@ -116,7 +115,7 @@ def _checkpoints(values: Mapping[str, float]) -> list[WhatIf]:
             unit="frac",
             before=_on_llama_3(recovery_s, 1800),
             after=_on_llama_3(recovery_s, 60),
-            source=_LLAMA_3,
+            source=text("what_if.source.young_daly"),
         )
     ]
 
@@ -134,7 +133,7 @@ def _recovery(values: Mapping[str, float]) -> list[WhatIf]:
             unit="frac",
             before=_on_llama_3(recovery_s - detect_s + timeout_s, 60),
             after=_on_llama_3(recovery_s, 60),
-            source=f"{_LLAMA_3}; ten minutes is the default time-out of torch.distributed with NCCL",
+            source=text("what_if.source.detection"),
         )
     ]
 
@@ -151,7 +150,7 @@ def _kv_memory(values: Mapping[str, float]) -> list[WhatIf]:
             unit="servers",
             before=100.0,
             after=100.0 / ratio,
-            source="servers needed = load / throughput of one, both measured in this run",
+            source=text("what_if.source.kv_memory"),
         )
     ]
 

@@ -154,7 +154,7 @@ class StateStore:
             connection.execute(update(steps).where(_is_step(run_id, name)).values(**values))
             _replace_measurements(connection, run_id, name, measured)
 
-    def fail_step(self, run_id: str, name: str, status: Status, *, seconds: float, error: JsonObject) -> None:
+    def fail_step(self, run_id: str, name: str, status: Status, *, seconds: float, error: JsonObject | None) -> None:
         """The step failed or was cancelled."""
         with writing(self._engine, self.url) as connection:
             values = {"status": status.value, "seconds": seconds, "error": error, "progress": None}

@@ -1,6 +1,7 @@
 """What only an engine of real processes can be asked: cores, threads, descriptors, limits, ports, speed."""
 
 import os
+import resource
 import signal
 import socket
 import statistics
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.core.devices import Device
-from bedplate.core.errors import ResourcesError, UsageError
+from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
 from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
 from bedplate.engines.base import CanExclude, CanInheritDescriptors, CanLoseNodes, FaultInjection
 from bedplate.engines.local.engine import LocalEngine
@@ -184,19 +185,38 @@ def test_only_the_newest_megabyte_of_a_log_is_handed_out(engine: LocalEngine) ->
     assert log.endswith("the end\n")
 
 
-def test_a_failed_start_of_one_task_starts_none_and_holds_nothing(tmp_path: Path, engine: LocalEngine) -> None:
-    import resource
+def open_descriptors() -> set[int]:
+    return {int(path.name) for path in Path("/proc/self/fd").iterdir()}
 
+
+@pytest.mark.parametrize("num_left", range(1, 15, 2))
+def test_a_start_that_runs_out_of_descriptors_starts_none_and_holds_nothing(
+    tmp_path: Path, engine: LocalEngine, num_left: int
+) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    num_open = len(list(Path("/proc/self/fd").iterdir()))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (num_open + 12, hard))
+    before = open_descriptors()
+    free = [fd for fd in range(soft) if fd not in before]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[num_left], hard))
     try:
-        with pytest.raises(Exception, match="could not be started"):
+        with pytest.raises(UnavailableError, match="could not be started") as caught:
             engine.submit(gang(endless(), endless()))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert len(list(Path("/proc/self/fd").iterdir())) == num_open
+    assert "Too many open files" in str(caught.value.seen)
+    assert len(open_descriptors()) == len(before)
+    assert list((tmp_path / "engine").iterdir()) == []
     assert engine.wait(engine.submit(gang(finishing(), finishing())), 30).state is TaskState.DONE
+
+
+def test_a_keeper_that_cannot_start_is_a_failed_task_not_a_silent_one(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bedplate.engines.local.launch._PACKAGE_ROOT", "/nowhere")
+    handle = engine.submit(gang(finishing()))
+    (ended,) = engine.wait(handle, 20).tasks
+    assert ended.state is TaskState.FAILED
+    assert "keeper" in ended.message
+    assert "ModuleNotFoundError" in engine.logs(handle, 0)
 
 
 def test_a_slow_supervisor_does_not_hold_up_a_task_that_reports(engine: LocalEngine) -> None:

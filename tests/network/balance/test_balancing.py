@@ -7,7 +7,7 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bedplate.core.errors import UsageError
@@ -23,13 +23,14 @@ from bedplate.network.topology.fabric import Fabric
 from bedplate.network.topology.failures import fail_links
 from bedplate.network.topology.leaf_spine import leaf_spine, links_of
 from bedplate.network.topology.paths import Routes, find_routes
-from tests.network.conftest import RoutesOf
+from tests.network.conftest import RoutesOf, invariant
 
 
 def balanced(routes: Routes, name: str, seed: int = 0, qps: int | None = None) -> LoadReport:
     return simulate_streams(routes, open_balancer(name)(routes, seed=seed, num_queue_pairs=qps))
 
 
+@invariant
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=40))
 def test_an_edge_colouring_needs_no_more_colours_than_the_busiest_end_has_edges(edges: list[tuple[int, int]]) -> None:
     lefts, rights = [left for left, _ in edges], [right for _, right in edges]
@@ -129,7 +130,7 @@ def troubled_routes(draw: st.DrawFn) -> Routes:
     return find_routes(Fabric.of(topology), open_traffic(f"permutation:{draw(st.integers(0, 99))}", topology))
 
 
-@settings(max_examples=60, deadline=None)
+@invariant
 @given(troubled_routes(), st.integers(0, 5), st.sampled_from([None, 1, 2, 4]))
 def test_a_plan_is_never_worse_than_hashing_and_never_above_the_bound(routes: Routes, seed: int, qps: int | None) -> None:
     merits = {
@@ -140,21 +141,21 @@ def test_a_plan_is_never_worse_than_hashing_and_never_above_the_bound(routes: Ro
     assert all(worst_frac <= bound_frac + 1e-8 for worst_frac, _ in merits.values())
 
 
-@settings(max_examples=60, deadline=None)
+@invariant
 @given(troubled_routes())
 def test_a_plan_that_may_split_at_will_reaches_the_bound(routes: Routes) -> None:
     worst_frac, _ = worst_and_mean_frac(routes, open_balancer("planned")(routes, seed=0, num_queue_pairs=None))
     assert worst_frac == pytest.approx(best_worst_share(routes), rel=2e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@invariant
 @given(troubled_routes())
 def test_the_bound_is_that_of_the_linear_program_and_below_every_cut(routes: Routes) -> None:
     assert best_worst_share(routes) == pytest.approx(largest_floor(routes, routes.live_FP), abs=1e-7)
     assert largest_floor(routes, routes.live_FP) <= cut_bound(routes) + 1e-7
 
 
-@settings(max_examples=60, deadline=None)
+@invariant
 @given(troubled_routes(), st.sampled_from(sorted(BALANCERS)), st.integers(1, 4))
 def test_every_balancing_puts_all_of_each_flow_on_live_paths(routes: Routes, name: str, qps: int) -> None:
     streams = open_balancer(name)(routes, seed=1, num_queue_pairs=qps)

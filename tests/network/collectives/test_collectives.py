@@ -17,6 +17,7 @@ from bedplate.network.collectives.placement import RankOrder, hosts_by_leaf, pla
 from bedplate.network.collectives.scale import widen
 from bedplate.network.collectives.traffic import open_traffic, permutation, ring_shift
 from bedplate.network.topology.leaf_spine import leaf_spine
+from tests.network.conftest import invariant
 
 MESSAGE_BYTES = 1_000_000
 
@@ -29,6 +30,7 @@ def hosts(count: int) -> tuple[str, ...]:
     return tuple(f"h{index}" for index in range(count))
 
 
+@invariant
 @given(st.sampled_from(CollectiveKind), st.integers(2, 12))
 def test_the_bytes_of_all_flows_are_those_of_the_closed_form(kind: CollectiveKind, n: int) -> None:
     total_bytes = {
@@ -84,6 +86,7 @@ def test_ring_shift_needs_leaves_of_one_size() -> None:
         ring_shift(leaf_spine(1, 4))
 
 
+@invariant
 @given(st.integers(1, 6), st.integers(2, 6), st.integers(0, 1000))
 def test_a_permutation_has_one_flow_from_and_to_each_host_and_none_to_itself(leaves: int, spines: int, seed: int) -> None:
     topology = leaf_spine(leaves, spines)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bedplate.core.errors import UsageError
 from bedplate.network.balance import open_balancer
 from bedplate.network.simulate.max_min import max_min_share
-from tests.network.conftest import RoutesOf
+from tests.network.conftest import RoutesOf, invariant
 
 NUM_LINKS = 6
 
@@ -39,6 +39,7 @@ def load_of(hops: np.ndarray, usage: np.ndarray, rate: np.ndarray) -> np.ndarray
     return load
 
 
+@invariant
 @given(tables())
 def test_no_link_is_over_capacity(table: tuple[np.ndarray, ...]) -> None:
     capacity, hops, usage, weight = table
@@ -47,6 +48,7 @@ def test_no_link_is_over_capacity(table: tuple[np.ndarray, ...]) -> None:
     assert (load_of(hops, usage, rate) <= capacity * (1 + 1e-9)).all()
 
 
+@invariant
 @given(tables())
 def test_every_stream_has_a_full_link_on_which_nobody_is_better_off(table: tuple[np.ndarray, ...]) -> None:
     capacity, hops, usage, weight = table
@@ -62,6 +64,7 @@ def test_every_stream_has_a_full_link_on_which_nobody_is_better_off(table: tuple
         assert bottlenecks, f"stream {stream} could gain without a slower one losing"
 
 
+@invariant
 @given(tables())
 def test_the_answer_equals_that_of_filling_one_link_at_a_time(table: tuple[np.ndarray, ...]) -> None:
     capacity, hops, usage, weight = table

@@ -10,7 +10,7 @@ def test_round_ticks_hold_every_value(one: float, other: float) -> None:
     low, high = sorted((one, other))
     assume(high == low or high - low > max(1e-290, 1e-6 * max(abs(low), abs(high))))
     found = axis(low, high, 0.0, 100.0)
-    unseen = 1e-6 * (high - low) + 1e-9 * max(abs(low), abs(high))  # far below a pixel
+    unseen = 1e-6 * (high - low) + 1e-9 * max(abs(low), abs(high)) + 1e-300  # far below a pixel
     assert found.ticks[0] <= low + unseen and found.ticks[-1] >= high - unseen
     assert 2 <= len(found.ticks) <= 12
 
@@ -31,3 +31,9 @@ def test_places_run_from_end_to_end_and_no_further() -> None:
 @pytest.mark.parametrize(("value", "shown"), [(0.25, "0.25"), (3, "3"), (9000, "9000"), (45_000, "45k"), (1.2e9, "1.2G")])
 def test_ticks_are_short(value: float, shown: str) -> None:
     assert tick_text(value) == shown
+
+
+def test_a_tight_axis_ends_with_its_data_and_has_round_ticks_inside() -> None:
+    found = axis(1.0, 64.0, 0.0, 100.0, num_ticks=6, is_tight=True)
+    assert (found.place(1), found.place(64)) == (0, 100)
+    assert found.ticks == (20, 40, 60)

@@ -1,5 +1,6 @@
 import math
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,3 +107,9 @@ def test_hostile_words_stay_words() -> None:
     )
     assert not list(svg.iter("script"))
     assert evil in [item.text for item in svg.iter("text")]
+
+
+def test_axis_labels_are_there_in_both_languages() -> None:
+    asked = replace(figure(FigureKind.LINE, Series(name="a", x=(0, 1), y=(0, 1))), x_label="optimiser step")
+    labels = {item.get("lang"): item.text for item in with_class(drawn(asked), "axis-label")}
+    assert labels == {"en": "optimiser step", "zh": "优化器步", None: "y/s"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bedplate.core.errors import NotFoundError, UsageError
-from bedplate.toolchain.models.llama import Llama, LlamaConfig, load_llama, save_llama
+from bedplate.toolchain.models.llama import Llama, LlamaConfig, load_llama, save_llama, shape_only
 
 CONFIG = LlamaConfig(
     vocab_size=97,
@@ -64,3 +64,10 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(UsageError, match="do not fit"):
         load_llama(tmp_path)
+
+
+def test_a_model_without_memory_has_the_shapes_and_leaves_initialisation_as_it_was() -> None:
+    shapes = {name: tuple(parameter.shape) for name, parameter in shape_only(CONFIG).named_parameters()}
+    assert all(parameter.is_meta for parameter in shape_only(CONFIG).parameters())
+    assert shapes == {name: tuple(parameter.shape) for name, parameter in make_model().named_parameters()}
+    assert torch.nn.Linear(4, 4).weight.std() > 0

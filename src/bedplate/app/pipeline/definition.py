@@ -112,7 +112,7 @@ def _read_step(name: str, keys: Json, names: tuple[str, ...], document: Document
     if use not in uses:
         raise unknown_key(use, uses, source, (*path, "use"), what="use")
     case = load_use_case(use, uses)
-    known = ["use", "after", *(item.name for item in dataclasses.fields(case.settings) if item.init)]
+    known = ["use", "after", *(item.name.removesuffix("_") for item in dataclasses.fields(case.settings) if item.init)]
     for key in keys:
         if key not in known:
             raise unknown_key(key, known, source, (*path, key))

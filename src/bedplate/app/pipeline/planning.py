@@ -15,7 +15,7 @@ from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Node
 from bedplate.core.errors import BedplateError
 from bedplate.core.events import Event, MetricSample
-from bedplate.core.json import Json, JsonObject, plain
+from bedplate.core.json import JsonObject, plain
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.records import Status
 from bedplate.state.store import StateStore
@@ -131,9 +131,9 @@ def _looking_context(
 
 
 def _as_json(settings: Any) -> JsonObject:
-    document: Json = plain(dataclasses.asdict(settings))
-    assert isinstance(document, dict)
-    return document
+    """Settings as people write them: a field that ends in `_` is written without it."""
+    values = {item.name.removesuffix("_"): getattr(settings, item.name) for item in dataclasses.fields(settings)}
+    return {name: _as_json(value) if dataclasses.is_dataclass(value) else plain(value) for name, value in values.items()}
 
 
 class _NothingStored:

@@ -14,14 +14,19 @@ _EVERY_S = 0.5
 class Pulse:
     """Calls each of `duties` every half second in a thread of its own, from `with` to its end, once more at the end.
 
-    A duty that fails does not disturb the step: it is not called again, and its error is kept in `errors`.
+    A duty that fails does not disturb the step: it is tried again at the next beat, and its first error is kept.
     """
 
     def __init__(self, duties: Sequence[Callable[[], None]]) -> None:
-        self.errors: list[BedplateError | OSError] = []
-        self._duties = list(duties)
+        self._duties = tuple(duties)
+        self._errors: dict[int, BedplateError | OSError] = {}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="bedplate-pulse", daemon=True)
+
+    @property
+    def errors(self) -> tuple[BedplateError | OSError, ...]:
+        """The first error of each duty that failed."""
+        return tuple(self._errors.values())
 
     def __enter__(self) -> Pulse:
         self._thread.start()
@@ -34,11 +39,10 @@ class Pulse:
     def _beat(self) -> None:
         while True:
             is_last = self._ending.wait(_EVERY_S)
-            for duty in list(self._duties):
+            for number, duty in enumerate(self._duties):
                 try:
                     duty()
                 except (BedplateError, OSError) as error:
-                    self.errors.append(error)
-                    self._duties.remove(duty)
+                    self._errors.setdefault(number, error)
             if is_last:
                 return

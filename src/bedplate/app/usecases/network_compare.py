@@ -13,7 +13,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 from bedplate.app.pipeline.step import StepContext, StepResult
@@ -28,8 +27,8 @@ from bedplate.core.units import format_bytes
 from bedplate.network.collectives.placement import RankOrder
 
 if TYPE_CHECKING:
+    from bedplate.network.simulate.comparison import Outcome
     from bedplate.network.simulate.flow_level import LoadReport
-    from bedplate.network.topology.paths import Routes
 
 _RESULT_FILE = "network.json"
 _BINS = ((0.0, "0 %"), (0.25, "1–25 %"), (0.5, "26–50 %"), (0.75, "51–75 %"), (0.99, "76–99 %"), (1.0, "100 %"))
@@ -45,23 +44,8 @@ class Settings:
     """Fabric: `leaf-spine:LxS` (S hosts a leaf, links at 400 Gb/s), or a file."""
     order: RankOrder = RankOrder.SPREAD
     """How ranks are dealt over hosts, one a host: round robin over the leaves, or leaf after leaf."""
-    seeds: Annotated[int, Range(1, 1000)] = 11
+    seeds: Annotated[int, Range(1, 1000)] = 51
     """Number of hash seeds; hash ECMP is reported as the median over them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """One balancing under one rank order; medians where there are several seeds."""
-
-    order: RankOrder
-    balance: str
-    mean_flow_frac: float
-    worst_flow_frac: float
-    link_mean_frac: float
-    link_max_frac: float
-    collective_ms: float
-    typical: LoadReport
-    """The run whose time is the median."""
 
 
 def plan(settings: Settings, context: StepContext) -> Sequence[str]:
@@ -121,62 +105,30 @@ def _describe(collective: Collective, world_size: int, topology: Topology) -> st
 
 def _compare(
     settings: Settings, context: StepContext, topology: Topology, collective: Collective, world_size: int
-) -> tuple[list[_Outcome], float]:
+) -> tuple[list[Outcome], float]:
     """Every order and balancing, and the bound under the order that was asked for."""
     from bedplate.network.balance.bound import best_worst_share
+    from bedplate.network.simulate.comparison import lay_out, simulate_balancing, summarise
 
-    outcomes: list[_Outcome] = []
+    outcomes: list[Outcome] = []
     bound_frac = 1.0
     done, total = 0, len(RankOrder) * (settings.seeds + 1)
     for order in RankOrder:
-        routes = _routes(topology, collective, world_size, order)
+        routes = lay_out(topology, collective, world_size, order)
         if order is settings.order:
             bound_frac = best_worst_share(routes)
         for balance, seeds in (("ecmp", range(settings.seeds)), ("planned", range(1))):
             loads = []
             for seed in seeds:
                 context.check_cancelled()
-                loads.append(_simulate(routes, balance, seed))
+                loads.append(simulate_balancing(routes, balance, seed))
                 done += 1
                 context.progress(done, total, "simulations")
-            outcomes.append(_summary(order, balance, loads))
+            outcomes.append(summarise(order, balance, loads))
     return outcomes, bound_frac
 
 
-def _routes(topology: Topology, collective: Collective, world_size: int, order: RankOrder) -> Routes:
-    from bedplate.network.collectives.flows import flows_of
-    from bedplate.network.collectives.placement import place_ranks
-    from bedplate.network.collectives.scale import widen
-    from bedplate.network.topology.fabric import Fabric
-    from bedplate.network.topology.paths import find_routes
-
-    hosts = place_ranks(topology, len(topology.hosts), order)
-    groups = widen(collective, world_size, len(hosts))
-    return find_routes(Fabric.of(topology), [flow for group in groups for flow in flows_of(group, hosts)])
-
-
-def _simulate(routes: Routes, balance: str, seed: int) -> LoadReport:
-    from bedplate.network.balance import open_balancer
-    from bedplate.network.simulate.flow_level import simulate_streams
-
-    return simulate_streams(routes, open_balancer(balance)(routes, seed=seed, num_queue_pairs=1))
-
-
-def _summary(order: RankOrder, balance: str, loads: Sequence[LoadReport]) -> _Outcome:
-    typical = sorted(loads, key=lambda load: load.transfer_s())[len(loads) // 2]
-    return _Outcome(
-        order=order,
-        balance=balance,
-        mean_flow_frac=median(load.mean_flow_frac for load in loads),
-        worst_flow_frac=median(load.worst_flow_frac for load in loads),
-        link_mean_frac=median(load.mean_link_frac for load in loads),
-        link_max_frac=median(load.max_link_frac for load in loads),
-        collective_ms=1e3 * median(load.transfer_s() for load in loads),
-        typical=typical,
-    )
-
-
-def _say_outcome(context: StepContext, main: dict[str, _Outcome], bound_frac: float) -> None:
+def _say_outcome(context: StepContext, main: dict[str, Outcome], bound_frac: float) -> None:
     for outcome in main.values():
         context.say(
             f"{outcome.balance}: worst flow {_percent(outcome.worst_flow_frac)}, mean flow {_percent(outcome.mean_flow_frac)}, "
@@ -190,7 +142,7 @@ def _percent(fraction: float) -> str:
 
 
 def _measurements(
-    main: dict[str, _Outcome], bound_frac: float, settings: Settings, topology: Topology, setting: str, at_s: float
+    main: dict[str, Outcome], bound_frac: float, settings: Settings, topology: Topology, setting: str, at_s: float
 ) -> tuple[Measurement, ...]:
     values = [("network_bound_frac", bound_frac, "frac")]
     for name, outcome in main.items():
@@ -222,7 +174,7 @@ def _outputs(
     collective: Collective,
     world_size: int,
     bound_frac: float,
-    main: dict[str, _Outcome],
+    main: dict[str, Outcome],
 ) -> JsonObject:
     return {
         "topology": topology.name,
@@ -249,7 +201,7 @@ def _write(directory: Path, outputs: JsonObject, measurements: Sequence[Measurem
     return aside.rename(file)
 
 
-def _link_figure(main: dict[str, _Outcome], setting: str) -> Figure:
+def _link_figure(main: dict[str, Outcome], setting: str) -> Figure:
     labels = tuple(label for _, label in _BINS)
     return Figure(
         id="network_link_utilisation",
@@ -270,7 +222,7 @@ def _counts(load: LoadReport) -> tuple[float, ...]:
     return tuple(counts)
 
 
-def _flow_figure(main: dict[str, _Outcome], setting: str) -> Figure:
+def _flow_figure(main: dict[str, Outcome], setting: str) -> Figure:
     return Figure(
         id="network_flow_shares",
         title=f"Flows, slowest first: {setting}",
@@ -289,7 +241,7 @@ def _flow_figure(main: dict[str, _Outcome], setting: str) -> Figure:
     )
 
 
-def _table(outcomes: Sequence[_Outcome], setting: str) -> ResultTable:
+def _table(outcomes: Sequence[Outcome], setting: str) -> ResultTable:
     return ResultTable(
         id="network_balancing",
         title=f"Hash ECMP (median over seeds) and planned paths: {setting}",

@@ -11,6 +11,11 @@ from bedplate.locale.text import Language
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.report.model import ReportStep
 
+EXPLANATION = {
+    "en": "Grade all that was measured over five parts, name what limits it, and write one page that shows it.",
+    "zh": "对五个部分的所有测量评分，指出短板，并写成一页报告。",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

@@ -42,22 +42,22 @@ FEATURES: dict[str, str] = {
 """Kernel flag -> our name, for the instruction sets that decide how fast matrices are multiplied."""
 
 X86_VENDORS = {
-    "GenuineIntel": "Intel",
-    "AuthenticAMD": "AMD",
-    "HygonGenuine": "Hygon",
-    "CentaurHauls": "Zhaoxin",
-    "Shanghai": "Zhaoxin",
+    "GenuineIntel": "intel",
+    "AuthenticAMD": "amd",
+    "HygonGenuine": "hygon",
+    "CentaurHauls": "zhaoxin",
+    "Shanghai": "zhaoxin",
 }
 ARM_VENDORS = {
-    0x41: "Arm",
-    0x46: "Fujitsu",
-    0x48: "HiSilicon",
-    0x4E: "NVIDIA",
-    0x50: "Ampere",
-    0x51: "Qualcomm",
-    0x61: "Apple",
-    0x70: "Phytium",
-    0xC0: "Ampere",
+    0x41: "arm",
+    0x46: "fujitsu",
+    0x48: "huawei",
+    0x4E: "nvidia",
+    0x50: "ampere",
+    0x51: "qualcomm",
+    0x61: "apple",
+    0x70: "phytium",
+    0xC0: "ampere",
 }
 ARM_MODELS = {
     (0x41, 0xD08): "Cortex-A72",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -202,6 +203,7 @@ class LocalEngine:
             rendezvous.close()
             for process in processes:
                 process.close()  # end of file: its keeper ends what it may have started
+            shutil.rmtree(directory, ignore_errors=True)
             raise
         local = LocalGang(
             GangRecord(gang.name, tuple(self._waiting(rank, item) for rank, item in enumerate(reservations))),

@@ -83,8 +83,7 @@ class LocalGang:
                 with self._changed:
                     for key, _ in ready:
                         self._read(selector, key.fileobj, key.data)
-                    if not ready:
-                        self._judge_silence()
+                    self._judge_silence({key.data for key, _ in ready})
         for process in self._processes:
             process.close()
         self._rendezvous.close()
@@ -164,7 +163,7 @@ class LocalGang:
             return
         end_marked(self._processes[rank].mark)
         self._drain_channel(rank)
-        message = "its keeper process was killed, and the task with it"
+        message = "its keeper process was killed or failed, and the task ended with it; see the task's log"
         cause = ExitCause.CANCELLED if self._is_cancelled else ExitCause.SIGNAL
         self.record.exited(rank, self._clock.now(), exit_code=-signal.SIGKILL, cause=cause, message=message)
         self._on_task_end(rank)
@@ -177,9 +176,10 @@ class LocalGang:
             return None
         return max(0.0, self._heartbeat_timeout_s - max(silences.values()))
 
-    def _judge_silence(self) -> None:
+    def _judge_silence(self, just_read: set[int]) -> None:
         for rank, silence_s in self._silences().items():
-            if self._heartbeat_timeout_s is not None and silence_s >= self._heartbeat_timeout_s:
+            is_late = self._heartbeat_timeout_s is not None and silence_s >= self._heartbeat_timeout_s
+            if is_late and rank not in just_read:
                 self._hung[rank] = f"silent for {silence_s:.3g} s, allowed are {self._heartbeat_timeout_s:.3g} s"
                 self._processes[rank].command({"signal": signal.SIGKILL})
 

@@ -105,6 +105,7 @@ class _Keeper:
             if os.getppid() != parent:
                 os._exit(1)
             os.setsid()
+            Path(self._launch["scratch"]).mkdir()
             os.sched_setaffinity(0, self._launch["cores"])
             os.execv(self._launch["argv"][0], self._launch["argv"])  # noqa: S606 (no shell wanted)
         except OSError as error:

@@ -21,6 +21,7 @@ import sys
 import sysconfig
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,47 +107,30 @@ def start_task(launch: Launch) -> TaskProcess:
     Raises:
         OSError: No process, descriptor or file could be had.
     """
-    control, keeper_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    channel, task_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    outcome_fd = os.memfd_create("bedplate-outcome")
-    launch_fd = os.memfd_create("bedplate-launch")
-    supervisor_fd = _own_pidfd()
     mark = f"{launch.gang}/{launch.rank}/{uuid.uuid4().hex}"
-    scratch = launch.directory / f"scratch-{launch.rank}"
-    scratch.mkdir()
-    passed = [task_channel.fileno(), outcome_fd, *launch.task.inherited.values()]
-    words = _launch_words(launch, scratch, launch_fd, passed)
-    os.write(launch_fd, json.dumps(words).encode())
-    try:
-        with log_path(launch.directory, launch.rank).open("wb") as log:
-            keeper = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    "-c",
-                    _KEEPER,
-                    _PACKAGE_ROOT,
-                    *map(str, (launch_fd, keeper_control.fileno(), supervisor_fd)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=task_environment(launch, mark),
-                pass_fds=[fd for fd in (launch_fd, keeper_control.fileno(), supervisor_fd, *passed) if fd >= 0],
-                start_new_session=True,  # Ctrl-C at the terminal is for the supervisor alone
-            )
-    except BaseException:
-        control.close()
-        channel.close()
-        os.close(outcome_fd)
-        raise
-    finally:
-        keeper_control.close()
-        task_channel.close()
-        os.close(launch_fd)
-        if supervisor_fd >= 0:
-            os.close(supervisor_fd)
+    with (
+        ExitStack() as ours,
+        ExitStack() as theirs,
+    ):  # theirs is closed here once the keeper has it, ours only if it never got it
+        control, keeper_control = _connection(ours, theirs)
+        channel, task_channel = _connection(ours, theirs)
+        outcome_fd = _memory_file("bedplate-outcome", ours)
+        launch_fd = _memory_file("bedplate-launch", theirs)
+        supervisor_fd = _own_pidfd(theirs)
+        passed = [task_channel.fileno(), outcome_fd, *launch.task.inherited.values()]
+        os.write(launch_fd, json.dumps(_launch_words(launch, launch_fd, passed)).encode())
+        arguments = [_PACKAGE_ROOT, launch_fd, keeper_control.fileno(), supervisor_fd]
+        log = theirs.enter_context(log_path(launch.directory, launch.rank).open("wb"))
+        keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _KEEPER, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=task_environment(launch, mark),
+            pass_fds=[fd for fd in (launch_fd, keeper_control.fileno(), supervisor_fd, *passed) if fd >= 0],
+            start_new_session=True,  # Ctrl-C at the terminal is for the supervisor alone
+        )
+        ours.pop_all()
     return TaskProcess(keeper=keeper, control=control, channel=channel, outcome_fd=outcome_fd, mark=f"{_MARK}={mark}")
 
 
@@ -158,7 +142,7 @@ def log_path(directory: Path, rank: int) -> Path:
 def task_environment(launch: Launch, mark: str) -> dict[str, str]:
     """This process's environment, and what the task must see differently; `Task.environment` has the last word."""
     threads = str(len(launch.reservation.cores))
-    environment = {
+    return {
         **os.environ,
         **dict.fromkeys(_THREAD_VARIABLES, threads),
         **_device_masks(launch.owned_accelerators, launch.reservation.devices),
@@ -168,8 +152,6 @@ def task_environment(launch: Launch, mark: str) -> dict[str, str]:
         **launch.task.environment,
         _MARK: mark,
     }
-    environment.pop("PYTHONSAFEPATH", None)
-    return environment
 
 
 def import_path() -> list[str]:
@@ -192,8 +174,21 @@ def hold_rendezvous() -> socket.socket:
     return holder
 
 
-def _launch_words(launch: Launch, scratch: Path, launch_fd: int, passed: Sequence[int]) -> JsonObject:
+def _connection(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two joined ends that keep messages apart."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return ours.enter_context(near), theirs.enter_context(far)
+
+
+def _memory_file(name: str, owner: ExitStack) -> int:
+    fd = os.memfd_create(name)
+    owner.callback(os.close, fd)
+    return fd
+
+
+def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> JsonObject:
     channel_fd, outcome_fd = passed[:2]
+    scratch = launch.directory / f"scratch-{launch.rank}"
     return {
         "keeper": {
             "argv": [sys.executable, "-P", "-m", "bedplate.engines.local.bootstrap", str(launch_fd)],
@@ -231,8 +226,10 @@ def _device_masks(owned: Sequence[Device], granted: Sequence[Device]) -> Mapping
     return {variable: ",".join(indices) for variable, indices in masks.items()}
 
 
-def _own_pidfd() -> int:
+def _own_pidfd(owner: ExitStack) -> int:
     try:
-        return os.pidfd_open(os.getpid())
+        fd = os.pidfd_open(os.getpid())
     except OSError:
         return -1  # a kernel before 5.3: the control socket alone says that the supervisor is gone
+    owner.callback(os.close, fd)
+    return fd

@@ -12,11 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from bedplate.network.balance.edge_colouring import colour_edges, most_edges_at_one_end
-from bedplate.network.topology.fabric import Floats, Ints
+from bedplate.network.topology.fabric import Bools, Floats, Ints
 from bedplate.network.topology.paths import Routes
 
 _STEEPNESS = 4
 _MOST_ROUNDS = 50
+_FEW_PATHS = 4
 
 
 def one_path_each(routes: Routes) -> Ints:
@@ -54,6 +55,12 @@ def coloured_paths(routes: Routes) -> Ints:
     wanted_F = np.unique(spines)[colours]
     path_F[crosses_F] = (spines == wanted_F[:, None]).argmax(axis=1)
     return path_F
+
+
+def few_paths(path_F: Ints, num_paths: int) -> Bools:
+    """Each flow's own path and the three that follow it in turn, shape (F, P); enough for most repairs."""
+    near_FP: Bools = (np.arange(num_paths) - path_F[:, None]) % num_paths < _FEW_PATHS
+    return near_FP
 
 
 class _LocalSearch:

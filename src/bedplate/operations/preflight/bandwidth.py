@@ -1,6 +1,6 @@
 """Memory bandwidth by a large copy, as STREAM's copy counts it: bytes read plus bytes written.
 
-The buffers are several times the last cache of the cores that copy, and are touched by the copying threads before the
+Each of the two buffers is twice the last cache of the cores that copy, and is touched by the copying threads before the
 clock starts: the first touch of a page costs more than a hundred copies of it. The copy is numpy's, that is memcpy; it
 releases the interpreter lock, so one thread a core works at once.
 """
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALLEST_BUFFER_BYTES = 64 * 2**20
+NUM_SAMPLES = 3
 ASSUMED_CACHE_BYTES = 32 * 2**20
 """Where the kernel does not show its caches."""
 
@@ -39,7 +40,6 @@ def copy_bandwidth(
     duration_s: float,
     *,
     largest_buffer_bytes: int = 4 * 2**30,
-    num_samples: int = 5,
     beat: Callable[[], None] = lambda: None,
 ) -> CopyResult:
     """Copy between two buffers with one thread for each of `cores` for about `duration_s`.
@@ -57,17 +57,15 @@ def copy_bandwidth(
             list(copiers.map(lambda part: np.copyto(target[part], source[part]), slices))
 
         list(copiers.map(lambda part: _touch(source[part], target[part]), slices))
-        began_s = time.perf_counter()
         copy_all()
-        once_s = time.perf_counter() - began_s
-        repeats = max(1, round(duration_s / num_samples / once_s))
         rates = []
-        for _ in range(num_samples):
+        for _ in range(NUM_SAMPLES):
             beat()
-            began_s = time.perf_counter()
-            for _ in range(repeats):
+            num_done, began_s, elapsed_s = 0, time.perf_counter(), 0.0
+            while elapsed_s < duration_s / NUM_SAMPLES:
                 copy_all()
-            rates.append(2 * words * 8 * repeats / (time.perf_counter() - began_s))
+                num_done, elapsed_s = num_done + 1, time.perf_counter() - began_s
+            rates.append(2 * words * 8 * num_done / elapsed_s)
     return CopyResult(
         bandwidth_bytes_per_s=statistics.median(rates),
         is_right=bool(np.array_equal(source, target)),
@@ -76,14 +74,18 @@ def copy_bandwidth(
 
 
 def _touch(source: NDArray[np.uint64], target: NDArray[np.uint64]) -> None:
-    source[:] = np.arange(len(source), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    """Fill with a pattern whose period is no power of two, so that a block copied to the wrong place differs."""
+    pattern = np.arange(1, 8192, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    whole = len(source) // len(pattern) * len(pattern)
+    source[:whole].reshape(-1, len(pattern))[:] = pattern
+    source[whole:] = pattern[: len(source) - whole]
     target[:] = 0
 
 
 def _buffer_bytes(cores: Iterable[int], largest_bytes: int) -> int:
     import psutil
 
-    wanted_bytes = min(max(4 * last_cache_bytes(cores), SMALLEST_BUFFER_BYTES), largest_bytes)
+    wanted_bytes = min(max(2 * last_cache_bytes(cores), SMALLEST_BUFFER_BYTES), largest_bytes)
     return max(2**20, min(wanted_bytes, psutil.virtual_memory().available // 8))
 
 

@@ -1,13 +1,12 @@
 """What a device does: rates of exact matrix products and of a large copy, within a time budget.
 
-Runs inside a task, whose cores and thread counts its engine has set. A rate is the median of several samples, and a
-sample is many products timed as one: a processor that is stopped for part of every 50 ms (a quota, a thief) shows its
-true rate only in samples that are longer than that.
+Runs inside a task, whose cores and thread counts its engine has set. A rate is the median of a few long samples, and a
+sample is many products timed as one: a processor that is stopped for part of every 50 or 100 ms (a quota, a thief) shows
+its true rate only in samples that are longer than that.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from bedplate.core.json import JsonObject
 from bedplate.operations.preflight.bandwidth import copy_bandwidth
 from bedplate.operations.preflight.products import PRECISIONS, ExactProduct, exact_product
 
-NUM_SAMPLES = 5
+NUM_SAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,16 +105,13 @@ def _fitting_size(num_cores: int) -> int:
 def _product_rate(product: ExactProduct, duration_s: float, beat: Callable[[], None]) -> tuple[float, bool]:
     """Median operations/s of samples that fill `duration_s`, and whether every sample's last product was right."""
     is_right = product.is_right(product.multiply())
-    began_s = time.perf_counter()
-    product.multiply()
-    once_s = time.perf_counter() - began_s
-    repeats = max(1, math.ceil(duration_s / NUM_SAMPLES / once_s))
     rates = []
     for _ in range(NUM_SAMPLES):
         beat()
-        began_s = time.perf_counter()
-        for _ in range(repeats):
+        found, num_done, began_s, elapsed_s = None, 0, time.perf_counter(), 0.0
+        while elapsed_s < duration_s / NUM_SAMPLES:
             found = product.multiply()
-        rates.append(product.operations * repeats / (time.perf_counter() - began_s))
+            num_done, elapsed_s = num_done + 1, time.perf_counter() - began_s
+        rates.append(product.operations * num_done / elapsed_s)
         is_right = is_right and product.is_right(found)
     return statistics.median(rates), is_right

@@ -8,6 +8,7 @@ A single wrong element shows in both. Source: Huang & Abraham 1984, algorithm-ba
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,8 +42,11 @@ class ExactProduct:
         return bool(np.array_equal(found.sum(1), self.row_sums) and np.array_equal(found.sum(0), self.column_sums))
 
 
+@functools.lru_cache(maxsize=len(PRECISIONS))
 def exact_product(precision: str, size: int, seed: int = 0) -> ExactProduct:
     """A product of two seeded (size, size) matrices in `precision`; by torch, or by numpy where torch is not installed.
+
+    Kept for the next call, since a slow slot is measured again.
 
     Raises:
         UnavailableError: This precision cannot be run here; the text says why.

@@ -12,26 +12,35 @@ _SMALLEST_SPAN = 1e-300
 class Axis:
     """One axis: values on the left, pixels on the right."""
 
+    low: float
+    high: float
+    """Values at the two ends."""
     ticks: tuple[float, ...]
-    """Round values from end to end; the first and the last are the ends of the axis."""
+    """Round values, none outside the ends."""
     start_px: float
     end_px: float
 
     def place(self, value: float) -> float:
         """Pixel of a value; values outside end at the ends."""
-        low, high = self.ticks[0], self.ticks[-1]
-        share = min(1.0, max(0.0, (value - low) / (high - low)))
+        share = min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
         return self.start_px + share * (self.end_px - self.start_px)
 
 
-def axis(low: float, high: float, start_px: float, end_px: float, num_ticks: int = 5) -> Axis:
-    """An axis with round ends that hold `low` and `high`; equal ends are spread apart."""
+def axis(low: float, high: float, start_px: float, end_px: float, *, num_ticks: int = 5, is_tight: bool = False) -> Axis:
+    """An axis from `low` to `high`, about `num_ticks` ticks apart; equal ends are spread.
+
+    Its ends are round numbers that hold `low` and `high`; with `is_tight` they are `low` and `high` themselves.
+    """
     if high - low < _SMALLEST_SPAN:
         low, high = (min(0.0, low), max(0.0, low)) if abs(low) > _SMALLEST_SPAN else (0.0, 1.0)
     step = _round_step((high - low) / num_ticks)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    if is_tight:
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    else:
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(float(f"{index * step:.12g}") for index in range(first, last + 1))
-    return Axis(ticks=ticks, start_px=start_px, end_px=end_px)
+    ends = (low, high) if is_tight else (ticks[0], ticks[-1])
+    return Axis(low=ends[0], high=ends[1], ticks=ticks, start_px=start_px, end_px=end_px)
 
 
 def tick_text(value: float) -> str:

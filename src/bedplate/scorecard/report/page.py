@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.measurement import Provenance
 from bedplate.core.units import format_duration
-from bedplate.locale.text import Language, Text, text
+from bedplate.locale.text import Language, Text, text, translated
 from bedplate.scorecard.format import format_value
 from bedplate.scorecard.grade import Cap, Grade, Level, PartScore
 from bedplate.scorecard.indicator import Basis, Indicator, Threshold
@@ -67,7 +67,7 @@ def _environment() -> Environment:
         say=_say, spoken=_spoken, value=_value, threshold=_threshold, gauge=_gauge, cap=_cap, plot=_plot, cell=_cell
     )
     environment.globals.update(duration=format_duration, colour=series_colour, part_count=_part_count, score=_score)
-    environment.globals.update(zip=zip, is_number_column=_is_number_column)
+    environment.globals.update(zip=zip, translated=_translated, is_number_column=_is_number_column)
     return environment
 
 
@@ -86,6 +86,10 @@ def _spoken(words: Text) -> Markup:
 
 def _say(key: str, **values: object) -> Markup:
     return _spoken(text(key, **values))
+
+
+def _translated(phrase: str) -> Markup:
+    return _spoken(translated(phrase))
 
 
 def _value(number: float | None, unit: str) -> Markup:

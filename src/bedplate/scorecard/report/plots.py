@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bedplate.core.figures import Figure, FigureKind, Series
+from bedplate.locale.text import Language, translated
 from bedplate.scorecard.report.axis import Axis, axis, tick_text
 from bedplate.scorecard.report.svg import element
 
@@ -38,8 +39,8 @@ def draw(figure: Figure) -> str | None:
     return element(
         "svg",
         body,
-        element("text", x=(_LEFT + _RIGHT) / 2, y=_BOTTOM + 38, css="axis-label middle", text=figure.x_label),
-        element("text", x=4, y=_TOP - 18, css="axis-label", text=figure.y_label),
+        _axis_label(figure.x_label, x=(_LEFT + _RIGHT) / 2, y=_BOTTOM + 38, css="axis-label middle"),
+        _axis_label(figure.y_label, x=4, y=_TOP - 18, css="axis-label"),
         css="plot",
         viewBox=f"0 0 {WIDTH_PX} {HEIGHT_PX}",
         role="img",
@@ -59,7 +60,7 @@ def _lines(figure: Figure) -> str | None:
         return None
     marks = [(float(at), label) for at, label in figure.marks if _number(at) is not None]
     xs = [*(point.x for point in points), *(at for at, _ in marks)]
-    across = axis(min(xs), max(xs), _LEFT, _RIGHT, num_ticks=6)
+    across = axis(min(xs), max(xs), _LEFT, _RIGHT, num_ticks=6, is_tight=True)
     up = _value_axis([point.y for point in points], from_zero=False)
     drawn = [
         _line(line, series.name, series_colour(index), across, up)
@@ -158,6 +159,16 @@ def _value_axis(ys: Sequence[float], *, from_zero: bool) -> Axis:
     if from_zero or 0 < low < 0.4 * high:
         low, high = min(0.0, low), max(0.0, high)
     return axis(low, high, _BOTTOM, _TOP)
+
+
+def _axis_label(label: str, *, x: float, y: float, css: str) -> str:
+    """The label in every language; the page shows one."""
+    words = translated(label)
+    if words.en == words.zh:
+        return element("text", x=x, y=y, css=css, text=label)
+    return "".join(
+        element("text", x=x, y=y, css=css, text=words.spoken_in(language), lang=language.value) for language in Language
+    )
 
 
 def _grid(up: Axis) -> str:

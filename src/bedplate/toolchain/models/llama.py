@@ -247,6 +247,24 @@ def rotate(x_BHTK: Tensor, cos_BTK: Tensor, sin_BTK: Tensor) -> Tensor:
     return rotated.to(x_BHTK.dtype)
 
 
+def shape_only(config: LlamaConfig) -> Llama:
+    """The decoder on the meta device: shapes without memory, to be given its weights.
+
+    Initialising a meta tensor would import torch's decompositions, 800 modules and a second at every worker start, so
+    the layers' own initialisation is left out. Not thread-safe: no other model may be built meanwhile.
+    """
+    layers: tuple[Any, ...] = (nn.Linear, nn.Embedding)
+    initialisers = [layer.reset_parameters for layer in layers]
+    try:
+        for layer in layers:
+            layer.reset_parameters = lambda self: None
+        with torch.device("meta"):
+            return Llama(config)
+    finally:
+        for layer, initialise in zip(layers, initialisers, strict=True):
+            layer.reset_parameters = initialise
+
+
 def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     """A decoder with the weights of a Hugging Face folder (one or several safetensors files).
 
@@ -263,9 +281,9 @@ def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise NotFoundError("no weights in the model folder", seen=folder, expected="*.safetensors")
-    with torch.device("meta"):
-        model = Llama(config)
-        if is_int8(json.loads((folder / "config.json").read_text())):
+    model = shape_only(config)
+    if is_int8(json.loads((folder / "config.json").read_text())):
+        with torch.device("meta"):
             use_int8_modules(model)
     weights = {name: tensor for file in files for name, tensor in _read_weights(file, dtype)}
     if config.tie_embeddings:

@@ -1,6 +1,6 @@
-"""What an engine tells about a step's tasks, copied into the events of the run: starts, ends, lost nodes.
+"""The gangs of the running step: what the engine tells of them becomes events of the run, and none outlives its step.
 
-Progress is not copied: it is the step's to interpret, and there is much of it.
+Copied are starts, ends and lost nodes. Progress is not: it is the step's to interpret, and there is much of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Watched:
     num_ended: int = 0
 
 
-class GangEvents:
+class StepGangs:
     """Follows the gangs it was told of until all their tasks have ended. Thread-safe."""
 
     def __init__(self, sink: StateSink) -> None:
@@ -44,6 +44,15 @@ class GangEvents:
             for gang in self._watched:
                 self._collect_from(gang)
             self._watched = [gang for gang in self._watched if gang.num_ended < gang.handle.num_tasks]
+
+    def end_what_is_left(self) -> None:
+        """Cancel the gangs that a finished step left running, and copy what was told of them."""
+        with self._lock:
+            watched = list(self._watched)
+        for gang in watched:
+            if not gang.engine.status(gang.handle).is_final:
+                gang.engine.cancel(gang.handle)
+        self.collect()
 
     def close(self) -> None:
         """Copy what is new, and follow nothing any more: call it before the engine is closed."""

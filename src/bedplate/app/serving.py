@@ -1,0 +1,51 @@
+"""What serving a model and measuring it have in common: which folder, which KV store, which cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from bedplate.app.paths import cache_home
+from bedplate.app.usecases.model_fetch import model_folder
+from bedplate.core.errors import NotFoundError, nearest
+from bedplate.core.json import digest
+from bedplate.core.workload import Resources
+from bedplate.engines.base import Engine
+from bedplate.toolchain.models.catalog import MODELS
+
+KV_STORE = "kv"
+"""Name of the KV store in a serving task's `stores`."""
+
+
+def find_model(word: str) -> Path:
+    """The folder of a model: a folder as it is, else what `bedplate model fetch` put into the cache under that name.
+
+    Raises:
+        NotFoundError: Neither; says how to fetch it, or the nearest known name.
+    """
+    for folder in (Path(word), model_folder(word)):
+        if (folder / "config.json").is_file():
+            return folder.absolute()
+    near = word if word in MODELS else nearest(word, MODELS)
+    raise NotFoundError(
+        f"no model '{word}'",
+        seen="neither a model folder nor a fetched model",
+        expected="a folder with config.json and *.safetensors, or the name of a fetched model",
+        next_step=f"bedplate model fetch {near}" if near else "bedplate model fetch NAME",
+    )
+
+
+def kv_url(directory: Path, memory_bytes: int, disk_bytes: int) -> str:
+    """URL of a KV store in a directory."""
+    return f"kv://{quote(str(directory.absolute()))}?memory={memory_bytes}&disk={disk_bytes}"
+
+
+def kv_directory(model: Path) -> Path:
+    """Where a model's KV memory lies in the user's cache; two folders of one name do not share it."""
+    return cache_home() / "kv" / f"{model.name}-{digest(str(model))[:8]}"
+
+
+def all_cores(engine: Engine) -> Resources:
+    """Every core of the engine's largest node that was not excluded."""
+    free = [node.num_cores - node.labels.get("excluded", "").count("core ") for node in engine.resources()]
+    return Resources(cpus=max(1, *free) if free else 1)

@@ -1,0 +1,59 @@
+"""`bedplate storage`: what the stores hold, and whether it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bedplate.cli.output import output_option, print_json, print_table
+
+
+@click.group()
+def command() -> None:
+    """KV memory: check what is stored."""
+
+
+@command.group()
+def kv() -> None:
+    """KV memory on a disk: the directory of a `kv://` store."""
+
+
+@kv.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@output_option
+def verify(directory: Path, output: str) -> None:
+    """Read and check every block in DIRECTORY; changes nothing. Exit code 4 when one is damaged."""
+    from bedplate.core.errors import IntegrityError
+    from bedplate.core.units import format_duration
+    from bedplate.storage.kvcache.inspection import verify_directory
+
+    report = verify_directory(directory)
+    if output == "json":
+        print_json(
+            {"blocks": report.blocks, "damaged": len(report.damaged), "seconds": report.seconds, "places": report.damaged}
+        )
+    else:
+        print_table(("blocks", "damaged", "time"), [(report.blocks, len(report.damaged), format_duration(report.seconds))])
+    if report.damaged:
+        raise IntegrityError(
+            "damaged KV blocks",
+            seen=f"{len(report.damaged)} of {report.blocks}: {', '.join(report.damaged[:4])}",
+            expected="every block as it was written",
+            next_step="nothing is lost but time: a server computes them again, and never uses a damaged one",
+        )
+
+
+@kv.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@output_option
+def stat(directory: Path, output: str) -> None:
+    """Say how many blocks and bytes DIRECTORY holds; reads headers only."""
+    from bedplate.core.units import format_bytes
+    from bedplate.storage.kvcache.inspection import describe_directory
+
+    found = describe_directory(directory)
+    if output == "json":
+        print_json(found.as_json())
+    else:
+        print_table(("blocks", "bytes", "segments"), [(found.blocks, format_bytes(found.bytes), found.segments)])

@@ -1,0 +1,91 @@
+"""Slots measured, and each compared with its own kind.
+
+A slow slot is measured again, alone, before it is judged, and the best of each rate counts: on a shared machine one slow
+second proves nothing. A wrong result needs no second one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bedplate.core.json import JsonObject
+from bedplate.core.units import format_flops, format_rate
+from bedplate.operations.preflight.measure import RateReport
+from bedplate.operations.preflight.peers import PeerFinding, slow_slots
+from bedplate.operations.preflight.session import Session
+
+SLOT_BUFFER_BYTES = 2**28
+
+
+def measure_slots(session: Session) -> None:
+    """Measure all standing slots; strike out those that compute wrongly or stay behind their kind."""
+    session.say(f"measuring {len(session.standing)} slots against each other")
+    turns = [[slot] for slot in session.standing] if session.one_by_one else [session.standing]
+    for turn in turns:
+        session.rates |= _measure(session, turn)
+    _judge_rates(session)
+
+
+def _measure(session: Session, slots: Sequence[int]) -> dict[int, RateReport]:
+    order: JsonObject = {
+        "order": "measure",
+        "budget_s": session.limits.budget_s,
+        "precisions": list(session.limits.precisions),
+        "largest_buffer_bytes": SLOT_BUFFER_BYTES,
+    }
+    # Twice the engine's patience: a silent task is then ended by the engine, which names the cause.
+    timeout_s = 2 * session.limits.hung_after_s + 10 * session.limits.budget_s
+    answers = session.ask(dict.fromkeys(slots, order), timeout_s, "it was measured")
+    rates = {}
+    for slot, answer in answers.items():
+        if "error" in answer:
+            session.reasons[slot] = f"it could not be measured: {answer['error']}"
+        else:
+            rates[slot] = RateReport.from_json(answer)
+    return rates
+
+
+def _judge_rates(session: Session) -> None:
+    """Wrong results are final; slow slots are measured again, alone, and the best of each rate counts."""
+    for slot, report in session.rates.items():
+        if report.wrong and slot not in session.reasons:
+            session.reasons[slot] = f"it computes wrongly: {', '.join(report.wrong)}"
+    for _ in range(session.limits.num_retries):
+        for slot in _slow(session):
+            session.say(f"slot {slot} is slow; measuring it again")
+            for report in _measure(session, [slot]).values():
+                session.rates[slot] = _best_of(session.rates[slot], report)
+    session.reasons |= _slow(session)
+
+
+def _best_of(first: RateReport, second: RateReport) -> RateReport:
+    return RateReport(
+        matmul_flops={name: _larger(rate, second.matmul_flops.get(name)) for name, rate in first.matmul_flops.items()},
+        memory_bandwidth_bytes_per_s=_larger(first.memory_bandwidth_bytes_per_s, second.memory_bandwidth_bytes_per_s),
+        reasons={**first.reasons, **second.reasons},
+        wrong=tuple(dict.fromkeys((*first.wrong, *second.wrong))),
+    )
+
+
+def _larger(first: float | None, second: float | None) -> float | None:
+    return max((rate for rate in (first, second) if rate is not None), default=None)
+
+
+def _slow(session: Session) -> dict[int, str]:
+    """Standing slots that fall behind in some rate, with the first reason of each."""
+    limits, reasons = session.limits, dict[int, str]()
+    measured = {slot: report for slot, report in session.rates.items() if slot in session.standing}
+    for precision in limits.precisions:
+        flops = {slot: rate for slot, report in measured.items() if (rate := report.matmul_flops.get(precision)) is not None}
+        for finding in slow_slots(flops, limits.slow_share, limits.floor_flops):
+            reasons.setdefault(finding.slot, _slow_text(f"{precision} products", finding, format_flops))
+    copies = {slot: rate for slot, report in measured.items() if (rate := report.memory_bandwidth_bytes_per_s) is not None}
+    for finding in slow_slots(copies, limits.slow_share, limits.floor_bytes_per_s):
+        reasons.setdefault(finding.slot, _slow_text("memory copies", finding, format_rate))
+    return reasons
+
+
+def _slow_text(what: str, finding: PeerFinding, show: Callable[[float], str]) -> str:
+    if finding.reference is None:
+        return f"slow: {what} at {show(finding.rate)}, below the floor of {show(finding.limit)}"
+    return f"slow: {what} at {show(finding.rate)}, its peers {show(finding.reference)}, limit {show(finding.limit)}"

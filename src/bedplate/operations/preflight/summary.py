@@ -1,0 +1,90 @@
+"""What a screening leaves for reports and for the scorecard: measurements with provenance, and a table of the slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bedplate.core.figures import ResultTable
+from bedplate.core.measurement import Measurement, Provenance
+from bedplate.operations.preflight.screening import Screening, SlotReport
+from bedplate.operations.preflight.stores import StoreReport
+
+
+def screening_measurements(
+    screening: Screening, stores: Sequence[StoreReport], *, hardware: str, at_s: float
+) -> tuple[Measurement, ...]:
+    """Time that the screening took, the weakest and the strongest good slot, the slowest pair, the stores."""
+    scale = f"{len(screening.slots)} slots{', over-subscribed' if screening.is_over_subscribed else ''}"
+
+    def measured(id_: str, value: float | None, unit: str) -> Measurement:
+        return Measurement(
+            id=id_,
+            value=value,
+            unit=unit,
+            provenance=Provenance.MEASURED,
+            hardware=hardware,
+            scale=scale,
+            source="ops.preflight",
+            at_s=at_s,
+        )
+
+    rates = [slot.rates for slot in screening.good if slot.rates is not None]
+    copies = [rate.memory_bandwidth_bytes_per_s for rate in rates if rate.memory_bandwidth_bytes_per_s is not None]
+    pairs = [seconds for slot in screening.good for seconds in slot.pair_seconds.values() if seconds is not None]
+    found = [
+        measured("screen_seconds", screening.seconds, "s"),
+        measured("screen_slots", len(screening.slots), "count"),
+        measured("screen_slots_excluded", len(screening.slots) - len(screening.good), "count"),
+        measured("slot_memory_bandwidth_bytes_per_s_min", min(copies, default=None), "bytes/s"),
+        measured("pair_all_reduce_s_max", max(pairs, default=None), "s"),
+    ]
+    for precision in ("fp32", "bf16"):
+        flops = [value for rate in rates if (value := rate.matmul_flops.get(precision)) is not None]
+        found.append(measured(f"slot_matmul_flops_{precision}_min", min(flops, default=None), "flops"))
+        found.append(measured(f"slot_matmul_flops_{precision}_max", max(flops, default=None), "flops"))
+    for store in stores:
+        found.append(measured(f"store_{store.name}_write_bytes_per_s", store.write_bytes_per_s, "bytes/s"))
+        found.append(measured(f"store_{store.name}_read_bytes_per_s", store.read_bytes_per_s, "bytes/s"))
+    return tuple(found)
+
+
+def screening_table(screening: Screening) -> ResultTable:
+    """One row a slot: rates, pair times, verdict, reason."""
+    return ResultTable(
+        id="screening",
+        title="Slots before the job"
+        + (
+            " (over-subscribed machine: measured one after another, rates are relative)" if screening.is_over_subscribed else ""
+        ),
+        columns=("slot", "core", "fp32 GFLOP/s", "bf16 GFLOP/s", "copy GB/s", "all-reduce ms (partner)", "verdict", "reason"),
+        rows=tuple(_row(slot) for slot in screening.slots),
+        provenance=Provenance.MEASURED,
+    )
+
+
+def _row(slot: SlotReport) -> tuple[str | float | None, ...]:
+    flops = slot.rates.matmul_flops if slot.rates else {}
+    bandwidth = slot.rates.memory_bandwidth_bytes_per_s if slot.rates else None
+    pairs = ", ".join(
+        f"failed ({other})" if seconds is None else f"{seconds * 1e3:.1f} ({other})"
+        for other, seconds in slot.pair_seconds.items()
+    )
+    return (
+        slot.slot,
+        cores_text(slot),
+        _scaled(flops.get("fp32")),
+        _scaled(flops.get("bf16")),
+        _scaled(bandwidth),
+        pairs or None,
+        slot.verdict.value,
+        slot.reason or None,
+    )
+
+
+def _scaled(rate: float | None) -> float | None:
+    return None if rate is None else round(rate / 1e9, 2)
+
+
+def cores_text(slot: SlotReport) -> str:
+    """Cores of a slot, for people: `0` or `4,5`."""
+    return ",".join(map(str, slot.cores))

@@ -1,0 +1,1 @@
+"""The door: an OpenAI-compatible HTTP service over any `core.generation.GenerationEngine`."""

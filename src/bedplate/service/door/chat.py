@@ -1,0 +1,41 @@
+"""Messages to a prompt, by the model's own template, in a sandbox: a template comes from a downloaded file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from bedplate.service.door.codec import TextCodec
+from bedplate.service.door.errors import bad_request
+
+
+def _raise(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+class ChatTemplate:
+    """The compiled template of a model; without one, every call is refused."""
+
+    def __init__(self, codec: TextCodec) -> None:
+        self._special_tokens = dict(codec.special_tokens)
+        self._template: jinja2.Template | None = None
+        if codec.chat_template is not None:
+            environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
+            environment.globals["raise_exception"] = _raise
+            self._template = environment.from_string(codec.chat_template)
+
+    def render(self, messages: Sequence[dict[str, Any]]) -> str:
+        """The prompt, open for the assistant's answer.
+
+        Raises:
+            DoorError: No template, or it refuses the messages.
+        """
+        if self._template is None:
+            raise bad_request("this model has no chat template; use /v1/completions", "messages")
+        try:
+            return self._template.render(messages=messages, add_generation_prompt=True, **self._special_tokens)
+        except jinja2.TemplateError as error:
+            raise bad_request(f"the model's chat template refuses these messages: {error}", "messages") from error

@@ -1,0 +1,81 @@
+"""Copies memory checkpoints to disk from a thread of the supervisor, so that training does not wait for the disk.
+
+The thread runs at the lowest priority. A worker may overwrite the generation that is being copied (two checkpoints
+later): the record is then gone from memory, and the copy is dropped; a newer step is due anyway.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from bedplate.core.errors import IntegrityError, NotFoundError
+from bedplate.storage.checkpoint.disk import DiskCheckpointStore
+from bedplate.storage.checkpoint.memory import MemoryCheckpointStore
+
+
+class DiskCopier:
+    """Copies the newest memory checkpoint to `folder` whenever `wake` is called; one copy at a time."""
+
+    def __init__(self, memory: MemoryCheckpointStore, folder: Path, failed: Callable[[int, str], None]) -> None:
+        """Start the thread; `failed(step, reason)` hears of a copy that could not be made (a full disk, say)."""
+        self._memory, self._folder, self._failed = memory, folder, failed
+        self._changed = threading.Condition()
+        self._is_wanted = self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="checkpoint-copier", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Copy the newest complete step soon; returns at once."""
+        with self._changed:
+            self._is_wanted = True
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Finish the copy that was asked for, and end."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):  # a kernel that refuses leaves the thread at normal priority
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        while self._is_asked():
+            step = next(iter(self._memory.steps()), 0)
+            try:
+                copy_checkpoint(self._memory, self._folder, step)
+            except (OSError, IntegrityError) as error:
+                self._failed(step, str(error))
+
+    def _is_asked(self) -> bool:
+        """Wait for a wish or the end; False at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_wanted or self._is_closing)
+            asked, self._is_wanted = self._is_wanted, False
+            return asked
+
+
+def copy_checkpoint(memory: MemoryCheckpointStore, folder: Path, step: int) -> bool:
+    """Copy a step of all ranks; False where it was overwritten meanwhile (nothing half copied is left committed).
+
+    Raises:
+        OSError: The disk is full or cannot be written.
+        IntegrityError: The memory itself is damaged.
+    """
+    try:
+        world_size = memory.world_size(step)
+        for rank in range(world_size):
+            shard = memory.load(step, rank)
+            store = DiskCheckpointStore(folder, rank, world_size)
+            store.save(step, shard, still_valid=lambda: step in memory.steps())
+        return step in DiskCheckpointStore(folder, 0, world_size).steps()
+    except NotFoundError:
+        return False
+    except IntegrityError:
+        if step not in memory.steps():
+            return False
+        raise

@@ -1,0 +1,44 @@
+"""A KV store by its URL: `kv:///var/cache/kv?memory=1GB&disk=4GB`, or `kv:?memory=1GB` for memory alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from bedplate.core.errors import UsageError, nearest
+from bedplate.core.units import parse_bytes
+from bedplate.storage.kvcache.disk_tier import DiskTier
+from bedplate.storage.kvcache.store import TieredKVStore
+
+DEFAULT_MEMORY_BYTES = 1_000_000_000
+DEFAULT_DISK_BYTES = 10_000_000_000
+_OPTIONS = ("memory", "disk")
+
+
+def open_kv_store(url: str) -> TieredKVStore:
+    """Open the store that a URL names; a directory is made when missing.
+
+    Raises:
+        UsageError: Not a `kv:` URL, an unknown option, or a wrong size.
+        UnavailableError: Another process has the directory open, or it cannot be used.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "kv" or parts.netloc:
+        raise UsageError("not a KV store", seen=url, expected="kv:///directory?memory=1GB&disk=10GB, or kv:?memory=1GB")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in options:
+        if name not in _OPTIONS:
+            near = nearest(name, _OPTIONS)
+            raise UsageError(
+                f"unknown option '{name}' of a KV store",
+                seen=url,
+                expected=", ".join(_OPTIONS),
+                next_step=f"did you mean '{near}'?" if near else None,
+            )
+    memory_bytes = parse_bytes(options.get("memory", DEFAULT_MEMORY_BYTES))
+    if not parts.path:
+        if "disk" in options:
+            raise UsageError("a disk tier needs a directory", seen=url, expected="kv:///directory?disk=10GB")
+        return TieredKVStore(memory_bytes)
+    disk_bytes = parse_bytes(options.get("disk", DEFAULT_DISK_BYTES))
+    return TieredKVStore(memory_bytes, DiskTier(Path(unquote(parts.path)), disk_bytes))

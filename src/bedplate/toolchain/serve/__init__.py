@@ -1,0 +1,1 @@
+"""The built-in inference engine: continuous batching, chunked prefill, prefix reuse; no HTTP."""

@@ -1,0 +1,110 @@
+"""Loads for measuring a server: conversations of exact token counts, drawn from seeded text.
+
+A load is a list of conversations; a conversation is a list of turns; a turn's prompt is everything before it (answers
+included) and its own tokens. So a chat, questions about documents, and independent prompts have one form.
+
+    chat        sessions that share a system prompt and go on for some turns
+    documents   questions about a few long texts, in mixed order: the text is asked about again and again
+    plain       independent prompts, nothing to reuse
+    a file      JSON lines, each `{"prompt": "…"}` or `{"turns": ["…", …]}`
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.core.settings import Range
+from bedplate.core.units import Count
+
+Conversation: TypeAlias = list[list[int]]
+"""Tokens of each turn; the first turn's include what comes before it."""
+KINDS = ("chat", "documents", "plain")
+_COMMON_WORDS = (
+    "the a of and to in is was for on with as by at from that it this an are be which or had were has its not but have "
+    "one two first new city river water year time people world state war part area house name line day school work life "
+    "government family system company history north south early later known called made found used large small great "
+    "also after between during under over most many several other such only can may when where who than then there"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSettings:
+    """The shape of a load."""
+
+    kind: str = "chat"
+    """`chat`, `documents`, `plain`, or a file of JSON lines."""
+    streams: Annotated[Count, Range(1)] = 6
+    """Requests in flight at once; in `chat` also the number of sessions."""
+    turns: Annotated[Count, Range(1)] = 5
+    """Turns of a chat; questions about each document; prompts of each stream in `plain`."""
+    shared_tokens: Annotated[Count, Range(0)] = 1000
+    """Common system prompt of a chat; length of a document."""
+    prompt_tokens: Annotated[Count, Range(1)] = 250
+    """New tokens of a turn; length of a question; whole prompt in `plain`."""
+    output_tokens: Annotated[Count, Range(1)] = 16
+    """Tokens of each answer."""
+    documents: Annotated[Count, Range(1)] = 20
+    """Number of documents."""
+    seed: int = 0
+    """Same seed, same tokens."""
+
+
+def make_conversations(settings: LoadSettings, encode: Callable[[str], Sequence[int]]) -> list[Conversation]:
+    """The conversations of a load.
+
+    Args:
+        settings: Its shape.
+        encode: The model's tokenizer.
+
+    Raises:
+        NotFoundError: No such file.
+        UsageError: A file that is not a load.
+    """
+    if settings.kind not in KINDS:
+        return _from_file(Path(settings.kind), encode)
+    random_words = random.Random(settings.seed)  # noqa: S311 (a load, not a secret)
+
+    def text(num_tokens: int) -> list[int]:
+        tokens: list[int] = []
+        while len(tokens) < num_tokens:
+            tokens += encode(_sentence(random_words))
+        return tokens[:num_tokens]
+
+    if settings.kind == "chat":
+        system = text(settings.shared_tokens)
+        sessions = [[text(settings.prompt_tokens) for _ in range(settings.turns)] for _ in range(settings.streams)]
+        return [[system + session[0], *session[1:]] for session in sessions]
+    if settings.kind == "plain":
+        return [[text(settings.prompt_tokens)] for _ in range(settings.streams * settings.turns)]
+    documents = [text(settings.shared_tokens) for _ in range(settings.documents)]
+    questions = [[document + text(settings.prompt_tokens)] for document in documents for _ in range(settings.turns)]
+    random_words.shuffle(questions)
+    return questions
+
+
+def _sentence(words: random.Random) -> str:
+    return " " + " ".join(words.choices(_COMMON_WORDS.split(), k=words.randint(6, 16))).capitalize() + "."
+
+
+def _from_file(file: Path, encode: Callable[[str], Sequence[int]]) -> list[Conversation]:
+    if not file.is_file():
+        raise NotFoundError("no such load", seen=file, expected=f"{', '.join(KINDS)}, or a file of JSON lines")
+    conversations = []
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        try:
+            data = json.loads(line)
+            turns = data["turns"] if "turns" in data else [data["prompt"]]
+            conversations.append([list(encode(turn)) for turn in turns])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                "not a line of a load", seen=f"{file}:{number}: {line[:60]}", expected='{"prompt": "…"} or {"turns": ["…"]}'
+            ) from error
+    if not conversations:
+        raise UsageError("the load is empty", seen=file, expected="one conversation a line")
+    return conversations

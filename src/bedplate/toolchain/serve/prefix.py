@@ -1,0 +1,69 @@
+"""Long memory of the engine: KV of prompt chunks goes to the store, and comes back instead of being computed.
+
+Only blocks that prefill made are stored, one a chunk, and reuse ends at a chunk boundary before the last prompt token;
+so what is loaded is bit for bit what the same chunk would compute (see `decoder.py`). The namespace names everything
+that could change those bits: weights, dtype, chunk, threads, torch's version and what the processor can do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+
+from bedplate.core.blocks import BlockKey, KVBlockStore, KVNamespace, chain_keys
+from bedplate.toolchain.serve.slots import KVSlots
+
+LOAD_BATCH_BLOCKS = 16
+"""Blocks that are fetched at a time: bounds the staging memory."""
+
+
+def kv_namespace(model: str, weights_digest: str, dtype: torch.dtype, chunk_tokens: int) -> KVNamespace:
+    """Namespace of the blocks that this process would compute."""
+    computed_by = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    return KVNamespace(
+        model=model,
+        weights_digest=weights_digest,
+        dtype=str(dtype).removeprefix("torch."),
+        layout=f"L2GCK chunk {chunk_tokens}; {computed_by}",
+        block_tokens=chunk_tokens,
+    )
+
+
+class PrefixMemory:
+    """Joins the engine's slots to a block store. Used by the scheduler thread."""
+
+    def __init__(self, store: KVBlockStore, namespace: KVNamespace, slots: KVSlots) -> None:
+        self._store, self._namespace, self._slots = store, namespace, slots
+        self._tokens = namespace.block_tokens
+        self._staging = torch.empty((LOAD_BATCH_BLOCKS, slots.block_bytes(self._tokens)), dtype=torch.uint8)
+
+    def keys(self, prompt: Sequence[int], tenant: str) -> list[BlockKey]:
+        """Keys of the prompt's whole chunks."""
+        return chain_keys(dataclasses.replace(self._namespace, tenant=tenant), prompt)
+
+    def load(self, keys: Sequence[BlockKey], num_prompt_tokens: int, slot: int) -> int:
+        """Fill the front of a slot with what is stored; at least the last prompt token is left to compute.
+
+        Returns:
+            Number of tokens loaded, a multiple of the chunk.
+        """
+        wanted = keys[: (num_prompt_tokens - 1) // self._tokens]
+        wanted = wanted[: self._store.match(wanted)]
+        num_loaded = 0
+        while num_loaded < len(wanted):
+            batch = wanted[num_loaded : num_loaded + LOAD_BATCH_BLOCKS]
+            buffers = [self._staging[index].numpy().data for index in range(len(batch))]
+            got = self._store.get(batch, buffers)
+            for index in range(got):
+                self._slots.write_block(slot, (num_loaded + index) * self._tokens, self._tokens, self._staging[index])
+            num_loaded += got
+            if got < len(batch):
+                break
+        return num_loaded * self._tokens
+
+    def save(self, keys: Sequence[BlockKey], slot: int) -> None:
+        """Store the last block of a chain that was just computed; `keys` are it and all before it."""
+        start = (len(keys) - 1) * self._tokens
+        self._store.put(keys, [self._slots.read_block(slot, start, self._tokens)])

@@ -1,0 +1,88 @@
+"""One request on its way through the engine, and the stream its caller reads."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from bedplate.core.blocks import BlockKey
+from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest
+from bedplate.toolchain.serve.sampling import Sampler
+
+
+class Sequence:
+    """State of one request. The scheduler thread owns it; `cancelled` and `outbox` may be touched from others."""
+
+    def __init__(self, request: GenerationRequest) -> None:
+        self.request = request
+        self.sampler = Sampler(request.sampling)
+        self.stop_tokens = frozenset(request.stop_tokens)
+        self.deadline_s = None if request.deadline_s is None else time.monotonic() + request.deadline_s
+        self.cancelled = threading.Event()
+        self.outbox: queue.SimpleQueue[GeneratedToken] = queue.SimpleQueue()
+        self.slot: int | None = None
+        self.keys: list[BlockKey] | None = None
+        """Keys of the prompt's chunks; None until the long memory was asked."""
+        self.num_prefilled = 0
+        """Prompt tokens whose KV is in the slot."""
+        self.cached_tokens = 0
+        self.generated: list[int] = []
+
+    @property
+    def is_prefilled(self) -> bool:
+        """Whether the whole prompt is in the slot."""
+        return self.num_prefilled == len(self.request.prompt)
+
+    @property
+    def next_position(self) -> int:
+        """Position of the token that was chosen last and is to be decoded next."""
+        return len(self.request.prompt) + len(self.generated) - 1
+
+    def why_ended(self, now_s: float) -> FinishReason | None:
+        """Cancelled or too late; None while it may go on."""
+        if self.cancelled.is_set():
+            return FinishReason.CANCELLED
+        if self.deadline_s is not None and now_s >= self.deadline_s:
+            return FinishReason.DEADLINE
+        return None
+
+    def take(self, token: int) -> bool:
+        """Add a chosen token and tell the caller; True when it was the last one. Stop tokens are not passed on."""
+        if token in self.stop_tokens:
+            self.end(FinishReason.STOP)
+            return True
+        self.generated.append(token)
+        is_last = len(self.generated) == self.request.max_new_tokens
+        finish = FinishReason.LENGTH if is_last else None
+        self.outbox.put(GeneratedToken(token=token, finish=finish, cached_tokens=self.cached_tokens))
+        return is_last
+
+    def end(self, finish: FinishReason, message: str = "") -> None:
+        """Tell the caller that no further token comes."""
+        self.outbox.put(GeneratedToken(token=None, finish=finish, cached_tokens=self.cached_tokens, message=message))
+
+
+class TokenStream:
+    """What `submit` gives back: an iterator over one request's tokens; closing it early cancels the request."""
+
+    def __init__(self, sequence: Sequence, wake: Callable[[], None]) -> None:
+        self._sequence, self._wake = sequence, wake
+        self._is_done = False
+
+    def __iter__(self) -> TokenStream:
+        return self
+
+    def __next__(self) -> GeneratedToken:
+        if self._is_done:
+            raise StopIteration
+        token = self._sequence.outbox.get()
+        self._is_done = token.finish is not None
+        return token
+
+    def close(self) -> None:
+        """Cancel what is left; calling it again, or after the end, does nothing."""
+        if not self._is_done:
+            self._sequence.cancelled.set()
+            self._wake()

@@ -1,0 +1,1 @@
+"""Training: exact gradient accumulation, sharded optimiser state, checkpoints that survive the process."""

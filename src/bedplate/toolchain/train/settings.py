@@ -1,0 +1,138 @@
+"""What a person may say about a training run: the keys of `use: train` and of `bedplate train FILE`."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from bedplate.core.errors import UsageError
+from bedplate.core.json import JsonObject
+from bedplate.core.settings import Range
+from bedplate.core.units import Count, Duration, Fraction, Quantity, parse_count
+
+
+def parse_steps(text: str | float) -> int:
+    """`2 steps`, `1 step`, `2` -> 2.
+
+    Raises:
+        UsageError: Not a whole number, with or without the word.
+    """
+    return parse_count(text.removesuffix("steps").removesuffix("step").strip() if isinstance(text, str) else text)
+
+
+Steps = Annotated[int, Quantity(parse_steps, "steps", "2 steps")]
+"""Settings type: optimiser steps; people write `2 steps` or `2`."""
+
+
+class Precision(enum.StrEnum):
+    """What forward and backward are computed in; master weights and moments are fp32 always."""
+
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
+class CheckpointPlace(enum.StrEnum):
+    """Where the frequent checkpoints go."""
+
+    MEMORY = "memory"
+    """Memory files of the supervisor; survive the death of any worker."""
+    DISK = "disk"
+    """Straight to disk; slower, survives the supervisor too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSettings:
+    """How often the state of training is kept, and where."""
+
+    every: Annotated[Steps, Range(1)] = 2
+    """Optimiser steps between checkpoints: as many are repeated at most after a failure."""
+    in_: CheckpointPlace = CheckpointPlace.MEMORY
+    """`memory` or `disk` (the key is `in`)."""
+    disk_every: Annotated[Steps, Range(1)] = 10
+    """Optimiser steps between copies of the memory checkpoint to disk, which serve when the supervisor dies too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillSettings:
+    """A failure on purpose: one worker is killed with SIGKILL while the run watches how it recovers."""
+
+    kill: Annotated[int, Range(0)] = 0
+    """Rank that is killed."""
+    at_step: Annotated[Steps, Range(1)]
+    """It is killed as soon as this step has finished."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """Perplexity on held-out documents before and after."""
+
+    tokens: Annotated[Count, Range(0)] = 8192
+    """Held-out tokens that are read; 0 skips the evaluation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """One training run."""
+
+    model: str
+    """Folder of the model to start from: config.json, *.safetensors, tokenizer files."""
+    data: str
+    """Folder of token shards, as `data.text` makes it."""
+    tokens: Annotated[Count, Range(1)] = 40_000
+    """Training tokens; rounded up to whole steps."""
+    precision: Precision = Precision.BF16
+    """`bf16` or `fp32`."""
+    sequence: Annotated[Count, Range(2)] = 512
+    """Tokens of one training sequence."""
+    micro_batch: Annotated[Count, Range(1)] = 1
+    """Sequences in one forward and backward pass."""
+    accumulate: Annotated[Count, Range(1)] = 2
+    """Micro-batches of each wanted worker in one optimiser step; fewer workers do more each, the step stays the same."""
+    learning_rate: Annotated[float, Range(0)] = 5e-5
+    """Peak learning rate."""
+    warm_up: Fraction = 0.1
+    """Share of the steps in which the rate rises from 0 to its peak; a cosine to a tenth of the peak follows."""
+    weight_decay: Annotated[float, Range(0)] = 0.01
+    """Decoupled weight decay of the matrices; norms have none."""
+    clip: Annotated[float, Range(0)] = 1.0
+    """Largest gradient norm; 0 does not clip."""
+    seed: int = 0
+    """Order of the data."""
+    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
+    """Checkpoints."""
+    drill: DrillSettings | None = None
+    """Kill a worker on purpose."""
+    evaluate: EvaluationSettings = field(default_factory=EvaluationSettings)
+    """Perplexity before and after."""
+    restarts: Annotated[int, Range(0)] = 3
+    """Failures after which the run gives up; a drill counts as none."""
+    hang_timeout: Duration = 120.0
+    """A worker silent for this long is taken for hung and ended."""
+
+    def __post_init__(self) -> None:
+        if self.warm_up >= 1:
+            raise UsageError("'warm_up' leaves no step at the full rate", seen=self.warm_up, expected="below 100%")
+
+    def num_steps(self, workers: int) -> int:
+        """Optimiser steps with that many wanted workers."""
+        return -(-self.tokens // self.tokens_per_step(workers))
+
+    def tokens_per_step(self, workers: int) -> int:
+        """Tokens of one optimiser step with that many wanted workers."""
+        return self.sequence * self.micro_batch * self.accumulate * workers
+
+
+def settings_as_json(settings: object) -> JsonObject:
+    """A settings dataclass as the mapping that `read_settings` turns into the same again."""
+    assert dataclasses.is_dataclass(settings)
+    values = {item.name.removesuffix("_"): getattr(settings, item.name) for item in dataclasses.fields(settings)}
+    return {
+        key: settings_as_json(value)
+        if dataclasses.is_dataclass(value)
+        else str(value)
+        if isinstance(value, enum.Enum)
+        else value
+        for key, value in values.items()
+    }

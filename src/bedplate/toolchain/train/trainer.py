@@ -1,0 +1,180 @@
+"""The training loop: accumulate, exchange, clip, update, keep. The same losses at any number of workers.
+
+A step is a fixed set of micro-batches, numbered over all workers; rank r takes r, r + world size, … Losses and gradients
+are summed over tokens, and divided once by the number of tokens of all micro-batches of all ranks: averaging averages
+would weigh a short micro-batch as much as a long one. Everything that a step reads (weights, moments, step number) is in
+the checkpoint, and data is a function of step and micro-batch; so a resumed run repeats the same bits.
+
+Shape suffixes: B batch, T tokens of a sequence, D hidden.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bedplate.core.errors import BedplateError
+from bedplate.core.json import Json
+from bedplate.toolchain.models.llama import Llama
+from bedplate.toolchain.train.attention import attend_in_blocks
+from bedplate.toolchain.train.exchange import Exchange
+from bedplate.toolchain.train.flat import FlatParameters
+from bedplate.toolchain.train.loss import IGNORED, cross_entropy_sum, negative_log_likelihood
+from bedplate.toolchain.train.optimiser import ShardedAdamW, learning_rate
+from bedplate.toolchain.train.settings import Precision, TrainSettings
+
+Tell = Callable[..., None]
+"""tell(phase, **attributes): what the trainer does now; called before it does it, and at least once a micro-batch."""
+
+DTYPES = {Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}
+
+
+class Batches(Protocol):
+    """Training data as a function of its position: nothing to save, nothing to replay."""
+
+    def micro_batch(self, step: int, index: int) -> tuple[Tensor, Tensor]:
+        """inputs_BT and targets_BT (int64, IGNORED where there is no loss) of micro-batch `index` of step `step` (from 1)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """One finished optimiser step, over all ranks."""
+
+    step: int
+    loss: float
+    """Mean cross-entropy of the step's tokens in nats, before the update."""
+    tokens: int
+    gradient_norm: float
+    """Before clipping."""
+    learning_rate: float
+    seconds: float
+    compute_s: float
+    """Forward and backward on this rank."""
+    exchange_s: float
+    """Waiting for and talking to the other ranks."""
+
+
+class Trainer:
+    """One rank of a training run. `steps_done` of the model's `num_steps` are behind it; `train_step` does the next."""
+
+    def __init__(
+        self, *, model: Llama, settings: TrainSettings, workers: int, exchange: Exchange, data: Batches, tell: Tell
+    ) -> None:
+        """Take over `model`; its weights are ignored until `start` or a checkpoint fills them.
+
+        Args:
+            model: Decoder in any dtype, or on the meta device where a checkpoint follows.
+            settings: The run.
+            workers: Wanted workers: with `settings.accumulate` they fix the tokens of a step, however many there are.
+            exchange: This rank among those that there are.
+            data: Training data.
+            tell: Hears what is being done.
+        """
+        self.settings, self.exchange, self.data, self.tell = settings, exchange, data, tell
+        self.num_steps = settings.num_steps(workers)
+        self.micro_batches_per_step = settings.accumulate * workers
+        self.model = model
+        self.flat = FlatParameters(model, DTYPES[settings.precision])
+        self.optimiser = ShardedAdamW(self.flat.layout, exchange.rank, exchange.world_size, settings.weight_decay)
+        self.steps_done = 0
+
+    def start(self, weights: dict[str, Tensor]) -> None:
+        """Begin at step 0 with these weights by parameter name; master weights keep their full precision."""
+        self.flat.fill(weights)
+        self.optimiser.start_from(self.flat.layout, weights)
+
+    def train_step(self) -> StepReport:
+        """Do the next step.
+
+        Raises:
+            BedplateError: The loss is not a finite number.
+            RuntimeError: Another rank went away.
+        """
+        began_s, step = time.monotonic(), self.steps_done + 1
+        self.flat.gradients.zero_()
+        loss_sum, tokens = self._accumulate(step)
+        computed_s = time.monotonic()
+        self.tell("exchange", step=step)
+        self.exchange.sum_in_place(self.flat.gradients)
+        loss_sum, tokens = self.exchange.sum_scalars(loss_sum, tokens)
+        summed_s = time.monotonic()
+        if not math.isfinite(loss_sum) or tokens == 0:
+            raise BedplateError(
+                f"the loss of step {step} is not a finite number",
+                seen=loss_sum,
+                expected=f"a finite sum over {tokens:.0f} tokens",
+                next_step="lower 'learning_rate', or use 'precision: fp32'",
+            )
+        norm, rate = self._update(step, tokens)
+        shared_s = time.monotonic()
+        self.exchange.share_slices(self.flat.weights, self.flat.layout)
+        self.steps_done, ended_s = step, time.monotonic()
+        return StepReport(
+            step=step,
+            loss=loss_sum / tokens,
+            tokens=round(tokens),
+            gradient_norm=norm,
+            learning_rate=rate,
+            seconds=ended_s - began_s,
+            compute_s=computed_s - began_s,
+            exchange_s=summed_s - computed_s + ended_s - shared_s,
+        )
+
+    def negative_log_likelihood(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, int]:
+        """Sum in nats and number of tokens over all ranks' (inputs_BT, targets_BT)."""
+        total, tokens = 0.0, 0
+        self.model.eval()
+        with torch.inference_mode():
+            for inputs_BT, targets_BT in batches:
+                self.tell("evaluate")
+                hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
+                total += float(negative_log_likelihood(hidden_ND, self.model.lm_head.weight, targets_BT.flatten()))
+                tokens += int((targets_BT != IGNORED).sum())
+        total, count = self.exchange.sum_scalars(total, tokens)
+        return total, round(count)
+
+    def _accumulate(self, step: int) -> tuple[float, float]:
+        loss_sum, tokens = 0.0, 0
+        self.model.train()
+        weight = self.model.lm_head.weight
+        for index in range(self.exchange.rank, self.micro_batches_per_step, self.exchange.world_size):
+            self.tell("forward", step=step, micro_batch=index)
+            inputs_BT, targets_BT = self.data.micro_batch(step, index)
+            hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
+            loss = cross_entropy_sum(hidden_ND, weight, targets_BT.flatten(), self.flat.gradient_of(weight))
+            self.tell("backward", step=step, micro_batch=index)
+            loss.backward()  # type: ignore[no-untyped-call]
+            loss_sum += float(loss.detach())
+            tokens += int((targets_BT != IGNORED).sum())
+        return loss_sum, tokens
+
+    def _update(self, step: int, tokens: float) -> tuple[float, float]:
+        mine = self.flat.gradients[self.optimiser.start : self.optimiser.end]
+        (square,) = self.exchange.sum_scalars(float(torch.linalg.vector_norm(mine)) ** 2)
+        norm = math.sqrt(square) / tokens
+        clip = min(1.0, self.settings.clip / max(norm, 1e-12)) if self.settings.clip else 1.0
+        rate = learning_rate(self.settings, step, self.num_steps)
+        self.optimiser.step(self.flat.gradients, rate, scale=clip / tokens)
+        self.optimiser.write_weights(self.flat.weights)
+        return norm, rate
+
+
+def progress_attributes(report: StepReport) -> dict[str, Json]:
+    """A step as a worker reports it to its supervisor."""
+    return {
+        "step": report.step,
+        "loss": report.loss,
+        "tokens": report.tokens,
+        "gradient_norm": report.gradient_norm,
+        "learning_rate": report.learning_rate,
+        "seconds": report.seconds,
+        "compute_s": report.compute_s,
+        "exchange_s": report.exchange_s,
+    }

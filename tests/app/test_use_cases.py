@@ -1,0 +1,28 @@
+"""Every use case keeps the contract of `app/pipeline/step.py`, and every key that people write is explained."""
+
+import importlib.util
+
+import pytest
+
+from bedplate.app.pipeline.usecase import load_use_case
+from bedplate.app.usecases import USES
+from bedplate.core.settings import describe_settings
+
+
+@pytest.fixture(params=sorted(USES))
+def use(request: pytest.FixtureRequest) -> str:
+    if importlib.util.find_spec(USES[request.param]) is None:
+        pytest.skip(f"{USES[request.param]} is not there yet")
+    return str(request.param)
+
+
+def test_a_use_case_has_settings_plan_run_and_an_explanation(use: str) -> None:
+    case = load_use_case(use)
+    assert callable(case.plan)
+    assert callable(case.run)
+    assert case.explanation["en"].endswith((".", "!"))
+
+
+def test_every_setting_says_what_it_means(use: str) -> None:
+    silent = [item.name for item in describe_settings(load_use_case(use).settings) if not item.text]
+    assert silent == []

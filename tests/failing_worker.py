@@ -1,0 +1,111 @@
+"""The training worker with one fault in it: tests start it through `FaultyEngine` in place of the real entry.
+
+The fault strikes once a run (a mark file tells), at one rank, when the trainer says that it begins something.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bedplate.core.json import JsonObject
+from bedplate.core.task import TaskContext
+from bedplate.core.workload import Gang
+from bedplate.engines.base import GangHandle
+from bedplate.engines.local.engine import LocalEngine
+
+VARIABLE = "BEDPLATE_TEST_FAULT"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What goes wrong, where and when."""
+
+    what: str
+    """`kill`, `hang`, `raise`, or `tear`: be killed in the middle of writing a checkpoint."""
+    rank: int
+    step: int
+    phase: str = "backward"
+    micro_batch: int = 0
+    times: int = 1
+
+    def encode(self, marks: Path) -> str:
+        return "|".join(
+            [self.what, str(self.rank), str(self.step), self.phase, str(self.micro_batch), str(self.times), str(marks)]
+        )
+
+
+class FaultyEngine(LocalEngine):
+    """A local engine whose tasks have `fault` in them; `before_restart` is called with the gang of each later attempt."""
+
+    fault: Fault | None = None
+    before_restart: Callable[[Gang], None] | None = None
+    num_submitted = 0
+
+    def submit(self, gang: Gang) -> GangHandle:
+        self.num_submitted += 1
+        if self.num_submitted > 1 and self.before_restart is not None:
+            self.before_restart(gang)
+        if self.fault is not None:
+            environment = {VARIABLE: self.fault.encode(self._root)}
+            tasks = [
+                dataclasses.replace(task, entry="tests.failing_worker:main", environment={**task.environment, **environment})
+                for task in gang.tasks
+            ]
+            gang = dataclasses.replace(gang, tasks=tuple(tasks))
+        return super().submit(gang)
+
+
+def main(context: TaskContext) -> JsonObject:
+    """The entry: put the fault into the real worker, then run it."""
+    import bedplate.workers.train as worker
+
+    what, rank, step, phase, micro_batch, times, marks = os.environ[VARIABLE].split("|")
+    if context.rank == int(rank):
+        strike = _Strike(what, int(times), Path(marks))
+        real_tell = worker._Rank._tell
+
+        def tell(self: Any, at: str, **attributes: Any) -> None:
+            real_tell(self, at, **attributes)
+            is_there = at == phase and attributes.get("step") == int(step)
+            if is_there and attributes.get("micro_batch", 0) >= int(micro_batch):
+                strike()
+
+        worker._Rank._tell = tell  # type: ignore[method-assign]
+    return worker.main(context)
+
+
+class _Strike:
+    def __init__(self, what: str, times: int, marks: Path) -> None:
+        self.what, self.times, self.marks = what, times, marks
+
+    def __call__(self) -> None:
+        struck = len(list(self.marks.glob("struck-*")))
+        if struck >= self.times:
+            return
+        (self.marks / f"struck-{struck}").touch()
+        if self.what == "hang":
+            time.sleep(600)
+        if self.what == "raise":
+            raise ValueError("the dog ate the gradients")
+        if self.what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == "tear":
+            self._die_in_the_next_checkpoint()
+
+    def _die_in_the_next_checkpoint(self) -> None:
+        real, left = os.pwrite, [3]
+
+        def write(*arguments: Any) -> int:
+            left[0] -= 1
+            if not left[0]:
+                real(arguments[0], bytes(arguments[1])[:100], arguments[2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments)
+
+        os.pwrite = write  # type: ignore[assignment]
