@@ -71,6 +71,7 @@ def sleep_unheard(context: TaskContext) -> None:
 
 
 def beat(context: TaskContext) -> None:
+    context.progress(ready=True)
     end_s = time.monotonic() + context.spec["for_s"]
     while time.monotonic() < end_s:
         context.heartbeat()
@@ -198,3 +199,12 @@ def grow_in_cgroup(context: TaskContext) -> None:
     """Enters the cgroup of the spec, then takes memory until the kernel ends it."""
     (Path(context.spec["cgroup"]) / "cgroup.procs").write_text(str(os.getpid()))
     take(context.spec["bytes"])
+
+
+def hold_shared_memory(context: TaskContext) -> None:
+    """Makes a segment in /dev/shm and holds on to it."""
+    from multiprocessing.shared_memory import SharedMemory
+
+    segment = SharedMemory(create=True, size=1_000_000)
+    context.progress(name=segment.name)
+    time.sleep(300)

@@ -255,8 +255,8 @@ def test_cancel_of_many_waits_one_grace_not_one_each(engine: LocalEngine) -> Non
     handle = engine.submit(gang(deaf(), deaf()))
     wait_progress(engine, handle, 2)
     start_s = time.monotonic()
-    engine.cancel(handle, grace_s=0.5)
-    assert 0.5 <= time.monotonic() - start_s < 0.95
+    engine.cancel(handle, grace_s=1.0)
+    assert 1.0 <= time.monotonic() - start_s < 1.9
 
 
 def wait_progress(engine: LocalEngine, handle, count: int):
