@@ -34,7 +34,7 @@ def describe(context: TaskContext) -> Mapping[str, Json]:
         "environment": dict(os.environ),
         "session": os.getsid(0),
         "pid": os.getpid(),
-        "imported_at_s": time.time(),
+        "cpu_s": time.process_time(),
     }
 
 
