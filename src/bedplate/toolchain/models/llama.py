@@ -325,6 +325,7 @@ def save_llama(model: Llama, folder: Path, dtype: torch.dtype = torch.bfloat16) 
         if not (model.config.tie_embeddings and name.startswith("lm_head."))
     }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # the library leaves it unreadable for others
     config = model.config.as_json() | {"torch_dtype": str(dtype).removeprefix("torch.")}
     if isinstance(model.lm_head, Int8Linear):
         config["quantization_config"] = QUANTIZATION_CONFIG
