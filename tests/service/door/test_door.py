@@ -205,6 +205,20 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back(http: httpx.Client, s
     wait_for(lambda: is_idle(server.engine))
 
 
+def test_a_prompt_over_the_context_has_its_own_code(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=100_000)
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_a_closed_engine_is_a_503(tiny_model: Path) -> None:
+    with serving(tiny_model) as server:
+        server.engine.close()
+        headers = {"Authorization": f"Bearer {KEY}"}
+        answer = httpx.post(f"{server.url}/v1/completions", json={"model": "tiny", "prompt": "x"}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_unavailable")
+
+
 def occupied(server: Server) -> tuple[int, int]:
     now = server.engine.statistics()
     return now.running, now.queued

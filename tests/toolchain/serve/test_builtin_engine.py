@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
-from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, SamplingSettings
+from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, QueueFullError, SamplingSettings
 from bedplate.toolchain.models.llama import Llama, LlamaConfig
 from bedplate.toolchain.serve.engine import BuiltInEngine
 from bedplate.toolchain.serve.settings import EngineSettings
@@ -80,7 +80,7 @@ def test_a_full_queue_is_said_at_once(engine: BuiltInEngine) -> None:
     streams = [engine.submit(ask(tokens=1500)) for _ in range(2)]
     wait_for(lambda: engine.statistics().running == 2)
     streams += [engine.submit(ask(tokens=1500)) for _ in range(3)]
-    with pytest.raises(UnavailableError, match="queue is full"):
+    with pytest.raises(QueueFullError, match="queue is full"):
         engine.submit(ask())
     for stream in streams:
         stream.close()  # type: ignore[attr-defined]
@@ -183,6 +183,14 @@ def test_scores_that_are_not_finite_end_one_request_and_leave_nothing_behind(eng
     with torch.no_grad():
         engine._decoder._embed.weight[50] = row
     assert tokens_of(engine.submit(ask())) == before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_engine_whose_thread_breaks_leaves_nobody_waiting(engine: BuiltInEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = engine.submit(ask(tokens=1500))
+    next(stream)
+    monkeypatch.setattr(engine, "_let_in", lambda: 1 / 0)
+    assert list(stream)[-1].finish is FinishReason.CANCELLED
 
 
 def test_statistics_count_tokens_and_blocks(engine: BuiltInEngine) -> None:
