@@ -11,7 +11,7 @@ from bedplate.app.pipeline.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.order import CycleFoundError, ordered
 from bedplate.app.pipeline.references import references_in, resolved
 from bedplate.core.errors import ConfigurationError, UnavailableError
-from tests.command_line import USES
+from tests.command_line import ROOT, USES
 
 
 def read(folder: Path, text: str) -> Pipeline:
@@ -123,3 +123,12 @@ def test_an_order_puts_each_after_its_needs_or_there_is_a_real_cycle(needs: dict
         return
     assert sorted(order) == sorted(known)
     assert all(known[name] <= set(order[:place]) for place, name in enumerate(order))
+
+
+def test_the_file_in_the_documentation_is_understood(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "pipelines.md").read_text()
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "file.yaml").write_text(text)
+    (tmp_path / "notes.jsonl").write_text('{"text": "x"}\n')
+    pipeline = read_pipeline(read_document(tmp_path / "file.yaml"))
+    assert [step.name for step in pipeline.steps] == ["model", "corpus", "report"]

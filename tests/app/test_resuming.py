@@ -10,7 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.command_line import CommandLine, ended, statuses, wait_until
+import bedplate
+from tests.command_line import USES, CommandLine, ended, statuses, wait_until
 
 GATED = """
 version: 1
@@ -86,6 +87,15 @@ def test_a_second_runner_is_kept_out_and_told_who_is_in(command_line: CommandLin
     opens.touch()
     assert ended(process).code == 0
     assert len(attempts(command_line)) == 1
+
+
+def test_a_run_goes_on_when_nobody_reads_its_lines_any_more(command_line: CommandLine, gated: Path, opens: Path) -> None:
+    process = start_until_in_gate(command_line, gated)
+    assert process.stderr is not None
+    process.stderr.close()
+    opens.touch()
+    assert process.wait(60) == 0
+    assert ps(command_line)["status"] == "done"
 
 
 def test_two_different_runs_share_a_state(command_line: CommandLine, gated: Path, opens: Path) -> None:
@@ -210,15 +220,12 @@ def test_the_traceback_of_a_bug_is_kept_as_an_event(command_line: CommandLine) -
     assert "fail.py" in events[0]["message"]
 
 
-def test_a_step_whose_result_was_deleted_runs_again_with_all_that_came_from_it(command_line: CommandLine) -> None:
-    file = command_line.write(
-        "version: 1\nsteps:\n  a: {use: test.write, text: a}\n  b: {use: test.write, sources: [$a]}\n  c: {use: test.write}\n"
-    )
-    first = command_line.call("run", file, "-o", "json").json
-    directory = Path(first["directory"])
+def test_a_step_whose_result_was_deleted_runs_again_with_all_that_came_from_it(tmp_path: Path) -> None:
+    steps = {"a": {"use": "test.write"}, "b": {"use": "test.write", "sources": ["$a"]}, "c": {"use": "test.write"}}
+    pipeline = {"version": 1, "steps": steps}
+    directory = bedplate.run(pipeline, state=str(tmp_path), uses=USES).directory
     (directory / "a" / "text.txt").unlink()
-    again = command_line.call("run", file, "-o", "json").json
-    assert again["was_done_before"] is False
+    assert bedplate.run(pipeline, state=str(tmp_path), uses=USES).was_done_before is False
     assert [(directory / name / "runs.txt").read_text().count("run") for name in "abc"] == [2, 2, 1]
 
 
@@ -227,7 +234,7 @@ def test_changed_content_or_inputs_or_a_different_name_is_another_run(command_li
     (tmp_path / "input.txt").write_text("one")
 
     def run_id(name: str, content: str) -> str:
-        return str(command_line.call("run", command_line.write(text % (name, content)), "-o", "json").json["run_id"])
+        return bedplate.run(command_line.write(text % (name, content)), state=str(command_line.state), uses=USES).run_id
 
     first = run_id("p", "a")
     assert run_id("p", "'a'") == first, "quotes change nothing"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import CommandLine, ended, statuses, wait_until
+import bedplate
+from tests.command_line import USES, CommandLine, ended, statuses, wait_until
 
 PIPELINE = """
 version: 1
@@ -18,6 +19,15 @@ steps:
   write: {use: test.write, text: a, times: 3}
   gang:  {use: test.gang, size: 2, after: [write]}
 """
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """A command line with one finished run of PIPELINE; its tests only look."""
+    command_line = CommandLine(folder=tmp_path_factory.mktemp("finished"))
+    end = command_line.call("run", command_line.write(PIPELINE))
+    assert end.code == 0, end.err
+    return command_line
 
 
 def test_run_prints_the_document_that_scripts_read(command_line: CommandLine) -> None:
@@ -79,23 +89,21 @@ def test_plan_names_what_is_done_and_would_be_skipped(command_line: CommandLine)
     assert "3. last (test.fail, after gang)\n" in end.out
 
 
-def test_logs_are_found_by_step_and_rank(command_line: CommandLine) -> None:
-    command_line.call("run", command_line.write(PIPELINE))
-    assert command_line.call("logs").out == "gang gang-1 rank 0 | hello from rank 0\ngang gang-1 rank 1 | hello from rank 1\n"
-    (log,) = command_line.call("logs", "demo", "gang", "--rank", "1", "-o", "json").json["logs"]
+def test_logs_are_found_by_step_and_rank(finished: CommandLine) -> None:
+    assert finished.call("logs").out == "gang gang-1 rank 0 | hello from rank 0\ngang gang-1 rank 1 | hello from rank 1\n"
+    (log,) = finished.call("logs", "demo", "gang", "--rank", "1", "-o", "json").json["logs"]
     assert (log["rank"], log["attempt"], log["text"]) == (1, 1, "hello from rank 1\n")
-    assert "no task has written anything" in command_line.call("logs", "last", "write").err
-    unknown = command_line.call("logs", "last", "gnag")
+    assert "no task has written anything" in finished.call("logs", "last", "write").err
+    unknown = finished.call("logs", "last", "gnag")
     assert (unknown.code, "did you mean 'gang'?" in unknown.err) == (3, True)
 
 
-def test_events_tell_the_story_of_steps_and_tasks(command_line: CommandLine) -> None:
-    command_line.call("run", command_line.write(PIPELINE))
-    kinds = [(event["step"], event["kind"]) for event in command_line.call("events", "-o", "json").json["events"]]
+def test_events_tell_the_story_of_steps_and_tasks(finished: CommandLine) -> None:
+    kinds = [(event["step"], event["kind"]) for event in finished.call("events", "-o", "json").json["events"]]
     assert kinds[:3] == [("write", "step.started"), ("write", "step.done"), ("gang", "step.started")]
     assert sorted(kinds[3:-1]) == [("gang", "task.exited")] * 2 + [("gang", "task.started")] * 2
     assert kinds[-1] == ("gang", "step.done")
-    only = command_line.call("events", "last", "--kind", "task.exited").out.splitlines()
+    only = finished.call("events", "last", "--kind", "task.exited").out.splitlines()
     assert len(only) == 2
     assert "cause=finished" in only[0]
 
@@ -118,27 +126,30 @@ def test_following_events_and_logs_ends_with_the_run(command_line: CommandLine) 
 
 def test_ps_lists_runs_the_newest_first(command_line: CommandLine) -> None:
     assert command_line.call("ps", "-o", "json").json == {"runs": []}
-    assert "no runs yet" in command_line.call("ps").err
     for name in ("one", "two"):
-        command_line.call("run", command_line.write(f"version: 1\nname: {name}\nsteps:\n  a: {{use: test.write}}\n"))
+        bedplate.run(
+            {"version": 1, "name": name, "steps": {"a": {"use": "test.write"}}}, state=str(command_line.state), uses=USES
+        )
     assert [run["name"] for run in command_line.call("ps", "-o", "json").json["runs"]] == ["two", "one"]
     assert command_line.call("ps", "one").out.splitlines()[1].startswith("one-")
 
 
 @pytest.mark.parametrize("verb", ["ps", "logs", "events", "cancel"])
-def test_a_run_that_is_not_there_is_not_found(command_line: CommandLine, verb: str) -> None:
-    empty = command_line.call(verb, "nothing")
-    assert (empty.code, "there is no run" in empty.err) == (3, True)
-    assert not command_line.state.exists()
-    command_line.call("run", command_line.write(PIPELINE))
-    unknown = command_line.call(verb, "demp")
+def test_a_run_that_is_not_there_is_not_found(finished: CommandLine, verb: str) -> None:
+    unknown = finished.call(verb, "demp")
     assert unknown.code == 3
     assert "there is no run 'demp'" in unknown.err
 
 
-def test_cancelling_a_finished_run_changes_nothing(command_line: CommandLine) -> None:
-    command_line.call("run", command_line.write(PIPELINE))
-    assert command_line.call("cancel", "demo", "-o", "json").json["status"] == "done"
+def test_where_nothing_ever_ran_looking_makes_nothing(command_line: CommandLine) -> None:
+    empty = command_line.call("logs")
+    assert (empty.code, "there is no run" in empty.err) == (3, True)
+    assert "no runs yet" in command_line.call("ps").err
+    assert not command_line.state.exists()
+
+
+def test_cancelling_a_finished_run_changes_nothing(finished: CommandLine) -> None:
+    assert finished.call("cancel", "demo", "-o", "json").json["status"] == "done"
 
 
 def test_bad_files_and_options_are_told_in_json_too(command_line: CommandLine) -> None:

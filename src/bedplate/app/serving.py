@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from bedplate.app.paths import cache_home
 from bedplate.app.usecases.model_fetch import model_folder
+from bedplate.core.devices import Node
 from bedplate.core.errors import NotFoundError, nearest
 from bedplate.core.json import digest
 from bedplate.core.workload import Resources
@@ -47,5 +48,10 @@ def kv_directory(model: Path) -> Path:
 
 def all_cores(engine: Engine) -> Resources:
     """Every core of the engine's largest node that was not excluded."""
-    free = [node.num_cores - node.labels.get("excluded", "").count("core ") for node in engine.resources()]
-    return Resources(cpus=max(1, *free) if free else 1)
+    free = [node.num_cores - _num_excluded(node) for node in engine.resources()]
+    return Resources(cpus=max([1, *free]))
+
+
+def _num_excluded(node: Node) -> int:
+    """Slots that the engine says it leaves out: label `excluded`, `core 1: reason; core 3: reason`."""
+    return sum(entry.startswith("core ") for entry in node.labels.get("excluded", "").split("; "))

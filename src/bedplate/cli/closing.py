@@ -23,7 +23,7 @@ def closing_words(outcome: RunOutcome) -> str:
             f"    bedplate serve {model}",
             "  It prints its address and an API key. In another:",
             "    curl http://127.0.0.1:8000/v1/chat/completions -H 'Authorization: Bearer KEY' \\",
-            """      -H 'Content-Type: application/json' -d '{"model": "default", "messages": """
+            f"""      -H 'Content-Type: application/json' -d '{{"model": "{model.name}", "messages": """
             """[{"role": "user", "content": "What is a bedplate?"}]}'""",
         ]
     lines.append("  Try next:")

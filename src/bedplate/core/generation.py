@@ -5,7 +5,21 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+from bedplate.core.errors import UnavailableError, UsageError
+
+
+class QueueFullError(UnavailableError):
+    """An engine has as many requests waiting as it takes; in a moment it has room again."""
+
+    code: ClassVar[str] = "BP510"
+
+
+class ContextError(UsageError):
+    """Prompt and answer do not fit the model's context."""
+
+    code: ClassVar[str] = "BP210"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +93,10 @@ class GenerationEngine(Protocol):
         """Queue a request; the iterator blocks until its next token. Closing it cancels the request.
 
         Raises:
-            UsageError: The prompt is empty, or does not fit the model's context.
-            UnavailableError: The queue is full.
+            UsageError: The prompt is empty, or holds what is no token.
+            ContextError: It does not fit the model's context.
+            QueueFullError: As many requests wait as the engine takes.
+            UnavailableError: The engine is closed.
         """
         ...
 

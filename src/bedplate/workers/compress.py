@@ -33,7 +33,7 @@ def main(context: TaskContext) -> JsonObject:
     assert isinstance(limit, int) and isinstance(length, int)
     tokens = TokenShards(tokenise(corpus, model, report=report), "validation").tokens(limit)
     context.progress(say=f"writing {scheme} weights to {out}")
-    write_compressed(model, scheme, out, str(corpus))
+    write_compressed(model, scheme, out)
     context.progress(say=f"judging both on {len(tokens)} held-out tokens in windows of {length}")
     base, compressed = judge(model, out, scheme, tokens, length, report)
     return {"base": base.as_json(), "scheme": compressed.as_json(), "tokens": len(tokens) - 1}

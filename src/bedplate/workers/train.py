@@ -141,8 +141,9 @@ class _Rank:
         self.context.progress(phase="exported", seconds=time.monotonic() - began_s)
 
     def _tell(self, phase: str, **attributes: Json) -> None:
+        """Every word is a heartbeat; the supervisor hears of what it needs to know."""
         self.context.heartbeat()
-        if phase == "passed_over" or (phase == "forward" and self._is_first_forward):
+        if phase in ("exchange", "passed_over") or (phase == "forward" and self._is_first_forward):
             self._is_first_forward = self._is_first_forward and phase != "forward"
             self.context.progress(phase=phase, **attributes)
 

@@ -17,7 +17,7 @@ from bedplate.core.workload import Gang
 from bedplate.engines.base import GangHandle
 from bedplate.engines.local.engine import LocalEngine
 
-RUN_S, STOP_S = 0.003, 0.030
+RUN_S, STOP_S = 0.002, 0.030
 
 
 class MeddledEngine:
@@ -52,7 +52,7 @@ class MeddledEngine:
 
 @dataclass
 class Throttle:
-    """Stops a process for ten elevenths of the time, as a quota would."""
+    """Stops a process for fifteen sixteenths of the time, as a quota would."""
 
     pid: int
     _over: threading.Event = field(default_factory=threading.Event)

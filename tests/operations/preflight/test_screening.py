@@ -14,7 +14,7 @@ from tests.operations.preflight.faults import MeddledEngine
 
 CORES = sorted(os.sched_getaffinity(0))
 FIRST, SECOND = CORES[0], CORES[-1]
-QUICK = ScreeningLimits(precisions=("fp32",), budget_s=0.4, hung_after_s=8.0, pair_timeout_s=5.0, slow_share=0.7, num_retries=1)
+QUICK = ScreeningLimits(precisions=("fp32",), budget_s=0.4, hung_after_s=8.0, pair_timeout_s=5.0, slow_share=0.95)
 
 
 def reasons(screening: Screening) -> dict[int, str]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from bedplate.core.blocks import KVBlockStore
 from bedplate.core.generation import GeneratedToken, GenerationRequest
 from bedplate.storage.kvcache.open import open_kv_store
+from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.models.llama import Llama, LlamaConfig
 from bedplate.toolchain.serve.engine import BuiltInEngine, EngineSettings
 from bedplate.toolchain.serve.prefix import kv_namespace
@@ -26,7 +27,7 @@ CONFIG = LlamaConfig(
     max_positions=2048,
 )
 SETTINGS = EngineSettings(max_batch=4, chunk_tokens=64, chunks_per_step=1)
-DTYPES = [torch.bfloat16, torch.float32]
+KINDS = ["bf16", "fp32", "int8"]
 
 
 class RecordingEngine(BuiltInEngine):
@@ -34,7 +35,7 @@ class RecordingEngine(BuiltInEngine):
 
     def __init__(self, model: Llama, store: KVBlockStore | None = None) -> None:
         self.scores: dict[str, list[Tensor]] = {}
-        dtype = model.model.embed_tokens.weight.dtype
+        dtype = model.model.norm.weight.dtype
         super().__init__(model, SETTINGS, store, kv_namespace("test", "0", dtype, SETTINGS.chunk_tokens))
 
     def _advance(self, sequence: Sequence, logits_V: Tensor) -> None:
@@ -42,13 +43,14 @@ class RecordingEngine(BuiltInEngine):
         super()._advance(sequence, logits_V)
 
 
-def make_model(dtype: torch.dtype) -> Llama:
+def make_model(kind: str) -> Llama:
     torch.manual_seed(0)
     model = Llama(CONFIG)
     for parameter in model.parameters():
         if parameter.dim() == 2:
             torch.nn.init.normal_(parameter, std=0.2)
-    return model.to(dtype)
+    model = model.to(torch.float32 if kind == "fp32" else torch.bfloat16)
+    return quantize_int8(model) if kind == "int8" else model
 
 
 def make_prompt(length: int, seed: int = 1) -> tuple[int, ...]:
@@ -77,7 +79,7 @@ def assert_same(one: tuple[list[int], Tensor], other: tuple[list[int], Tensor]) 
 PROMPT = make_prompt(500)  # its answer crosses position 512, where attention takes another step
 
 
-@pytest.fixture(scope="module", params=DTYPES, ids=["bf16", "fp32"])
+@pytest.fixture(scope="module", params=KINDS)
 def model(request: pytest.FixtureRequest) -> Llama:
     return make_model(request.param)
 

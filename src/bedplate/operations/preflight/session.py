@@ -24,7 +24,9 @@ class ScreeningLimits:
     slow_share: float = 0.5
     """How much of its peers' rate a slot may lack."""
     floor_flops: float = 1e9
+    """Slower than any core that is in use today: catches slots that are all slow alike, in every precision."""
     floor_bytes_per_s: float = 2.5e8
+    """The same for copies."""
     pair_bytes: int = 4 * 2**20
     """Buffer of a pair's all-reduce."""
     pair_timeout_s: float = 10.0
@@ -32,6 +34,7 @@ class ScreeningLimits:
     slow_pair_ratio: float = 5.0
     """How many times the time of the quicker quarter of the pairs one may take."""
     start_timeout_s: float = 120.0
+    """For all tasks to start and call."""
     hung_after_s: float = 30.0
     """Silence after which a slot's task counts as hung."""
     num_retries: int = 2

@@ -13,7 +13,7 @@ from bedplate.operations.preflight.stores import StoreReport
 def screening_measurements(
     screening: Screening, stores: Sequence[StoreReport], *, hardware: str, at_s: float
 ) -> tuple[Measurement, ...]:
-    """Time that the screening took, the weakest good slot, the slowest pair, the stores."""
+    """Time that the screening took, the weakest and the strongest good slot, the slowest pair, the stores."""
     scale = f"{len(screening.slots)} slots{', over-subscribed' if screening.is_over_subscribed else ''}"
 
     def measured(id_: str, value: float | None, unit: str) -> Measurement:
@@ -41,6 +41,7 @@ def screening_measurements(
     for precision in ("fp32", "bf16"):
         flops = [value for rate in rates if (value := rate.matmul_flops.get(precision)) is not None]
         found.append(measured(f"slot_matmul_flops_{precision}_min", min(flops, default=None), "flops"))
+        found.append(measured(f"slot_matmul_flops_{precision}_max", max(flops, default=None), "flops"))
     for store in stores:
         found.append(measured(f"store_{store.name}_write_bytes_per_s", store.write_bytes_per_s, "bytes/s"))
         found.append(measured(f"store_{store.name}_read_bytes_per_s", store.read_bytes_per_s, "bytes/s"))

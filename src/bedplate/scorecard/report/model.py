@@ -25,6 +25,11 @@ class ReportStep:
     figures: tuple[Figure, ...] = ()
     tables: tuple[ResultTable, ...] = ()
 
+    @property
+    def shows_something(self) -> bool:
+        """Whether it has figures or tables."""
+        return bool(self.figures or self.tables)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:

@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError, UsageError
+from bedplate.core.errors import BedplateError, UnavailableError, UsageError
+from bedplate.core.generation import ContextError, QueueFullError
 
 RETRY_AFTER_S = 1
 
@@ -35,11 +36,12 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
 
 def from_engine(error: BedplateError) -> DoorError:
     """What an engine's refusal is in HTTP."""
+    if isinstance(error, ContextError):
+        return bad_request(str(error), code="context_length_exceeded")
     if isinstance(error, UsageError):
-        too_long = "do not fit the context" in error.what
-        return bad_request(str(error), code="context_length_exceeded" if too_long else None)
-    if isinstance(error, UnavailableError):
+        return bad_request(str(error))
+    if isinstance(error, QueueFullError):
         return DoorError(429, str(error), kind="rate_limit_error", code="engine_overloaded")
-    if isinstance(error, NotFoundError):
-        return DoorError(404, str(error), kind="invalid_request_error", code="not_found")
+    if isinstance(error, UnavailableError):
+        return DoorError(503, str(error), kind="server_error", code="engine_unavailable")
     return DoorError(500, str(error), kind="server_error", code=error.code)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,29 +19,41 @@ from bedplate.toolchain.models.llama import Llama
 WARM_STEPS = 3
 
 
-def decode_rate(
-    model: Llama, batch: int, context: int = 128, steps: int = 24, heartbeat: Callable[[], None] = lambda: None
-) -> float:
-    """Tokens per second over the batch, from the median step.
+def decode_rates(
+    models: Sequence[Llama], batch: int, context: int = 128, steps: int = 24, heartbeat: Callable[[], None] = lambda: None
+) -> list[float]:
+    """Tokens per second over the batch, of each model, from its median step.
+
+    The models take turns step by step, so that a busy moment of the machine hits all of them.
 
     Args:
-        model: Any decoder that `load_llama` gives; bf16 where int8 kernels are to be used.
+        models: Decoders that `load_llama` gives; bf16 where int8 kernels are to be used.
         batch: Sequences decoded together.
         context: Tokens that each holds before the first timed step.
         steps: Timed steps.
         heartbeat: Called after each step.
     """
-    memory = _Memory(model, batch, context + WARM_STEPS + steps)
-    token_B1 = torch.arange(batch)[:, None] % model.config.vocab_size
-    seconds = []
     with torch.inference_mode():
-        memory.feed(model, (torch.arange(context) % model.config.vocab_size).expand(batch, context))
+        decoders = [_Decoder(model, batch, context, WARM_STEPS + steps) for model in models]
         for _ in range(WARM_STEPS + steps):
-            begin_s = time.perf_counter()
-            token_B1 = model.logits(memory.feed(model, token_B1)[:, -1:]).argmax(-1)
-            seconds.append(time.perf_counter() - begin_s)
-            heartbeat()
-    return batch / statistics.median(seconds[WARM_STEPS:])
+            for decoder in decoders:
+                decoder.step()
+                heartbeat()
+    return [batch / statistics.median(decoder.seconds[WARM_STEPS:]) for decoder in decoders]
+
+
+class _Decoder:
+    def __init__(self, model: Llama, batch: int, context: int, steps: int) -> None:
+        self.model, self.seconds = model, list[float]()
+        self._memory = _Memory(model, batch, context + steps)
+        self._memory.feed(model, (torch.arange(context) % model.config.vocab_size).expand(batch, context))
+        self._token_B1 = torch.arange(batch)[:, None] % model.config.vocab_size
+
+    def step(self) -> None:
+        begin_s = time.perf_counter()
+        hidden_B1D = self._memory.feed(self.model, self._token_B1)
+        self._token_B1 = self.model.logits(hidden_B1D).argmax(-1)
+        self.seconds.append(time.perf_counter() - begin_s)
 
 
 class _Memory:

@@ -11,11 +11,11 @@ import torch
 
 from bedplate.core.errors import UsageError, nearest
 from bedplate.core.json import JsonObject
-from bedplate.toolchain.compress.decode import decode_rate
+from bedplate.toolchain.compress.decode import decode_rates
 from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.data.shards import Tokens
 from bedplate.toolchain.evaluate import compare
-from bedplate.toolchain.models.card import weights_digest, write_card
+from bedplate.toolchain.models.card import read_card, weights_digest, write_card
 from bedplate.toolchain.models.llama import Llama, load_llama, save_llama
 
 SCHEMES: Mapping[str, Callable[[Llama], Llama]] = {"int8": quantize_int8}
@@ -46,14 +46,13 @@ class SchemeResult:
         return asdict(self)
 
 
-def write_compressed(model: Path, scheme: str, out: Path, corpus: str | None = None) -> None:
+def write_compressed(model: Path, scheme: str, out: Path) -> None:
     """Write the compressed model as a whole model folder at `out`, replacing one that is there.
 
     Args:
         model: Folder of a plain model.
         scheme: A name of `SCHEMES`.
         out: The result: weights, config, tokenizer and a card that names the base.
-        corpus: Goes into the card, so that whoever evaluates the result finds the held-out text.
 
     Raises:
         UsageError: No such scheme, or a model that is compressed already.
@@ -68,7 +67,9 @@ def write_compressed(model: Path, scheme: str, out: Path, corpus: str | None = N
         if file.suffix in (".json", ".jinja", ".txt", ".model") and file.name not in ("config.json", "bedplate.json"):
             shutil.copyfile(file, aside / file.name)
     _keep_token_ids(model, aside)
-    write_card(aside, source=f"{scheme} of {model}", base=str(model), base_weights=weights_digest(model), corpus=corpus)
+    before = read_card(model)
+    kept = {key: before[key] for key in ("licence", "corpus") if key in before}
+    write_card(aside, source=f"{scheme} of {model}", base=str(model), base_weights=weights_digest(model), **kept)
     shutil.rmtree(out, ignore_errors=True)
     aside.rename(out)
 
@@ -100,7 +101,7 @@ def judge(
         ),
     )
     for batch in BATCHES:
-        rates = [decode_rate(model, batch, DECODE_CONTEXT, heartbeat=lambda: report(0, 0, "")) for model in models]
+        rates = decode_rates(models, batch, DECODE_CONTEXT, heartbeat=lambda: report(0, 0, ""))
         rows = (_with_rate(rows[0], batch, rates[0]), _with_rate(rows[1], batch, rates[1]))
     return rows
 

@@ -61,11 +61,21 @@ def read_corpus_manifest(folder: Path) -> Mapping[str, Any]:
     Raises:
         NotFoundError: `folder` is not a corpus.
     """
-    file = folder / "manifest.json"
-    manifest: Mapping[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    manifest = _manifest(folder)
     if manifest.get("format") != FORMAT:
         expected = "a folder that the step data.text made: manifest.json, train.jsonl, validation.jsonl"
         raise NotFoundError("not a corpus", seen=folder, expected=expected)
+    return manifest
+
+
+def is_corpus(folder: Path) -> bool:
+    """Whether `folder` holds the documents of `data.text`, and not, say, token shards."""
+    return _manifest(folder).get("format") == FORMAT
+
+
+def _manifest(folder: Path) -> Mapping[str, Any]:
+    file = folder / "manifest.json"
+    manifest: Mapping[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     return manifest
 
 

@@ -60,8 +60,8 @@ def check_card(folder: Path, *, verify: bool = False) -> None:
         IntegrityError: A file is missing, or is not what was written.
     """
     card = read_card(folder)
-    if not card:
-        raise NotFoundError("the model folder has no card", seen=folder, expected=FILE)
+    if "files" not in card:
+        raise NotFoundError("the model folder has no card that names its files", seen=folder, expected=FILE)
     for name, entry in card["files"].items():
         file = folder / name
         size = file.stat().st_size if file.is_file() else None
@@ -80,7 +80,7 @@ def weights_digest(folder: Path) -> str:
     """
     card = read_card(folder)
     files = sorted(folder.glob("*.safetensors"))
-    if card and all(_is_unchanged(file, card["files"].get(file.name, {})) for file in files):
+    if "files" in card and all(_is_unchanged(file, card["files"].get(file.name, {})) for file in files):
         return str(card["weights_digest"])
     return _weights_digest({file.name: {"digest": file_digest(file)} for file in files})
 

@@ -19,7 +19,14 @@ from torch import Tensor
 
 from bedplate.core.blocks import KVBlockStore, KVNamespace
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
-from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, GenerationStatistics
+from bedplate.core.generation import (
+    ContextError,
+    FinishReason,
+    GeneratedToken,
+    GenerationRequest,
+    GenerationStatistics,
+    QueueFullError,
+)
 from bedplate.core.units import format_bytes
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.decoder import SlotDecoder
@@ -77,7 +84,7 @@ class BuiltInEngine:
             if self._is_closing:
                 raise UnavailableError("the engine is shutting down", next_step="try again when it has been restarted")
             if len(self._waiting) >= self.settings.queue_size:
-                raise UnavailableError(
+                raise QueueFullError(
                     "the engine's queue is full",
                     seen=f"{len(self._waiting)} requests waiting",
                     expected=f"fewer than {self.settings.queue_size}",
@@ -122,7 +129,7 @@ class BuiltInEngine:
         if request.max_new_tokens < 1:
             raise UsageError("nothing to generate", seen=request.max_new_tokens, expected="max_new_tokens of at least 1")
         if total > self.context_tokens:
-            raise UsageError(
+            raise ContextError(
                 "prompt and answer do not fit the context",
                 seen=f"{len(prompt)} + {request.max_new_tokens} tokens",
                 expected=f"at most {self.context_tokens}",
@@ -137,13 +144,19 @@ class BuiltInEngine:
             self._lock.notify()
 
     def _work(self) -> None:
-        with torch.inference_mode():
-            while self._wait_for_work():
-                self._end_the_unwanted()
-                self._let_in()
-                self._prefill()
-                self._decode()
+        try:
+            with torch.inference_mode():
+                while self._wait_for_work():
+                    self._end_the_unwanted()
+                    self._let_in()
+                    self._prefill()
+                    self._decode()
+        finally:
+            self._end_all()
+
+    def _end_all(self) -> None:
         with self._lock:
+            self._is_closing = True
             for sequence in (*self._waiting, *self._running.values()):
                 sequence.end(FinishReason.CANCELLED, "the engine was shut down")
             self._waiting.clear()

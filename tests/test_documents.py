@@ -1,0 +1,55 @@
+"""What the documents tell people to type is there: every command parses, every file and folder that is named exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from bedplate.cli.main import command as root_command
+
+REPOSITORY = Path(__file__).parents[1]
+DOCUMENTS = [REPOSITORY / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted(
+    (REPOSITORY / "docs").glob("*.md")
+)
+
+
+def commands() -> list[tuple[str, str]]:
+    """(document, command line) of every line in a code block that starts with `bedplate`."""
+    found = []
+    for document in DOCUMENTS:
+        for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL):
+            lines = [line.split("  #")[0].strip() for line in block.splitlines()]
+            found += [(document.name, line) for line in lines if line.startswith("bedplate ")]
+    return found
+
+
+@pytest.mark.parametrize(("document", "line"), commands())
+def test_a_command_in_the_documents_is_one_that_the_command_line_takes(document: str, line: str) -> None:
+    words = shlex.split(line)[1:]
+    verb = root_command
+    context = click.Context(root_command)
+    while isinstance(verb, click.Group):
+        name = words.pop(0)
+        found = verb.get_command(context, name)
+        assert found is not None, f"{document}: no verb '{name}' in: {line}"
+        verb, context = found, click.Context(found, info_name=name, parent=context)
+    verb.make_context("bedplate", words, resilient_parsing=False)
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) >= 8
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_map_names_every_room() -> None:
+    block = re.search(r"```text\nsrc/bedplate/\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    rooms = {folder.name for folder in (REPOSITORY / "src" / "bedplate").iterdir() if (folder / "__init__.py").is_file()}
+    assert rooms - set(re.findall(r"^  (\w+)/", block[1], re.MULTILINE)) == set()

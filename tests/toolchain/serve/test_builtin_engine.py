@@ -1,0 +1,203 @@
+"""How the engine treats requests: in what order, for how long, and what it refuses."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
+from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, QueueFullError, SamplingSettings
+from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.serve.engine import BuiltInEngine
+from bedplate.toolchain.serve.settings import EngineSettings
+
+CONFIG = LlamaConfig(
+    vocab_size=101,
+    hidden_size=64,
+    intermediate_size=96,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_size=16,
+    max_positions=2048,
+)
+names = itertools.count()
+
+
+def make_model() -> Llama:
+    torch.manual_seed(0)
+    model = Llama(CONFIG)
+    for parameter in model.parameters():
+        if parameter.dim() == 2:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model.to(torch.bfloat16)
+
+
+@pytest.fixture
+def engine() -> Iterator[BuiltInEngine]:
+    engine = BuiltInEngine(make_model(), EngineSettings(max_batch=2, queue_size=3, chunk_tokens=32))
+    yield engine
+    engine.close()
+
+
+def ask(prompt: tuple[int, ...] = (1, 2, 3), tokens: int = 8, **words: object) -> GenerationRequest:
+    return GenerationRequest(id=str(next(names)), prompt=prompt, max_new_tokens=tokens, **words)  # type: ignore[arg-type]
+
+
+def tokens_of(steps: Iterator[GeneratedToken]) -> list[int]:
+    return [step.token for step in steps if step.token is not None]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+
+
+def test_the_last_token_says_that_the_length_was_reached(engine: BuiltInEngine) -> None:
+    steps = list(engine.submit(ask(tokens=5)))
+    assert [step.finish for step in steps] == [None] * 4 + [FinishReason.LENGTH]
+
+
+def test_a_stop_token_ends_the_answer_and_is_not_part_of_it(engine: BuiltInEngine) -> None:
+    free = tokens_of(engine.submit(ask()))
+    steps = list(engine.submit(ask(stop_tokens=(free[3],))))
+    assert tokens_of(iter(steps)) == free[: free.index(free[3])]
+    assert steps[-1] == GeneratedToken(token=None, finish=FinishReason.STOP)
+
+
+def test_more_requests_than_slots_wait_and_all_finish(engine: BuiltInEngine) -> None:
+    streams = [engine.submit(ask(tokens=20)) for _ in range(3)]
+    assert len({tuple(tokens_of(stream)) for stream in streams}) == 1
+    assert engine.statistics().finished == 3
+
+
+def test_a_full_queue_is_said_at_once(engine: BuiltInEngine) -> None:
+    streams = [engine.submit(ask(tokens=1500)) for _ in range(2)]
+    wait_for(lambda: engine.statistics().running == 2)
+    streams += [engine.submit(ask(tokens=1500)) for _ in range(3)]
+    with pytest.raises(QueueFullError, match="queue is full"):
+        engine.submit(ask())
+    for stream in streams:
+        stream.close()  # type: ignore[attr-defined]
+    wait_for(lambda: engine.statistics().running == engine.statistics().queued == 0)
+    assert tokens_of(engine.submit(ask(tokens=2)))
+
+
+def test_closing_the_iterator_cancels_the_request(engine: BuiltInEngine) -> None:
+    stream = engine.submit(ask(tokens=1500))
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    wait_for(lambda: engine.statistics().running == 0)
+    assert engine.statistics().generated_tokens < 1500
+
+
+def test_cancel_by_id_ends_the_stream_with_its_reason(engine: BuiltInEngine) -> None:
+    request = ask(tokens=1500)
+    stream = engine.submit(request)
+    next(stream)
+    engine.cancel(request.id)
+    assert list(stream)[-1].finish is FinishReason.CANCELLED
+
+
+def test_cancelling_an_unknown_request_is_ignored(engine: BuiltInEngine) -> None:
+    engine.cancel("nobody")
+
+
+def test_a_deadline_ends_the_request_running_or_waiting(engine: BuiltInEngine) -> None:
+    streams = [engine.submit(ask(tokens=2000, deadline_s=0.3)) for _ in range(3)]
+    assert [list(stream)[-1].finish for stream in streams] == [FinishReason.DEADLINE] * 3
+
+
+def test_sampling_is_reproducible_by_its_seed_whatever_else_runs(engine: BuiltInEngine) -> None:
+    def sample(seed: int) -> list[int]:
+        return tokens_of(engine.submit(ask(tokens=16, sampling=SamplingSettings(temperature=1.0, top_p=0.9, seed=seed))))
+
+    alone = sample(7)
+    other = engine.submit(ask(tokens=300, sampling=SamplingSettings(temperature=1.0)))
+    assert sample(7) == alone
+    assert sample(8) != alone
+    other.close()  # type: ignore[attr-defined]
+
+
+def test_a_small_top_p_is_greedy(engine: BuiltInEngine) -> None:
+    narrow = ask(sampling=SamplingSettings(temperature=1.0, top_p=1e-6, seed=1))
+    assert tokens_of(engine.submit(narrow)) == tokens_of(engine.submit(ask()))
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (ask(prompt=()), "empty"),
+        (ask(prompt=(1, 101)), "not a token"),
+        (ask(prompt=(1, -1)), "not a token"),
+        (ask(tokens=0), "nothing to generate"),
+        (ask(prompt=(1,) * 2000, tokens=100), "do not fit the context"),
+    ],
+    ids=["empty", "too large a token", "negative", "no tokens", "too long"],
+)
+def test_an_impossible_request_is_refused_at_once(engine: BuiltInEngine, request_: GenerationRequest, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        engine.submit(request_)
+
+
+def test_closing_ends_what_runs_and_refuses_what_comes() -> None:
+    engine = BuiltInEngine(make_model(), EngineSettings(max_batch=1))
+    streams = [engine.submit(ask(tokens=2000)) for _ in range(2)]
+    next(streams[0])
+    engine.close()
+    engine.close()
+    assert [list(stream)[-1].finish for stream in streams] == [FinishReason.CANCELLED] * 2
+    with pytest.raises(UnavailableError, match="shutting down"):
+        engine.submit(ask())
+    assert not any(thread.name == "bedplate-engine" and thread.is_alive() for thread in threading.enumerate())
+
+
+def test_memory_for_too_few_tokens_is_refused_with_what_it_would_take() -> None:
+    with pytest.raises(ResourcesError, match="at least"):
+        BuiltInEngine(make_model(), EngineSettings(kv_memory=100_000))
+
+
+def test_the_context_is_what_memory_and_model_allow() -> None:
+    token_bytes = CONFIG.num_layers * 2 * CONFIG.num_kv_heads * CONFIG.head_size * 2
+    engine = BuiltInEngine(make_model(), EngineSettings(max_batch=2, kv_memory=token_bytes * 2 * 1100))
+    assert engine.context_tokens == 1024
+    engine.close()
+    engine = BuiltInEngine(make_model(), EngineSettings(context_tokens=100))
+    assert engine.context_tokens == 100
+    engine.close()
+
+
+def test_scores_that_are_not_finite_end_one_request_and_leave_nothing_behind(engine: BuiltInEngine) -> None:
+    before = tokens_of(engine.submit(ask()))
+    with torch.no_grad():
+        row = engine._decoder._embed.weight[50].clone()
+        engine._decoder._embed.weight[50] = float("nan")
+    steps = list(engine.submit(ask(prompt=(1, 50, 2))))
+    assert steps[-1].finish is FinishReason.ERROR
+    assert "finite" in steps[-1].message
+    with torch.no_grad():
+        engine._decoder._embed.weight[50] = row
+    assert tokens_of(engine.submit(ask())) == before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_engine_whose_thread_breaks_leaves_nobody_waiting(engine: BuiltInEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = engine.submit(ask(tokens=1500))
+    next(stream)
+    monkeypatch.setattr(engine, "_let_in", lambda: 1 / 0)
+    assert list(stream)[-1].finish is FinishReason.CANCELLED
+
+
+def test_statistics_count_tokens_and_blocks(engine: BuiltInEngine) -> None:
+    stream = engine.submit(ask(prompt=(1,) * 70, tokens=1000))
+    next(stream)
+    now = engine.statistics()
+    assert (now.running, now.queued, now.prompt_tokens) == (1, 0, 70)
+    assert now.kv_blocks_used >= 3
+    stream.close()  # type: ignore[attr-defined]
+    wait_for(lambda: engine.statistics().kv_blocks_used == 0)
