@@ -1,6 +1,5 @@
 """What can go wrong between a driver, Ray and the agents, done for real."""
 
-import os
 import signal
 import threading
 import time
@@ -42,19 +41,22 @@ def wait_for_free_cores(count: float) -> None:
 def test_ranks_on_different_nodes_meet_at_the_rendezvous(engine: RayEngine) -> None:
     status = engine.wait(engine.submit(gang(*[task("listen_at_rendezvous")] * 6, name="wide")), PATIENCE_S)
     assert len({item.node for item in status.tasks}) == 3
-    assert [item.result for item in status.tasks] == [{"heard": ""}, *[{"heard": f"wide takes {i}"} for i in range(1, 6)]] or {
-        str(item.result) for item in status.tasks[1:]
-    } == {str({"heard": f"wide takes {i}"}) for i in range(1, 6)}
+    heard = sorted(str((item.result or {})["heard"]) for item in status.tasks)
+    assert heard == ["", *(f"wide takes {rank}" for rank in range(1, 6))]
 
 
-def test_a_gang_that_meets_a_node_which_has_just_died_is_placed_on_the_others(
+def test_a_node_that_has_just_died_is_told_its_log_is_missed_and_a_gang_that_meets_it_is_placed_on_the_others(
     engine: RayEngine, cluster: LocalRayCluster
 ) -> None:
-    assert len(engine.resources()) == 3
-    cluster.remove_node("node-0")  # Ray does not know yet
+    hit = engine.submit(gang(endless()))
+    started(engine, hit, 1)
+    lost = engine.status(hit).tasks[0].node
+    cluster.remove_node(lost)  # Ray does not know yet
     status = engine.wait(engine.submit(gang(*[finishing()] * 4)), PATIENCE_S)
     assert status.state is TaskState.DONE, status
-    assert {item.node for item in status.tasks} == {"node-1", "node-2"}
+    assert lost not in {item.node for item in status.tasks}
+    assert engine.wait(hit, PATIENCE_S).tasks[0].cause is ExitCause.NODE_LOST
+    assert engine.logs(hit, 0) == f"the log went away with the node {lost}\n"
 
 
 def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: RayEngine) -> None:
@@ -68,17 +70,9 @@ def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: R
     (ended,) = engine.wait(handle, PATIENCE_S).tasks
     assert (ended.state, ended.cause) == (TaskState.FAILED, ExitCause.SIGNAL)
     assert "agent" in ended.message
-    assert process.wait(5) is None or not process.is_running()
+    psutil.wait_procs([process], timeout=5)
+    assert not process.is_running()
     assert engine.wait(engine.submit(gang(*[finishing()] * 6)), PATIENCE_S).state is TaskState.DONE
-
-
-def test_the_log_of_a_task_on_a_lost_node_says_where_it_went(engine: RayEngine) -> None:
-    handle = engine.submit(gang(endless()))
-    started(engine, handle, 1)
-    lost = engine.status(handle).tasks[0].node
-    engine.remove_node(lost)
-    engine.wait(handle, PATIENCE_S)
-    assert engine.logs(handle, 0) == f"the log went away with the node {lost}\n"
 
 
 def test_what_another_engine_holds_is_not_placed_on_and_status_is_told_while_a_gang_waits(
@@ -144,4 +138,3 @@ def test_a_signal_reaches_the_task_on_its_node(engine: RayEngine) -> None:
         assert engine.events(handle, len(events), wait_s=PATIENCE_S)
         events = engine.events(handle)
     assert engine.status(handle).tasks[5].exit_code == -signal.SIGTERM
-    assert os.getpid() not in {item.pid for item in engine.status(handle).tasks}

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from bedplate.engines.local.process_tree import descendants
-from bedplate.engines.ray.cluster import LocalRayCluster
+from bedplate.engines.ray.cluster import LocalRayCluster, remove_abandoned
 from tests.command_line import CommandLine, wait_until
 from tests.engines.ray.test_faults import wait_for_free_cores
 
@@ -80,3 +80,12 @@ def test_a_local_cluster_dies_with_its_owner_and_leaves_no_session_directory(com
     while left := list(root.glob("*/scratch-*")):
         assert time.monotonic() < deadline_s, left
         time.sleep(0.05)
+    remove_abandoned()
+    assert not root.exists(), "what is left are logs, and the next cluster removes them"
+
+
+def test_the_directory_of_a_living_cluster_is_not_taken_for_an_abandoned_one(cluster: LocalRayCluster) -> None:
+    ours = [root for root in Path("/tmp").glob("bp-ray-*") if (root / "head-1").exists()]
+    assert ours
+    remove_abandoned()
+    assert [root for root in ours if not root.exists()] == []

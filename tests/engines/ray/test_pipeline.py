@@ -48,6 +48,12 @@ def test_where_no_cluster_answers_it_is_said(command_line: CommandLine) -> None:
     assert "Traceback" not in end.err
 
 
+def test_an_address_that_is_none_is_a_wrong_word(command_line: CommandLine) -> None:
+    end = command_line.call("run", command_line.write(PIPELINE), "--engine", "ray", "--ray-address", "ray://head:10001")
+    assert end.code == 2, end.err
+    assert "HOST:PORT, or auto" in end.err
+
+
 def test_an_address_for_an_engine_that_has_none_is_refused(command_line: CommandLine, tmp_path: Path) -> None:
     end = command_line.call("run", command_line.write(PIPELINE), "--ray-address", "somewhere:6379")
     assert end.code == 2

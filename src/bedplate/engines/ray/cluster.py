@@ -14,6 +14,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from bedplate.core.errors import NotFoundError, UnavailableError
 from bedplate.core.workload import Gang, Resources, Task, TaskEventKind
@@ -31,6 +32,8 @@ _HEALTH_CHECKS = {
     "RAY_health_check_failure_threshold": "3",
 }
 """A lost node is known within about two seconds; Ray's own defaults take some thirteen."""
+_NO_SPARE_WORKERS = {"RAY_prestart_worker_first_driver": "0", "RAY_enable_worker_prestart": "0"}
+"""Ray would start an idle Python worker a core for each driver that comes; one agent a node is all that is needed."""
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 _HEAD = 2
 """Last part of the head's address; the nodes follow. Ray takes 127.0.0.1 to mean the machine's outward address."""
@@ -51,11 +54,10 @@ class LocalRayCluster:
     """
 
     def __init__(self, cores: tuple[int, ...] = (2, 2, 2)) -> None:
-        _remove_abandoned()
+        remove_abandoned()
         self._cores = cores
         self._root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
-        self._lock = _lock_of(self._root).open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = _hold_lock(self._root)
         usable = usable_cores()
         self._engine = LocalEngine(self._root, cores=usable * (len(cores) + 1))
         self._nodes: dict[str, GangHandle] = {}
@@ -105,7 +107,7 @@ class LocalRayCluster:
             entry="bedplate.engines.ray.raylet:main",
             spec={"arguments": [*common, *arguments]},
             resources=Resources(cpus=len(usable_cores())),
-            environment={**_HEALTH_CHECKS, "RAY_TMPDIR": "", "RAY_ADDRESS": ""},
+            environment={**_HEALTH_CHECKS, **_NO_SPARE_WORKERS, "RAY_TMPDIR": "", "RAY_ADDRESS": ""},
         )
         return self._engine.submit(Gang(name=name, tasks=(task,)))
 
@@ -130,7 +132,16 @@ def _lock_of(root: Path) -> Path:
     return root / "owner.lock"
 
 
-def _remove_abandoned() -> None:
+def _hold_lock(root: Path) -> IO[str]:
+    """The lock that says that the directory has a living owner; it has no moment at which it exists and is free."""
+    unnamed = root / "owner.new"
+    lock = unnamed.open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    unnamed.rename(_lock_of(root))
+    return lock
+
+
+def remove_abandoned() -> None:
     """Remove directories of clusters whose owner was killed: their lock is free; keepers have ended the processes."""
     for root in Path("/tmp").glob(f"{_PREFIX}*"):  # noqa: S108
         with contextlib.suppress(OSError), _lock_of(root).open() as lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ AGENT_START_S = 60.0
 """What the first call of an agent may take: a Python process that imports Ray."""
 _SPARE_CALLS = 16
 """Threads of an agent beside one a slot: each gang of a node has a poll out there, and takes a slot at least."""
+_CONNECT_S = 5.0
 _LOOK_EVERY_S = 0.1
 
 
@@ -165,6 +167,7 @@ def _connect(address: str, *, hands_path_on: bool) -> Any:
             expected="one connection a process",
             next_step="close the engine that is open, or give its connection to the new one",
         )
+    _check_listening(address)
     path = os.pathsep.join(import_path()) if hands_path_on else ""
     try:
         ray.init(
@@ -175,10 +178,27 @@ def _connect(address: str, *, hands_path_on: bool) -> Any:
             runtime_env={"env_vars": {"PYTHONPATH": path}} if path else None,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UnavailableError(
-            f"no Ray cluster answers at {address}",
-            seen=error,
-            expected="host:port of a running cluster of which this machine is a node",
-            next_step="'ray start --head' starts one here, 'ray start --address HOST:6379' joins one",
-        ) from error
+        raise _no_cluster(address, error) from error
     return ray
+
+
+def _check_listening(address: str) -> None:
+    """Ask before Ray does: it tries for more than a minute, and writes to the terminal meanwhile."""
+    host, colon, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if not (colon and port.isdigit()) or "/" in address:
+        raise UsageError("not the address of a Ray cluster", seen=address, expected="HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"no Ray cluster answers at {address}",
+        seen=error,
+        expected="host:port of a running cluster of which this machine is a node",
+        next_step="'ray start --head' starts one here, 'ray start --address HOST:6379' joins one",
+    )
