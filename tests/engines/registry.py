@@ -135,6 +135,10 @@ ENGINES: dict[str, Callable[[Path], EngineUnderTest]] = {
 
 GAPS: dict[str, dict[str, str]] = {
     "local": {"node loss": "its only node is the machine that the engine itself runs on: losing it ends the engine too"},
-    "simulated": {"execution": "nothing is executed: a task has a duration and an end, and no process that could look around"},
+    "simulated": {
+        "execution": "nothing is executed: a task has a duration and an end, and no process that could look around",
+        "inherited descriptors": "there is no process that could inherit one",
+    },
+    "ray": {"inherited descriptors": "an open file belongs to one kernel: it cannot cross to another machine"},
 }
 """Engine -> what it cannot do -> why."""

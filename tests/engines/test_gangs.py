@@ -1,13 +1,14 @@
 """Conformance: gangs start together or not at all, see who they are, and give back what they made."""
 
+import os
 from collections.abc import Callable
 
 import pytest
 
 from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
 from bedplate.core.workload import Gang, Task, TaskState
-from bedplate.engines.base import Engine, GangHandle
-from tests.engines.registry import EngineUnderTest
+from bedplate.engines.base import CanInheritDescriptors, Engine, GangHandle
+from tests.engines.registry import GAPS, EngineUnderTest
 from tests.engines.workloads import endless, failing, finishing, gang, task
 
 
@@ -62,6 +63,24 @@ def test_stores_and_environment_reach_the_task_and_scratch_is_empty_and_its_own(
     assert seen[0]["environment"]["COLOUR"] == "blue"
     assert seen[0]["scratch_entries"] == []
     assert seen[0]["scratch"] != seen[1]["scratch"]
+
+
+@pytest.mark.needs("inherited descriptors")
+def test_a_task_reads_and_writes_a_memory_file_that_it_inherited(engine: Engine) -> None:
+    assert isinstance(engine, CanInheritDescriptors)
+    assert engine.inherits_descriptors
+    memory = os.memfd_create("shared")
+    os.write(memory, b"written by the supervisor")
+    reading = Task(entry="tests.engines.tasks:read_descriptor", inherited={"memory": memory})
+    (ended,) = engine.wait(engine.submit(gang(reading))).tasks
+    assert ended.result == {"text": "written by the supervisor"}
+    assert os.pread(memory, 100, 0).startswith(b"written by the task")
+    os.close(memory)
+
+
+def test_an_engine_says_of_itself_whether_tasks_inherit_descriptors(engine: Engine) -> None:
+    says = isinstance(engine, CanInheritDescriptors) and engine.inherits_descriptors
+    assert says == ("inherited descriptors" not in GAPS.get(engine.name, {}))
 
 
 def test_a_gang_that_never_fits_is_refused_with_what_was_asked_and_what_is_free(under_test: EngineUnderTest) -> None:

@@ -62,7 +62,7 @@ class LocalRayCluster:
         self._engine = LocalEngine(self._root, cores=usable * (len(cores) + 1))
         self._nodes: dict[str, GangHandle] = {}
         try:
-            head = self._start("head", _HEAD, 0, ["--head", "--port", "0", "--include-dashboard", "false"])
+            head = self._start("head", _HEAD, 0, ["--head", "--port", "0", "--include-dashboard", "false", "--no-monitor"])
             self.address = self._wait_joined(head)
             """`host:port` of the cluster's control store."""
             self.restore()
