@@ -89,6 +89,15 @@ def test_a_second_runner_is_kept_out_and_told_who_is_in(command_line: CommandLin
     assert len(attempts(command_line)) == 1
 
 
+def test_a_run_goes_on_when_nobody_reads_its_lines_any_more(command_line: CommandLine, gated: Path, opens: Path) -> None:
+    process = start_until_in_gate(command_line, gated)
+    assert process.stderr is not None
+    process.stderr.close()
+    opens.touch()
+    assert process.wait(60) == 0
+    assert ps(command_line)["status"] == "done"
+
+
 def test_two_different_runs_share_a_state(command_line: CommandLine, gated: Path, opens: Path) -> None:
     first = start_until_in_gate(command_line, gated)
     other = command_line.call(

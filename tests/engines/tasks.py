@@ -34,7 +34,7 @@ def describe(context: TaskContext) -> Mapping[str, Json]:
         "environment": dict(os.environ),
         "session": os.getsid(0),
         "pid": os.getpid(),
-        "imported_at_s": time.time(),
+        "cpu_s": time.process_time(),
     }
 
 
@@ -71,6 +71,7 @@ def sleep_unheard(context: TaskContext) -> None:
 
 
 def beat(context: TaskContext) -> None:
+    context.progress(ready=True)
     end_s = time.monotonic() + context.spec["for_s"]
     while time.monotonic() < end_s:
         context.heartbeat()
@@ -198,3 +199,12 @@ def grow_in_cgroup(context: TaskContext) -> None:
     """Enters the cgroup of the spec, then takes memory until the kernel ends it."""
     (Path(context.spec["cgroup"]) / "cgroup.procs").write_text(str(os.getpid()))
     take(context.spec["bytes"])
+
+
+def hold_shared_memory(context: TaskContext) -> None:
+    """Makes a segment in /dev/shm and holds on to it."""
+    from multiprocessing.shared_memory import SharedMemory
+
+    segment = SharedMemory(create=True, size=1_000_000)
+    context.progress(name=segment.name)
+    time.sleep(300)

@@ -123,26 +123,24 @@ def test_a_task_that_was_heard_and_falls_silent_is_hung(engine: Engine) -> None:
 
 
 def test_a_silent_rank_is_hung_although_its_peer_keeps_beating(engine: Engine) -> None:
-    handle = engine.submit(gang(beating(for_s=3.0), falling_silent(), heartbeat_timeout_s=0.3))
+    handle = engine.submit(gang(beating(for_s=10.0), falling_silent(), heartbeat_timeout_s=0.8))
     while not engine.status(handle).tasks[1].state.is_final:
         assert engine.events(handle, len(engine.events(handle)), wait_s=20)
     assert engine.status(handle).tasks[1].cause is ExitCause.HUNG
     assert engine.status(handle).tasks[0].state is TaskState.RUNNING
 
 
-def test_a_stopped_process_is_hung(engine: Engine) -> None:
+def test_a_stopped_process_is_hung(engine: Engine, wait_ready: WaitReady) -> None:
     assert isinstance(engine, FaultInjection)
-    handle = engine.submit(gang(beating(for_s=60.0), heartbeat_timeout_s=0.3))
-    while engine.status(handle).tasks[0].state is not TaskState.RUNNING:
-        engine.events(handle, wait_s=20)
-    engine.wait(handle, timeout_s=0.3)
+    handle = engine.submit(gang(beating(for_s=60.0), heartbeat_timeout_s=0.8))
+    wait_ready(handle)
     engine.kill(handle, 0, signal.SIGSTOP)
     (ended,) = engine.wait(handle).tasks
     assert ended.cause is ExitCause.HUNG
 
 
 def test_a_task_that_keeps_beating_is_left_alone(engine: Engine) -> None:
-    status = engine.wait(engine.submit(gang(beating(for_s=1.0), heartbeat_timeout_s=0.3)))
+    status = engine.wait(engine.submit(gang(beating(for_s=1.5), heartbeat_timeout_s=0.8)))
     assert status.state is TaskState.DONE, status
 
 

@@ -39,7 +39,8 @@ def falling_silent() -> Task:
 
 
 def beating(for_s: float) -> Task:
-    return task("beat", {"for_s": for_s}, at_s=for_s)
+    """Reports `ready`, then gives heartbeats until it ends."""
+    return task("beat", {"for_s": for_s}, at_s=for_s, progress=[{"at_s": 0.0, "attributes": {"ready": True}}])
 
 
 def unheard(for_s: float) -> Task:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.configuration import document_from, read_document
+from bedplate.app.configuration import Document, document_from, read_document
 from bedplate.app.pipeline.attempt import RunPlace
 from bedplate.app.pipeline.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.outcome import RunOutcome
@@ -19,7 +19,7 @@ from bedplate.state.store import StateStore
 
 
 def run(
-    pipeline: str | Path | Mapping[str, Any],
+    pipeline: str | Path | Mapping[str, Any] | Document,
     *,
     new: bool = False,
     engine: str = "local",
@@ -31,7 +31,8 @@ def run(
     """Run a pipeline file, or a mapping of the same shape; the same call goes on with an unfinished run.
 
     Args:
-        pipeline: Path of a YAML file, or what one would say; relative paths in a mapping start at the working directory.
+        pipeline: Path of a YAML file, what one would say, or one that was read; relative paths in a mapping start at the
+            working directory.
         new: Start another run although there is one of the same content and inputs.
         engine: Where tasks run; a name of `app.wiring.ENGINES`.
         state: A folder or database URL; the user's state folder when None.
@@ -59,7 +60,7 @@ def run(
 
 
 def plan(
-    pipeline: str | Path | Mapping[str, Any],
+    pipeline: str | Path | Mapping[str, Any] | Document,
     *,
     engine: str = "local",
     state: str | None = None,
@@ -83,6 +84,9 @@ def plan(
             store.close()
 
 
-def _read(pipeline: str | Path | Mapping[str, Any], uses: Mapping[str, str] | None) -> Pipeline:
-    document = document_from(pipeline, Path.cwd()) if isinstance(pipeline, Mapping) else read_document(Path(pipeline))
+def _read(pipeline: str | Path | Mapping[str, Any] | Document, uses: Mapping[str, str] | None) -> Pipeline:
+    if isinstance(pipeline, Document):
+        document = pipeline
+    else:
+        document = document_from(pipeline, Path.cwd()) if isinstance(pipeline, Mapping) else read_document(Path(pipeline))
     return read_pipeline(document, {**USES, **(uses or {})})

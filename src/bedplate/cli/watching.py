@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -33,7 +34,7 @@ def open_watcher(*, explain: bool) -> ClosableWatcher:
 
 
 class PlainWatcher:
-    """Lines on stderr; of a step's progress at most one in five seconds."""
+    """Lines on stderr; of a step's progress at most one in five seconds. When nobody reads any more, the run goes on."""
 
     def __init__(self, *, explain: bool) -> None:
         self._explain = explain
@@ -81,7 +82,7 @@ class PlainWatcher:
         """Nothing is held."""
 
     def _print(self, text: str) -> None:
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # the reader of the pipe is gone; the run is not for it alone
             print(text, file=sys.stderr, flush=True)
 
 

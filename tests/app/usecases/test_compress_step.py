@@ -18,12 +18,15 @@ from bedplate.cli.main import main
 from bedplate.core.errors import CheckFailedError, NotFoundError, TaskError, UsageError
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.data.corpus import write_corpus
+from bedplate.toolchain.data.tokenise import load_tokenizer
 from bedplate.toolchain.models.card import read_card, write_card
-from bedplate.toolchain.models.llama import load_llama, save_llama
+from bedplate.toolchain.models.llama import Llama, load_llama, save_llama
 from bedplate.toolchain.models.quantized import Int8Linear
 from tests.tiny_model import tiny_documents
 
 QUICK = {"tokens": 300, "context": 128}
+ANY = 1.0
+"""A gate that lets everything through: a model that knows nothing gets better or worse by chance."""
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def trained(tiny_model: Path, corpus: Path, tmp_path: Path) -> Path:
 
 
 def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, trained: Path) -> None:
-    result = run(Settings(model=str(trained), **QUICK), context)
+    result = run(Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), context)
     assert result.path is not None
     assert isinstance(load_llama(result.path, torch.bfloat16).lm_head, Int8Linear)
     assert (result.path / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
@@ -59,7 +62,7 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     (row,) = result.outputs["schemes"]
     base = result.outputs["base"]
     assert row["name"] == "int8" and row["size_bytes"] < 0.55 * base["size_bytes"]
-    assert row["perplexity"] == pytest.approx(base["perplexity"], rel=0.005)
+    assert row["perplexity"] == pytest.approx(base["perplexity"], rel=0.03)
     assert 0 < row["kl_to_base"] < 0.05 and 0.8 < row["top1_agreement_frac"] <= 1
     assert min(row["tokens_per_s_b1"], row["tokens_per_s_b8"], base["tokens_per_s_b1"]) > 0
     assert result.outputs["text"] == "held-out text of generated text" and result.outputs["tokens"] == 300
@@ -70,15 +73,29 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     assert [line[0] for line in result.tables[0].rows] == ["bf16", "int8"]
 
 
-def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path) -> None:
+def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
+    """Weights that no input reaches are made huge: the model says the same, its int8 steps become too coarse for the rest."""
     model = load_llama(trained)
-    with torch.no_grad():  # one outlier a row makes the steps of all other weights coarse
-        for layer in model.model.layers:
-            layer.mlp.up_proj.weight[:, 0] = 40.0
-            layer.self_attn.q_proj.weight[:, 0] = 40.0
+    for layer in model.model.layers:
+        layer.post_attention_layernorm.weight.data[0] = 0
+    _learn_by_heart(model, torch.tensor([load_tokenizer(trained).encode(_text(tmp_path).read_text()).ids[:128]]))
+    for layer in model.model.layers:
+        layer.post_attention_layernorm.weight.data[0] = 0
+        layer.mlp.up_proj.weight.data[:, 0] = 1000
+        layer.mlp.gate_proj.weight.data[:, 0] = 1000
     save_llama(model, trained)
-    with pytest.raises(CheckFailedError, match="costs more than agreed"):
-        run(Settings(model=str(trained), max_perplexity_rise=0.0, **QUICK), context)
+    settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=127, context=128)
+    with pytest.raises(CheckFailedError, match="int8 costs more than agreed"):
+        run(settings, context)
+
+
+def _learn_by_heart(model: Llama, tokens: torch.Tensor) -> None:
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(12):
+        logits = model.logits(model(tokens[:, :-1]))
+        torch.nn.functional.cross_entropy(logits[0], tokens[0, 1:]).backward()
+        optimiser.step()
+        optimiser.zero_grad()
 
 
 def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext, trained: Path) -> None:
@@ -106,7 +123,7 @@ def _text(folder: Path) -> Path:
 
 
 def test_a_text_of_the_users_is_held_out_as_a_whole(context: StepContext, tiny_model: Path, tmp_path: Path) -> None:
-    result = run(Settings(model=str(tiny_model), data=str(_text(tmp_path)), **QUICK), context)
+    result = run(Settings(model=str(tiny_model), data=str(_text(tmp_path)), max_perplexity_rise=ANY, **QUICK), context)
     assert "held-out.txt" in str(result.outputs["text"]) and result.outputs["tokens"] == 300
 
 
@@ -118,7 +135,7 @@ def test_the_verb_prints_the_keys_that_others_script_against(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["compress", str(trained), "--scheme", "int8", "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--tokens", "200", "--context", "64", "-o", "json"]) == 0
+    assert main([*arguments, "--tokens", "200", "--context", "64", "--max-perplexity-rise", "100%", "-o", "json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["schemes"]
     assert {"name", "size_bytes", "perplexity", "kl_to_base", "tokens_per_s_b1", "tokens_per_s_b8"} <= set(row)
     load_llama(tmp_path / "out")

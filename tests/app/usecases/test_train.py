@@ -117,17 +117,14 @@ def test_a_killed_worker_changes_no_bit_of_the_outcome(
     assert "train.failure" in {event.kind for event in heard.events}
 
 
-def test_a_drill_is_detected_within_a_second_and_measured(
-    engine: FaultyEngine, inputs: Path, tmp_path: Path, undisturbed: tuple[list[float], bytes, StepResult]
-) -> None:
+def test_a_drill_is_detected_within_a_second_and_measured(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     context, heard = make_context(engine, tmp_path / "step")
-    settings = make_settings(inputs, steps=STEPS, drill=DrillSettings(kill=1, at_step=3), restarts=0)
+    settings = make_settings(inputs, steps=60, drill=DrillSettings(kill=1, at_step=3), restarts=0)
     result = run(settings, context)
     values = measured(result)
     assert values["kill_detect_s"] < 1  # type: ignore[operator]
     assert values["kill_detect_s"] < values["resume_forward_s"] < values["resume_step_s"] < 35  # type: ignore[operator]
     assert values["steps_repeated"] in (0, 1, 2)
-    assert weights(tmp_path / "step") == undisturbed[1]
     (failure,) = result.outputs["failures"]  # type: ignore[misc]
     assert failure["kind"] == "drill"
     assert sum(failure["phases_s"].values()) == pytest.approx(failure["resume_step_s"])

@@ -97,6 +97,19 @@ def test_the_tasks_of_one_gang_do_not_die_with_those_of_another(engine: LocalEng
     assert all(map(is_alive, second_pids))
 
 
+def test_a_shared_memory_segment_of_a_killed_task_is_removed(engine: LocalEngine) -> None:
+    handle = engine.submit(gang(task("hold_shared_memory")))
+    events = engine.events(handle)
+    while not any(event.kind is TaskEventKind.PROGRESS for event in events):
+        assert engine.events(handle, len(events), wait_s=20), engine.logs(handle, 0)
+        events = engine.events(handle)
+    segment = Path("/dev/shm") / str(events[-1].attributes["name"])
+    assert segment.exists()
+    engine.kill(handle, 0, signal.SIGKILL)
+    engine.wait(handle, 20)
+    assert not segment.exists()
+
+
 def keeper_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 

@@ -1,5 +1,6 @@
 """What only an engine of real processes can be asked: cores, threads, descriptors, limits, ports, speed."""
 
+import mmap
 import os
 import resource
 import signal
@@ -104,16 +105,18 @@ def test_a_task_over_its_memory_limit_is_ended_for_memory(engine: LocalEngine, i
     assert "the limit is 120 MB" in ended.message
 
 
-def test_memory_that_ranks_share_counts_once(engine: LocalEngine) -> None:
+def test_memory_that_processes_share_counts_once(engine: LocalEngine) -> None:
     fd = os.memfd_create("shared")
     os.truncate(fd, 80_000_000)
     sharing = Task(
         entry="tests.engines.tasks:share_memory",
         spec={"for_s": 0.5},
         inherited={"memory": fd},
-        resources=Resources(memory_bytes=80_000_000),
+        resources=Resources(memory_bytes=80_000_000),  # less than the file and the interpreter together
     )
-    status = engine.wait(engine.submit(gang(sharing, sharing)), 30)
+    with mmap.mmap(fd, 0) as view:
+        view.write(bytes(len(view)))  # the other half of every page is ours
+        status = engine.wait(engine.submit(gang(sharing)), 30)
     os.close(fd)
     assert status.state is TaskState.DONE, status
 
@@ -242,21 +245,18 @@ def test_a_kill_is_known_in_well_under_a_fifth_of_a_second(engine: LocalEngine) 
     assert statistics.median(seconds) < 0.2, seconds
 
 
-def test_an_entry_is_reached_soon_after_submit(engine: LocalEngine) -> None:
-    seconds = []
-    for _ in range(5):
-        submitted_at_s = time.time()
-        (seen,) = describe(engine, task("describe"))
-        seconds.append(seen["imported_at_s"] - submitted_at_s)
-    assert min(seconds) < 0.3, seconds
+def test_reaching_an_entry_costs_little(engine: LocalEngine) -> None:
+    """In processor time, which other work on the machine does not lengthen: interpreter, bedplate, context, entry's module."""
+    seconds = [describe(engine, task("describe"))[0]["cpu_s"] for _ in range(3)]
+    assert min(seconds) < 0.25, seconds
 
 
 def test_cancel_of_many_waits_one_grace_not_one_each(engine: LocalEngine) -> None:
     handle = engine.submit(gang(deaf(), deaf()))
     wait_progress(engine, handle, 2)
     start_s = time.monotonic()
-    engine.cancel(handle, grace_s=0.5)
-    assert 0.5 <= time.monotonic() - start_s < 0.95
+    engine.cancel(handle, grace_s=1.0)
+    assert 1.0 <= time.monotonic() - start_s < 1.9
 
 
 def wait_progress(engine: LocalEngine, handle, count: int):

@@ -46,6 +46,22 @@ def test_both_ways_of_multiplying_agree(rows: int) -> None:
     torch.testing.assert_close(linear(x), exact, atol=1e-4, rtol=1e-4)
 
 
+def test_rows_and_weights_that_the_kernel_would_crash_on_take_the_other_way() -> None:
+    """Torch's kernel ends the process with SIGSEGV on these."""
+    for in_features, offset in ((40, 0), (64, 1), (64, 8)):
+        linear, x = make_linear(48, in_features), torch.randn(3, in_features).bfloat16()
+        expected = linear(x.float())
+        memory = torch.empty(48 * in_features + offset, dtype=torch.int8)
+        linear.weight = memory[offset:].view(48, in_features).copy_(linear.weight)
+        torch.testing.assert_close(linear(x).float(), expected, atol=0.02, rtol=0.02)
+
+
+def test_loaded_weights_start_at_a_cache_line(tiny_model: Path, tmp_path: Path) -> None:
+    save_llama(quantize_int8(load_llama(tiny_model)), tmp_path)
+    tensors = load_llama(tmp_path, torch.bfloat16).state_dict().values()
+    assert {tensor.data_ptr() % 64 for tensor in tensors} == {0}
+
+
 def test_a_large_matrix_is_multiplied_in_chunks_to_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     linear, x = make_linear(48, 64), torch.randn(19, 64).bfloat16()
     unpacked = linear(x)

@@ -188,10 +188,10 @@ class Attempt:
     def _step_failed(self, step: Step, error: BedplateError, seconds: float) -> None:
         status = status_after(error)
         self._progress = None
-        self._watcher.step_ended(step.name, status, seconds, error)
         self._gangs.collect()
         self._note(f"step.{status}", step.name, str(error), Severity.ERROR if status is Status.FAILED else Severity.INFO)
         self._state.fail_step(self._run_id, step.name, status, seconds=seconds, error=error_as_json(error))
+        self._watcher.step_ended(step.name, status, seconds, error)
 
     def _store_peak_memory(self) -> None:
         peak = Measurement(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import statistics
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bedplate.app.pipeline.step import StepContext
@@ -91,6 +94,19 @@ def goodput_frac(story: Story) -> float:
     evaluation_s = sum(entry["seconds"] for entry in story.of("evaluated") if entry["rank"] == 0 and entry["when"] == "before")
     total_s = steps[-1]["at_s"] - story.of("attempt")[0]["at_s"] - evaluation_s
     return float(min(1.0, useful_s / total_s))
+
+
+def step_seconds(story: Story) -> float:
+    """Median length of the steps that count."""
+    return float(statistics.median(step["seconds"] for step in story.steps()))
+
+
+def add_facts(folder: Path, facts: JsonObject) -> None:
+    """Put what only the supervisor knows into `training.json`, at once or not at all."""
+    file = folder / "training.json"
+    aside = folder / ".training.json.partial"
+    aside.write_text(json.dumps(json.loads(file.read_text()) | dict(facts), indent=2) + "\n")
+    aside.replace(file)
 
 
 def measurements(story: Story, result: JsonObject, settings: TrainSettings, context: StepContext) -> tuple[Measurement, ...]:

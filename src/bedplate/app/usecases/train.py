@@ -17,7 +17,7 @@ import psutil
 from bedplate.app.pipeline.step import StepContext, StepResult
 from bedplate.app.tokens import tokens_for
 from bedplate.app.training.checks import ModelFacts, check_data, check_memory, memory_needed_bytes, read_model_facts
-from bedplate.app.training.report import figures, measurements, recoveries
+from bedplate.app.training.report import add_facts, figures, measurements, recoveries, step_seconds
 from bedplate.app.training.story import Story
 from bedplate.app.training.supervise import Job, Supervisor
 from bedplate.core.errors import UnavailableError
@@ -75,11 +75,13 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     with _memory_files(settings, context, model) as descriptors, _copier(settings, context, descriptors) as copier:
         job = Job(settings=settings, spec=spec, stores={"disk": str(_disk(context))}, descriptors=descriptors)
         result = Supervisor(context, job, story, copier).run()
+    measured = measurements(story, result, settings, context)
+    failures = [item.as_json() for item in recoveries(story)]
+    facts = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
+    path = Path(str(spec["result"]))
+    add_facts(path, {**facts, "step_s": step_seconds(story), "failures": failures})
     return StepResult(
-        path=Path(str(spec["result"])),
-        outputs={**result, "failures": [item.as_json() for item in recoveries(story)]},
-        measurements=measurements(story, result, settings, context),
-        figures=figures(story),
+        path=path, outputs={**result, **facts, "failures": failures}, measurements=measured, figures=figures(story)
     )
 
 

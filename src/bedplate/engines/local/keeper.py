@@ -42,6 +42,9 @@ _TREE_INTERVAL_S = 0.5
 """Between two searches for the processes of such a tree."""
 _IDLE_INTERVAL_S = 1.0
 """Between two reaps of orphans, and two looks at the kernel's OOM counter."""
+_OOM_MEMORY_S = 10.0
+"""A SIGKILL that nobody here sent, this soon after the kernel counted an OOM kill, was that kill: a large process takes
+seconds from being killed to being gone."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -70,7 +73,9 @@ class _Keeper:
         self._kill_at_s: float | None = None
         self._tree: list[int] = []
         self._tree_read_at_s = float("-inf")
+        self._has_killed = False
         self._oom_kills = _oom_kills()
+        self._oom_seen_at_s = float("-inf")
 
     def run(self) -> None:
         for fd in (self._control.fileno(), self._supervisor_fd):
@@ -149,6 +154,7 @@ class _Keeper:
     def _signal_task(self, number: int) -> None:
         self._reap()
         if self._status is None:  # not reaped, so the number is still the task's
+            self._has_killed |= number == signal.SIGKILL
             os.kill(self._pid, number)
 
     def _kill_when_grace_is_over(self) -> None:
@@ -177,10 +183,11 @@ class _Keeper:
                     self._status = os.waitstatus_to_exitcode(ended[1])
         except ChildProcessError:
             pass
-        oom_kills = _oom_kills()
-        if self._status == -signal.SIGKILL and not self._cause and oom_kills > self._oom_kills:
+        if (oom_kills := _oom_kills()) != self._oom_kills:
+            self._oom_kills, self._oom_seen_at_s = oom_kills, time.monotonic()
+        is_recent = time.monotonic() - self._oom_seen_at_s < _OOM_MEMORY_S
+        if self._status == -signal.SIGKILL and not self._has_killed and is_recent:
             self._cause, self._message = "memory", "the kernel's OOM killer took it"
-        self._oom_kills = oom_kills
 
     def _tell(self, words: Mapping[str, object]) -> None:
         try:

@@ -11,6 +11,8 @@ import signal
 import time
 from pathlib import Path
 
+JANITOR_GRACE_S = 1.0
+_JANITORS = (b"multiprocessing.resource_tracker", b"torch_shm_manager")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -27,10 +29,16 @@ def descendants(pid: int) -> list[int]:
 
 
 def end_children() -> None:
-    """Kill and reap everything below this process; returns when it has no child left. The caller is a subreaper."""
+    """Kill and reap everything below this process; returns when it has no child left. The caller is a subreaper.
+
+    Janitors (Python's resource tracker, torch's shared-memory manager) remove what a killed process left in /dev/shm,
+    and end by themselves once the others are gone; they get `JANITOR_GRACE_S` for that.
+    """
+    deadline_s = time.monotonic() + JANITOR_GRACE_S
     while True:
         for process in descendants(os.getpid()):
-            _kill(process)
+            if time.monotonic() > deadline_s or not _is_janitor(process):
+                _kill(process)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
@@ -91,6 +99,14 @@ def _environment(pid: int) -> list[bytes]:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return []  # it ended meanwhile, or belongs to somebody else
+
+
+def _is_janitor(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False  # it ended meanwhile
+    return any(name in command for name in _JANITORS)
 
 
 def _kill(pid: int) -> None:

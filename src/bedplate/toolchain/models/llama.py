@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 from bedplate.toolchain.models.quantized import QUANTIZATION_CONFIG, Int8Linear, is_int8, use_int8_modules
 
+ALIGNMENT = 64
+
 Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q_BHTK, k_BGTK, v_BGTK) -> out_BHTK; q and k are already rotated."""
 
@@ -308,7 +310,9 @@ def _read_weights(file: Path, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]
             "a file of weights is damaged", seen=f"{file}: {error}", next_step="fetch or make it again"
         ) from error
     for name, tensor in weights.items():
-        yield name, tensor.to(dtype) if tensor.is_floating_point() else tensor
+        converted = tensor.to(dtype) if tensor.is_floating_point() else tensor
+        # a file places tensors anywhere, kernels want the start of a cache line (and some of them crash without)
+        yield name, converted if converted.data_ptr() % ALIGNMENT == 0 else converted.clone()
 
 
 def save_llama(model: Llama, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:

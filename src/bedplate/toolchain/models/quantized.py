@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from bedplate.core.errors import UsageError
 
 PACKED_ROWS = 8
-"""Most rows for the int8 kernel; above, unpacking is quicker (README of this choice: docs/log/data.md)."""
+"""Most rows for the int8 kernel; above, unpacking is quicker (measured in docs/log/data.md)."""
 CHUNKED_ROWS = 32
 """Most rows that a matrix too large to unpack for a few rows, the output head, takes in chunks of `PACKED_ROWS`."""
 LARGE_MATRIX = 1 << 23
+KERNEL_ALIGNMENT = 16
 
 QUANTIZATION_CONFIG: Mapping[str, Any] = {
     "quant_method": "compressed-tensors",
@@ -63,7 +64,7 @@ class Int8Linear(_Int8Matrix):
         """Same result as `F.linear` with the unpacked weights, up to rounding."""
         rows = x.reshape(-1, x.shape[-1])
         packed_rows = CHUNKED_ROWS if self.weight.numel() >= LARGE_MATRIX else PACKED_ROWS
-        if len(rows) <= packed_rows and has_int8_kernel(x):
+        if len(rows) <= packed_rows and has_int8_kernel(x, self.weight):
             scale = self.weight_scale[:, 0]
             chunks = [torch._weight_int8pack_mm(chunk, self.weight, scale) for chunk in torch.split(rows, PACKED_ROWS)]
             out = chunks[0] if len(chunks) == 1 else torch.cat(chunks)
@@ -80,9 +81,15 @@ class Int8Embedding(_Int8Matrix):
         return self.weight[tokens].to(self.weight_scale.dtype) * self.weight_scale[tokens]
 
 
-def has_int8_kernel(x: Tensor) -> bool:
-    """Whether torch multiplies this tensor with int8 weights directly."""
-    return x.device.type == "cpu" and x.dtype is torch.bfloat16 and hasattr(torch, "_weight_int8pack_mm")
+def has_int8_kernel(x: Tensor, weight: Tensor) -> bool:
+    """Whether torch can multiply these directly.
+
+    The kernel of torch 2.13 reads weights 16 bytes at a time from where they start, and ends the process (SIGSEGV) when a
+    row does not start at a multiple of 16; `load_llama` aligns what it loads.
+    """
+    is_aligned = weight.shape[1] % KERNEL_ALIGNMENT == 0 and weight.data_ptr() % KERNEL_ALIGNMENT == 0
+    is_bf16 = x.device.type == "cpu" and x.dtype is torch.bfloat16
+    return is_bf16 and is_aligned and weight.is_contiguous() and hasattr(torch, "_weight_int8pack_mm")
 
 
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,69 @@
+"""`bedplate train FILE`: one training run, kept and resumed as any other run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.state_option import engine_option, state_option
+
+if TYPE_CHECKING:
+    from bedplate.app.pipeline.outcome import RunOutcome
+
+
+@click.command("train")
+@click.argument("file", type=click.Path())
+@click.option("--new", is_flag=True, help="Train again although a run of this content and these inputs is done.")
+@engine_option
+@state_option
+@output_option
+def command(file: str, new: bool, engine: str, state: str | None, output: str) -> None:
+    """Train a model as FILE says; the same command goes on where an earlier one stopped.
+
+    FILE has the settings of a pipeline's `train` step at its top, and `needs` where one worker is not enough:
+
+    \b
+      model: path/to/model        # a Hugging Face folder
+      data: path/to/shards        # as a `data.text` step makes them
+      tokens: 40k
+      precision: bf16
+      checkpoint: {every: 2 steps, in: memory}
+      needs: {workers: {want: 2, min: 1}}
+    """
+    from bedplate.app.training.run_file import train_file
+    from bedplate.cli.watching import open_watcher
+
+    watcher = open_watcher(explain=False)
+    try:
+        outcome = train_file(file, new=new, engine=engine, state=state, watcher=watcher)
+    finally:
+        watcher.close()
+    if outcome.error is not None:
+        raise outcome.error
+    facts = summary(outcome)
+    if output == "json":
+        print_json(facts)
+    else:
+        _print(facts)
+
+
+def summary(outcome: RunOutcome) -> dict[str, Any]:
+    """The document of `train -o json`."""
+    from bedplate.app.training.run_file import training_facts
+
+    return {"run_id": outcome.run_id, "status": outcome.status.value, **training_facts(outcome)}
+
+
+def _print(facts: dict[str, Any]) -> None:
+    words = ("tokens_per_s", "final_loss", "goodput_frac", "perplexity_before", "perplexity_after")
+    print_table(("figure", "value"), [(word, f"{facts[word]:.4g}") for word in words if facts.get(word) is not None])
+    if facts["failures"]:
+        columns = ("kind", "rank", "step", "detect_s", "resume_forward_s", "resume_step_s", "steps_repeated")
+        print_table(columns, [[_short(item[column]) for column in columns] for item in facts["failures"]], title="failures")
+    note(f"model: {facts['path']}")
+
+
+def _short(value: object) -> object:
+    return f"{value:.3g}" if isinstance(value, float) else value

@@ -1,0 +1,108 @@
+"""A step is exact however it is cut: into micro-batches, or over ranks."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from bedplate.core.errors import BedplateError
+from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.train.exchange import Exchange
+from bedplate.toolchain.train.loss import IGNORED
+from bedplate.toolchain.train.settings import Precision, TrainSettings
+from bedplate.toolchain.train.trainer import Trainer
+
+CONFIG = LlamaConfig(
+    vocab_size=300,
+    hidden_size=32,
+    intermediate_size=64,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_size=8,
+    max_positions=64,
+)
+SEQUENCES, LENGTH = 8, 24
+SETTINGS = TrainSettings(model="m", data="d", tokens=10_000, sequence=LENGTH, precision=Precision.FP32, learning_rate=1e-3)
+
+
+class CutSequences:
+    """The same eight sequences of unequal length at every step, in micro-batches of `size`."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        generator = torch.Generator().manual_seed(1)
+        self.tokens = torch.randint(CONFIG.vocab_size, (SEQUENCES, LENGTH + 1), generator=generator)
+        self.targets = self.tokens[:, 1:].clone()
+        for row in range(SEQUENCES):
+            self.targets[row, LENGTH - 2 * row :] = IGNORED
+
+    def micro_batch(self, step: int, index: int) -> tuple[Tensor, Tensor]:
+        rows = slice(index * self.size, (index + 1) * self.size)
+        return self.tokens[rows, :-1], self.targets[rows]
+
+
+def make_trainer(size: int, **changed: object) -> Trainer:
+    torch.manual_seed(0)
+    model = Llama(CONFIG)
+    weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    settings = dataclasses.replace(SETTINGS, micro_batch=size, accumulate=SEQUENCES // size, **changed)  # type: ignore[arg-type]
+    trainer = Trainer(
+        model=model,
+        settings=settings,
+        workers=1,
+        exchange=Exchange(rank=0, world_size=1),
+        data=CutSequences(size),
+        tell=lambda phase, **attributes: None,
+    )
+    trainer.start(weights)
+    return trainer
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_micro_batches_of_unequal_length_add_up_to_the_full_batch(size: int) -> None:
+    full, cut = make_trainer(SEQUENCES), make_trainer(size)
+    for trainer in (full, cut):
+        trainer._accumulate(1)
+    error = torch.linalg.vector_norm(full.flat.gradients - cut.flat.gradients) / torch.linalg.vector_norm(full.flat.gradients)
+    assert float(error) < 1e-6
+    assert cut.train_step().loss == pytest.approx(full.train_step().loss, rel=1e-6)
+
+
+def test_gradients_are_those_of_plain_autograd() -> None:
+    trainer = make_trainer(2)
+    trainer._accumulate(1)
+    torch.manual_seed(0)
+    model = Llama(CONFIG)
+    data = CutSequences(SEQUENCES)
+    inputs, targets = data.micro_batch(1, 0)
+    logits = model.logits(model(inputs))
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        start, end = trainer.flat.layout.places[name]
+        assert parameter.grad is not None
+        torch.testing.assert_close(
+            trainer.flat.gradients[start:end].view(parameter.shape), parameter.grad, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_a_clipped_step_moves_by_the_direction_alone() -> None:
+    loose, tight = make_trainer(2, clip=0.0), make_trainer(2, clip=1e-3)
+    assert loose.train_step().gradient_norm == tight.train_step().gradient_norm > 1e-3
+    scale = loose.optimiser.buffers["moment_1"].norm() / tight.optimiser.buffers["moment_1"].norm()
+    assert float(scale) == pytest.approx(make_trainer(2).train_step().gradient_norm / 1e-3, rel=1e-3)
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_step() -> None:
+    trainer = make_trainer(2)
+    trainer.flat.weights[:] = float("nan")
+    with pytest.raises(BedplateError, match="loss of step 1"):
+        trainer.train_step()
+
+
+def test_repeated_steps_give_the_same_bits() -> None:
+    first, second = make_trainer(2, precision=Precision.BF16), make_trainer(2, precision=Precision.BF16)
+    assert [first.train_step().loss for _ in range(3)] == [second.train_step().loss for _ in range(3)]
+    assert torch.equal(first.flat.weights, second.flat.weights)
