@@ -45,7 +45,8 @@ def this_node(slots: Sequence[int], accelerators: Sequence[Device] = ()) -> Node
 
 def _numa_shares() -> dict[int, float]:
     """Share of the machine's memory in each NUMA node. In some virtual machines the nodes' own totals are out of date, so
-    only their proportion is used."""
+    only their proportion is used.
+    """
     sizes = {
         int(file.parent.name.removeprefix("node")): _memory_bytes(file.read_text())
         for file in Path("/sys/devices/system/node").glob("node[0-9]*/meminfo")
