@@ -193,7 +193,7 @@ def test_checkpoints_straight_to_disk_serve_too(
 def test_one_worker_takes_the_same_steps_as_two(
     inputs: Path, tmp_path: Path, undisturbed: tuple[list[float], bytes, StepResult]
 ) -> None:
-    engine = FaultyEngine(tmp_path / "engine", cores=[0])
+    engine = FaultyEngine(tmp_path / "engine", cores=[min(os.sched_getaffinity(0))])
     try:
         context, heard = make_context(engine, tmp_path / "step", workers=2, least=1)
         run(make_settings(inputs, steps=STEPS), context)
@@ -204,7 +204,7 @@ def test_one_worker_takes_the_same_steps_as_two(
 
 
 def test_too_few_slots_are_an_error(inputs: Path, tmp_path: Path) -> None:
-    engine = FaultyEngine(tmp_path / "engine", cores=[0])
+    engine = FaultyEngine(tmp_path / "engine", cores=[min(os.sched_getaffinity(0))])
     try:
         context, _ = make_context(engine, tmp_path / "step", workers=2)
         with pytest.raises(ResourcesError):

@@ -16,6 +16,8 @@ from bedplate.toolchain.train.slices import share_bytes
 
 _INTERPRETER_BYTES = 350_000_000
 """What a worker holds before the model: Python, torch, gloo."""
+_LOSS_CHUNK_TOKENS = 256
+"""Tokens whose logits exist at once, in fp32 and twice in bf16 (`toolchain/train/loss.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def memory_needed_bytes(settings: TrainSettings, model: ModelFacts, world_size: 
     generations = 2 if settings.checkpoint.in_ is CheckpointPlace.MEMORY else 0
     tokens = settings.micro_batch * settings.sequence
     per_token_layer = 16 * model.hidden_size + 5 * model.intermediate_size
-    activations = tokens * model.num_layers * per_token_layer * itemsize + 128 * model.vocab_size * 12
+    activations = tokens * model.num_layers * per_token_layer * itemsize + _LOSS_CHUNK_TOKENS * model.vocab_size * 10
     worker = _INTERPRETER_BYTES + model.num_parameters * (itemsize + 4) + share * (1 + generations) + activations
     return worker * world_size
 
