@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -113,11 +114,9 @@ def check_memory(settings: TrainSettings, model: ModelFacts, world_size: int, av
     needed = memory_needed_bytes(settings, model, world_size)
     if needed <= available_bytes:
         return
-    fixed = memory_needed_bytes(settings, model, world_size) - memory_needed_bytes(
-        _with_sequence(settings, 2), model, world_size
-    )
+    for_sequence = needed - memory_needed_bytes(dataclasses.replace(settings, sequence=2), model, world_size)
     largest = int(model.num_parameters * available_bytes / needed)
-    shorter = max(0, int(settings.sequence * (1 - (needed - available_bytes) / fixed))) if fixed else 0
+    shorter = max(0, int(settings.sequence * (1 - (needed - available_bytes) / for_sequence))) if for_sequence else 0
     hint = (
         f"sequence: {shorter} with micro_batch: {settings.micro_batch} would fit"
         if shorter >= 2
@@ -129,12 +128,6 @@ def check_memory(settings: TrainSettings, model: ModelFacts, world_size: int, av
         expected=f"about {format_bytes(needed)}",
         next_step=hint,
     )
-
-
-def _with_sequence(settings: TrainSettings, sequence: int) -> TrainSettings:
-    import dataclasses
-
-    return dataclasses.replace(settings, sequence=sequence)
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:
