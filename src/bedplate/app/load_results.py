@@ -91,8 +91,8 @@ def values_of(runs: Sequence[LoadRun]) -> list[tuple[str, float | None, str]]:
         values += [
             (f"serve_requests_per_s_kv_{run.kv}", run.requests_per_s, "requests/s"),
             (f"serve_tokens_per_s_kv_{run.kv}", run.tokens_per_s, "tokens/s"),
-            (f"serve_ttft_p50_s_kv_{run.kv}", median(run.first_token_s), "s"),
-            (f"serve_tpot_p50_s_kv_{run.kv}", percentiles(run.per_token_s)["p50"], "s"),
+            *((f"serve_ttft_{rank}_s_kv_{run.kv}", value, "s") for rank, value in percentiles(run.first_token_s).items()),
+            *((f"serve_tpot_{rank}_s_kv_{run.kv}", value, "s") for rank, value in percentiles(run.per_token_s).items()),
         ]
     by_kv = {run.kv: run for run in runs}
     if "on" in by_kv:

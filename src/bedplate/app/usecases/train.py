@@ -79,7 +79,7 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
         f"training {format_count(model.num_parameters)} parameters for {settings.num_steps(context.needs.workers.want)} steps"
     )
     result = _finished_before(spec) or _supervised(settings, context, model, spec, story)
-    measured = measurements(story, result, settings, context)
+    measured = measurements(story, result, settings, context, model.num_parameters)
     failures = [item.as_json() for item in recoveries(story)]
     facts = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
     path = Path(str(spec["result"]))
