@@ -222,6 +222,15 @@ def test_bf16_follows_fp32(
     assert losses(tmp_path / "step") != undisturbed[0]
 
 
+def test_a_step_whose_model_is_there_already_is_not_trained_again(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+    context, _ = make_context(engine, tmp_path / "step", workers=1)
+    settings = make_settings(inputs, steps=2, workers=1)
+    first, second = run(settings, context), run(settings, context)
+    assert engine.num_submitted == 1
+    assert {**measured(second)} == {**measured(first)}
+    assert not (tmp_path / "step" / "checkpoints").exists()
+
+
 def test_cancelling_leaves_nothing_running_and_the_same_call_goes_on(
     engine: FaultyEngine, inputs: Path, tmp_path: Path
 ) -> None:
