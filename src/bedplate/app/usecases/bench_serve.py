@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from bedplate.app.gangs import run_gang
 from bedplate.app.load_results import LoadRun, figures_of, table_of, values_of
 from bedplate.app.pipeline.step import StepContext, StepResult
-from bedplate.app.serving import KV_STORE, all_cores, find_model, kv_url
+from bedplate.app.serving import ENVIRONMENT, KV_STORE, all_cores, find_model, kv_url
 from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
@@ -111,6 +111,7 @@ def _measure(settings: Settings, model: Path, kv: str, context: StepContext) -> 
         spec=_spec(settings, model),
         stores=stores,
         resources=all_cores(context.engine),
+        environment=ENVIRONMENT,
     )
     before = [str(word) for word in settings.kv].index(kv)
 
