@@ -4,17 +4,23 @@ An engine joins by one class with these attributes and one line in `ENGINES`. A 
 contract with `@pytest.mark.needs("…")`; an engine without it says why in `GAPS`, and the reason shows at the skipped test.
 """
 
+import atexit
+import functools
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bedplate.core.clock import VirtualClock
 from bedplate.core.devices import Device, Node
 from bedplate.engines.base import CanLoseNodes, Engine
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.engines.simulated.engine import SimulatedEngine
+
+if TYPE_CHECKING:
+    from bedplate.engines.ray.cluster import LocalRayCluster
+    from bedplate.engines.ray.connection import RayConnection
 
 
 class EngineUnderTest(Protocol):
@@ -80,12 +86,52 @@ class SimulatedUnderTest:
         self.engine.close()
 
 
+class RayUnderTest:
+    num_nodes = 3
+    num_slots = 6
+    patience_s = 60.0
+
+    def __init__(self, root: Path) -> None:
+        from bedplate.engines.ray.engine import RayEngine
+
+        self.cluster, connection = ray_cluster()
+        self.engine = RayEngine(root, connection)
+
+    def let_pass(self, duration_s: float) -> None:
+        time.sleep(duration_s)
+
+    def lose_node(self, node_id: str) -> None:
+        assert isinstance(self.engine, CanLoseNodes)
+        self.engine.remove_node(node_id)
+
+    def close(self) -> None:
+        self.engine.close()
+        self.cluster.restore()
+
+
+@functools.cache
+def ray_cluster() -> "tuple[LocalRayCluster, RayConnection]":
+    """Three raylets on this machine, and the way to them, for all tests of a session: starting them takes ten seconds."""
+    from bedplate.engines.ray.cluster import LocalRayCluster
+    from bedplate.engines.ray.connection import RayConnection
+
+    cluster = LocalRayCluster((2, 2, 2))
+    atexit.register(cluster.close)
+    connection = RayConnection(cluster=cluster)
+    atexit.register(connection.close)
+    return cluster, connection
+
+
 def simulated_node(name: str, num_cores: int, labels: dict[str, str] | None = None) -> Node:
     cpu = Device(id="cpu:0", kind="cpu", vendor="any", model="any", memory_bytes=2**34, cores=tuple(range(num_cores)))
     return Node(id=name, devices=(cpu,), memory_bytes=2**34, labels=labels or {})
 
 
-ENGINES: dict[str, Callable[[Path], EngineUnderTest]] = {"local": LocalUnderTest, "simulated": SimulatedUnderTest}
+ENGINES: dict[str, Callable[[Path], EngineUnderTest]] = {
+    "local": LocalUnderTest,
+    "simulated": SimulatedUnderTest,
+    "ray": RayUnderTest,
+}
 
 GAPS: dict[str, dict[str, str]] = {
     "local": {"node loss": "its only node is the machine that the engine itself runs on: losing it ends the engine too"},

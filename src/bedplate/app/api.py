@@ -23,6 +23,7 @@ def run(
     *,
     new: bool = False,
     engine: str = "local",
+    engine_address: str | None = None,
     state: str | None = None,
     uses: Mapping[str, str] | None = None,
     watcher: RunWatcher | None = None,
@@ -35,6 +36,7 @@ def run(
             working directory.
         new: Start another run although there is one of the same content and inputs.
         engine: Where tasks run; a name of `app.wiring.ENGINES`.
+        engine_address: Where the engine's cluster is, for those that are elsewhere (`ray`).
         state: A folder or database URL; the user's state folder when None.
         uses: More use cases by the name that files give them, as module paths.
         watcher: Who is told what happens meanwhile.
@@ -46,7 +48,7 @@ def run(
         BedplateError: With `check`, what ended the run.
     """
     checked = _read(pipeline, uses)
-    open_engine = engine_factory(engine)
+    open_engine = engine_factory(engine, engine_address)
     place = state_place(state)
     store = open_state(place)
     try:
@@ -63,6 +65,7 @@ def plan(
     pipeline: str | Path | Mapping[str, Any] | Document,
     *,
     engine: str = "local",
+    engine_address: str | None = None,
     state: str | None = None,
     uses: Mapping[str, str] | None = None,
 ) -> Plan:
@@ -77,7 +80,11 @@ def plan(
     store = StateStore.open_existing(place.url)
     try:
         return plan_pipeline(
-            checked, state=store, runs_folder=place.runs_folder, engine_name=engine, open_engine=engine_factory(engine)
+            checked,
+            state=store,
+            runs_folder=place.runs_folder,
+            engine_name=engine,
+            open_engine=engine_factory(engine, engine_address),
         )
     finally:
         if store is not None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.app.paths import state_home
 from bedplate.core.errors import UnavailableError, UsageError, nearest
-from bedplate.engines.base import EngineFactory
+from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.store import StateStore
 
-ENGINES: dict[str, str] = {"local": "bedplate.engines.local.engine:LocalEngine"}
+ENGINES: dict[str, str] = {
+    "local": "bedplate.engines.local.engine:LocalEngine",
+    "ray": "bedplate.engines.ray.opening:open_engine",
+    "ray-local": "bedplate.engines.ray.opening:open_local_engine",
+}
 """Engine name -> `module:factory`; loaded when chosen."""
+WITH_ADDRESS = ("ray",)
+"""Engines of clusters that are elsewhere: their factory takes `address` too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +49,28 @@ def open_state(place: StatePlace) -> StateStore:
     return StateStore.open(place.url)
 
 
-def engine_factory(name: str) -> EngineFactory:
+def engine_factory(name: str, address: str | None = None) -> EngineFactory:
     """What opens the engine `name`.
 
+    Args:
+        name: One of `ENGINES`.
+        address: Where the cluster of an engine in `WITH_ADDRESS` is; None leaves it to the engine's own environment.
+
     Raises:
-        UsageError: There is no such engine.
+        UsageError: There is no such engine, or it has no address.
         UnavailableError: It is not installed.
     """
     if name not in ENGINES:
         near = nearest(name, ENGINES)
         next_step = f"did you mean '{near}'?" if near else None
         raise UsageError("unknown engine", seen=name, expected=", ".join(ENGINES), next_step=next_step)
+    if address is not None and name not in WITH_ADDRESS:
+        raise UsageError(f"the engine '{name}' has no address", seen=address, next_step=f"--engine {WITH_ADDRESS[0]}")
     module, _, attribute = ENGINES[name].partition(":")
     try:
-        factory: EngineFactory = getattr(importlib.import_module(module), attribute)
+        factory: Callable[..., Engine] = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise UnavailableError(
             f"the engine '{name}' is not installed", seen=error, next_step=f"pip install 'bedplate[{name}]'"
         ) from error
-    return factory
+    return factory if address is None else functools.partial(factory, address=address)

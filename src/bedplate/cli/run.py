@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 @state_option
 @use_option
 @output_option
-def command(file: str, new: bool, explain: bool, engine: str, state: str | None, use: dict[str, str], output: str) -> None:
+def command(
+    file: str,
+    new: bool,
+    explain: bool,
+    engine: str,
+    ray_address: str | None,
+    state: str | None,
+    use: dict[str, str],
+    output: str,
+) -> None:
     """Run the pipeline in FILE; the same command goes on where an earlier one stopped.
 
     A run is known by the content of FILE, its inputs and the version of bedplate. Finished steps are kept; a step that
@@ -32,7 +41,9 @@ def command(file: str, new: bool, explain: bool, engine: str, state: str | None,
 
     watcher = open_watcher(explain=explain)
     try:
-        outcome = run(file, new=new, engine=engine, state=state, uses=use, watcher=watcher, check=False)
+        outcome = run(
+            file, new=new, engine=engine, engine_address=ray_address, state=state, uses=use, watcher=watcher, check=False
+        )
     finally:
         watcher.close()
     if output == "json":

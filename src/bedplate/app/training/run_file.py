@@ -17,7 +17,13 @@ _OF_THE_PIPELINE = ("name", "needs")
 
 
 def train_file(
-    file: str | Path, *, new: bool = False, engine: str = "local", state: str | None = None, watcher: RunWatcher | None = None
+    file: str | Path,
+    *,
+    new: bool = False,
+    engine: str = "local",
+    engine_address: str | None = None,
+    state: str | None = None,
+    watcher: RunWatcher | None = None,
 ) -> RunOutcome:
     """Run the training that `file` describes, or go on with it; look at `status` and `error` of what comes back.
 
@@ -26,7 +32,7 @@ def train_file(
         NotFoundError: There is no such file.
     """
     document = as_pipeline(read_document(Path(file)))
-    return run(document, new=new, engine=engine, state=state, watcher=watcher, check=False)
+    return run(document, new=new, engine=engine, engine_address=engine_address, state=state, watcher=watcher, check=False)
 
 
 def training_facts(outcome: RunOutcome) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from bedplate.app.training.checks import ModelFacts, check_data, check_memory, m
 from bedplate.app.training.report import add_facts, figures, measurements, recoveries, step_seconds
 from bedplate.app.training.story import Story
 from bedplate.app.training.supervise import Job, Supervisor
-from bedplate.core.errors import UnavailableError
 from bedplate.core.events import Event, Severity
 from bedplate.core.json import JsonObject, digest
 from bedplate.core.units import format_bytes, format_count
@@ -145,11 +144,9 @@ def _memory_files(settings: TrainSettings, context: StepContext, model: ModelFac
         yield {}
         return
     if not (isinstance(context.engine, CanInheritDescriptors) and context.engine.inherits_descriptors):
-        raise UnavailableError(
-            f"the engine '{context.engine.name}' cannot keep checkpoints in memory",
-            expected="an engine whose tasks run on this machine",
-            next_step="set 'checkpoint: {in: disk}'",
-        )
+        context.say(f"checkpoints go to disk: memory files cannot be handed to tasks of the engine '{context.engine.name}'")
+        yield {}
+        return
     workers = context.needs.workers
     descriptors = create_memory_files(workers.want, share_bytes(model.num_parameters, workers.min))
     try:

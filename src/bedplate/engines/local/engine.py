@@ -9,7 +9,6 @@ process, port, scratch directory or shared-memory segment behind; logs stay unde
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import sys
@@ -24,7 +23,7 @@ from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
 from bedplate.core.workload import Gang, GangStatus, TaskEvent, TaskState, TaskStatus
 from bedplate.engines.base import EngineStatistics, GangHandle
 from bedplate.engines.local.gang import LocalGang
-from bedplate.engines.local.launch import Launch, TaskProcess, hold_rendezvous, log_path, start_task
+from bedplate.engines.local.launch import Launch, TaskProcess, hold_rendezvous, log_path, new_directory, start_task
 from bedplate.engines.local.machine import core_numa_nodes, this_node, usable_cores
 from bedplate.engines.record import GangRecord, check_gang, statistics_of
 from bedplate.engines.slots import Reservation, Slots, reserve_gang
@@ -34,6 +33,18 @@ CLOSE_GRACE_S = 1.0
 _MAX_LOG_BYTES = 1_000_000
 _UNKILLABLE_S = 30.0
 """After SIGKILL a process may be held by a driver or a file system; longer than this is reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangPart:
+    """What of a larger gang is started here: a gang over several machines is one part a machine."""
+
+    ranks: tuple[int, ...]
+    """Rank in the whole gang of each task of the part, in order."""
+    world_size: int
+    """Tasks of the whole gang."""
+    rendezvous: str
+    """`host:port` that is held for the whole gang."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +89,12 @@ class LocalEngine:
         self._gangs: dict[str, _Submitted] = {}
         self._is_closed = False
 
-    def submit(self, gang: Gang) -> GangHandle:
+    def submit(self, gang: Gang, part: GangPart | None = None) -> GangHandle:
         """See `Engine.submit`. Returns when every keeper is started; `started` events follow in some 20 ms.
+
+        Args:
+            gang: The tasks to start here.
+            part: Where these tasks stand in a larger gang. The handle, events and status count them from 0 all the same.
 
         Raises:
             ResourcesError: More is asked than the engine has, or than is free now.
@@ -93,7 +108,7 @@ class LocalEngine:
                 raise UsageError("the engine is closed", next_step="open another one")
             reservations = [reservation for _, reservation in reserve_gang(gang, self._machines_for(gang))]
             try:
-                return self._start(gang, reservations)
+                return self._start(gang, reservations, part)
             except BaseException as error:
                 for reservation in reservations:
                     self._slots.release(reservation)
@@ -182,19 +197,23 @@ class LocalEngine:
     def _machines_for(self, gang: Gang) -> list[Slots]:
         return [self._slots] if gang.node_labels.items() <= self._node.labels.items() else []
 
-    def _start(self, gang: Gang, reservations: Sequence[Reservation]) -> GangHandle:
-        directory = self._new_directory(gang.name)
+    def _start(self, gang: Gang, reservations: Sequence[Reservation], part: GangPart | None) -> GangHandle:
+        directory = new_directory(self._root, gang.name)
         rendezvous = hold_rendezvous()
+        if part is None:
+            address = "{}:{}".format(*rendezvous.getsockname())
+            part = GangPart(ranks=tuple(range(len(gang.tasks))), world_size=len(gang.tasks), rendezvous=address)
         processes: list[TaskProcess] = []
         try:
-            for rank, task in enumerate(gang.tasks):
+            for index, task in enumerate(gang.tasks):
                 launch = Launch(
                     gang=gang.name,
-                    rank=rank,
-                    world_size=len(gang.tasks),
+                    index=index,
+                    rank=part.ranks[index],
+                    world_size=part.world_size,
                     task=task,
-                    reservation=reservations[rank],
-                    rendezvous="{}:{}".format(*rendezvous.getsockname()),
+                    reservation=reservations[index],
+                    rendezvous=part.rendezvous,
                     directory=directory,
                     owned_accelerators=self._accelerators,
                 )
@@ -217,17 +236,6 @@ class LocalEngine:
         self._gangs[directory.name] = _Submitted(gang=local, directory=directory)
         local.start_watching()
         return GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
-
-    def _new_directory(self, name: str) -> Path:
-        """`root/NAME-N` with the first free N: making it is what reserves it, also between engines."""
-        for number in itertools.count(1):
-            directory = self._root / f"{name}-{number}"
-            try:
-                directory.mkdir()
-                return directory
-            except FileExistsError:
-                continue
-        raise AssertionError("count() does not end")
 
     def _waiting(self, rank: int, reservation: Reservation) -> TaskStatus:
         return TaskStatus(

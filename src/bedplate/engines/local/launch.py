@@ -12,6 +12,7 @@ of one engine or of two, can get the same port.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import site
@@ -52,7 +53,10 @@ class Launch:
     """One task to be started, placed."""
 
     gang: str
+    index: int
+    """Position in the gang as this engine was given it; names the log and the scratch directory."""
     rank: int
+    """Rank in the whole gang, which may run on more machines than this."""
     world_size: int
     task: Task
     reservation: Reservation
@@ -120,7 +124,7 @@ def start_task(launch: Launch) -> TaskProcess:
         passed = [task_channel.fileno(), outcome_fd, *launch.task.inherited.values()]
         os.write(launch_fd, json.dumps(_launch_words(launch, launch_fd, passed)).encode())
         arguments = [_PACKAGE_ROOT, launch_fd, keeper_control.fileno(), supervisor_fd]
-        log = theirs.enter_context(log_path(launch.directory, launch.rank).open("wb"))
+        log = theirs.enter_context(log_path(launch.directory, launch.index).open("wb"))
         keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _KEEPER, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
@@ -132,6 +136,18 @@ def start_task(launch: Launch) -> TaskProcess:
         )
         ours.pop_all()
     return TaskProcess(keeper=keeper, control=control, channel=channel, outcome_fd=outcome_fd, mark=f"{_MARK}={mark}")
+
+
+def new_directory(root: Path, name: str) -> Path:
+    """`root/NAME-N` with the first free N: making it is what reserves it, also between engines."""
+    for number in itertools.count(1):
+        directory = root / f"{name}-{number}"
+        try:
+            directory.mkdir()
+            return directory
+        except FileExistsError:
+            continue
+    raise AssertionError("count() does not end")
 
 
 def log_path(directory: Path, rank: int) -> Path:
@@ -166,11 +182,11 @@ def import_path() -> list[str]:
     return list(dict.fromkeys(kept))
 
 
-def hold_rendezvous() -> socket.socket:
-    """A port of 127.0.0.1, bound so that nobody else is given it, and not listening so that rank 0 can."""
+def hold_rendezvous(host: str = "127.0.0.1") -> socket.socket:
+    """A port of `host`, bound so that nobody else is given it, and not listening so that rank 0 can."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
+    holder.bind((host, 0))
     return holder
 
 
@@ -188,7 +204,7 @@ def _memory_file(name: str, owner: ExitStack) -> int:
 
 def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> JsonObject:
     channel_fd, outcome_fd = passed[:2]
-    scratch = launch.directory / f"scratch-{launch.rank}"
+    scratch = launch.directory / f"scratch-{launch.index}"
     return {
         "keeper": {
             "argv": [sys.executable, "-P", "-m", "bedplate.engines.local.bootstrap", str(launch_fd)],

@@ -1,1 +1,5 @@
-"""Tasks as actors on a Ray cluster. The only place that imports ray."""
+"""Tasks on a Ray cluster; the only place that imports ray.
+
+Ray carries membership of machines, placement groups (all of a gang or none), labels and the death of nodes. What happens
+on one machine is the local engine's, inside one agent actor a node.
+"""

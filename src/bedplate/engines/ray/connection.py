@@ -1,0 +1,204 @@
+"""This process as a driver of a Ray cluster: which nodes there are, and one agent on each.
+
+Ray allows one connection a process. A connection may serve several engines, one after the other or at once: starting an
+agent costs two seconds of Python and Ray imports, opening an engine on it a millisecond. When this process goes, Ray ends the
+agents of its job, and the keepers end their tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bedplate.core.errors import BedplateError, UnavailableError, UsageError
+from bedplate.engines.local.launch import import_path
+from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
+
+ANSWER_S = 30.0
+"""What an agent may take to answer a call that does not wait."""
+AGENT_START_S = 60.0
+"""What the first call of an agent may take: a Python process that imports Ray."""
+_SPARE_CALLS = 16
+"""Threads of an agent beside one a slot: each gang of a node has a poll out there, and takes a slot at least."""
+_CONNECT_S = 5.0
+_LOOK_EVERY_S = 0.1
+
+
+class AgentLostError(UnavailableError):
+    """The agent that was asked is gone: its node was lost, or its process ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayNode:
+    """A living node that carries work."""
+
+    id: str
+    name: str
+    """Its `bedplate-node` label, or Ray's id where there is none."""
+    host: str
+    num_slots: int
+    """Cores, as Ray counts them."""
+    labels: Mapping[str, str]
+
+
+class RayConnection:
+    """Membership of one cluster, until `close`. Thread-safe.
+
+    Args:
+        address: `host:port` of a running cluster, or `auto`.
+        cluster: The local cluster that this is, if it is one: its nodes can import what this process can.
+
+    Raises:
+        UnavailableError: Ray is not installed, or no cluster answers at the address.
+        UsageError: This process is in another cluster already.
+    """
+
+    def __init__(self, address: str = "auto", *, cluster: LocalRayCluster | None = None) -> None:
+        self._cluster = cluster
+        self.ray = _connect(cluster.address if cluster else address, hands_path_on=cluster is None)
+        self._lock = threading.Lock()
+        self._agents: dict[str, Any] = {}
+
+    def nodes(self) -> dict[str, RayNode]:
+        """Nodes that are alive and have cores, by Ray's id."""
+        alive = [node for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        return {node["NodeID"]: _read_node(node) for node in alive}
+
+    def agent(self, node: RayNode) -> Any:
+        """The agent of a node, started at its first use."""
+        with self._lock:
+            if node.id not in self._agents:
+                self._agents[node.id] = self._start_agent(node)
+            return self._agents[node.id]
+
+    def forget(self, agent: Any) -> None:
+        """The agent was found gone: the next use of its node, if that is alive, starts another."""
+        with self._lock:
+            self._agents = {node_id: kept for node_id, kept in self._agents.items() if kept is not agent}
+
+    def answer(self, call: Any, timeout_s: float = ANSWER_S) -> Any:
+        """What an agent answers.
+
+        Raises:
+            AgentLostError: The agent is gone.
+            UnavailableError: It did not answer in time.
+            BedplateError: The agent's own error.
+        """
+        from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
+
+        try:
+            return self.ray.get(call, timeout=timeout_s)
+        except RayTaskError as error:
+            if isinstance(error.cause, BedplateError):
+                raise error.cause from error
+            raise UnavailableError("an agent failed", seen=error, next_step="see the logs of Ray on its node") from error
+        except (ActorUnavailableError, GetTimeoutError) as error:
+            raise UnavailableError(
+                "an agent did not answer", seen=error, expected=f"within {timeout_s:g} s", next_step="ray status"
+            ) from error
+        except RayActorError as error:
+            raise AgentLostError(
+                "a node of the cluster went away", seen=error, next_step="submit again, or add nodes"
+            ) from error
+
+    def remove_node(self, name: str, deadline_s: float = 60.0) -> None:
+        """Kill a node of the local cluster; returns when Ray no longer counts it.
+
+        Raises:
+            UnavailableError: Not a local cluster, or Ray still counts the node after `deadline_s`.
+        """
+        if self._cluster is None:
+            raise UnavailableError("only a local cluster can be made to lose a node", next_step="open the engine on one")
+        self._cluster.remove_node(name)
+        until_s = time.monotonic() + deadline_s
+        while any(node.name == name for node in self.nodes().values()):
+            if time.monotonic() > until_s:
+                raise UnavailableError(f"Ray still counts the node '{name}' after {deadline_s:g} s", next_step="ray status")
+            time.sleep(_LOOK_EVERY_S)
+
+    def close(self) -> None:
+        """Leave the cluster: Ray ends the agents and all that this process has reserved. Calling it twice is fine."""
+        with self._lock:
+            agents, self._agents = list(self._agents.values()), {}
+        if self.ray.is_initialized():
+            for agent in agents:
+                self.ray.kill(agent)
+            self.ray.shutdown()
+
+    def _start_agent(self, node: RayNode) -> Any:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from bedplate.engines.ray.agent import NodeAgent
+
+        actor = self.ray.remote(NodeAgent).options(
+            num_cpus=0,
+            max_concurrency=node.num_slots + _SPARE_CALLS,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
+        )
+        return actor.remote(node.num_slots, node.host)
+
+
+def _read_node(node: Mapping[str, Any]) -> RayNode:
+    labels: Mapping[str, str] = node.get("Labels") or {}
+    return RayNode(
+        id=node["NodeID"],
+        name=labels.get(NODE_LABEL, node["NodeID"]),
+        host=node["NodeManagerAddress"],
+        num_slots=int(node["Resources"]["CPU"]),
+        labels=labels,
+    )
+
+
+def _connect(address: str, *, hands_path_on: bool) -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise UnavailableError("Ray is not installed", seen=error, next_step="pip install 'bedplate[ray]'") from error
+    if ray.is_initialized():
+        raise UsageError(
+            "this process is in a Ray cluster already",
+            seen=ray.get_runtime_context().gcs_address,
+            expected="one connection a process",
+            next_step="close the engine that is open, or give its connection to the new one",
+        )
+    _check_listening(address)
+    path = os.pathsep.join(import_path()) if hands_path_on else ""
+    try:
+        ray.init(
+            address=address,
+            namespace="bedplate",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"PYTHONPATH": path}} if path else None,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise _no_cluster(address, error) from error
+    return ray
+
+
+def _check_listening(address: str) -> None:
+    """Ask before Ray does: it tries for more than a minute, and writes to the terminal meanwhile."""
+    host, colon, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if not (colon and port.isdigit()) or "/" in address:
+        raise UsageError("not the address of a Ray cluster", seen=address, expected="HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"no Ray cluster answers at {address}",
+        seen=error,
+        expected="host:port of a running cluster of which this machine is a node",
+        next_step="'ray start --head' starts one here, 'ray start --address HOST:6379' joins one",
+    )

@@ -1,0 +1,216 @@
+"""One running gang: its parts on the nodes, its record, and the thread that follows them.
+
+The thread has one call out at each agent, which answers as soon as there is something to tell. It ends when every part is
+over or lost. A node that is lost takes its agent with it; Ray says so, and every task of the gang there ends with `node-lost`.
+
+Times come from the clocks of the nodes. They are entered as they are, but never before the time of the event before: who reads
+the story sees time pass in one direction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bedplate.core.clock import Clock
+from bedplate.core.errors import UnavailableError
+from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
+from bedplate.engines.local.launch import log_path
+from bedplate.engines.ray.connection import AgentLostError, RayConnection, RayNode
+from bedplate.engines.record import GangRecord
+
+_POLL_S = 1.0
+"""A call for events waits this long on its node for something to report; heartbeats are this much behind at most."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """The tasks of a gang on one node."""
+
+    agent: Any
+    node: RayNode
+    ranks: tuple[int, ...]
+    num_seen: int = 0
+    is_over: bool = False
+
+
+class RayGang:
+    """What is known of a gang, and the levers on it. `changed` is the engine's lock; it is notified at every event.
+
+    Args:
+        key: Name of the gang on every agent.
+        engine: Name of the engine on every agent.
+        record: Where its story goes.
+        parts: Its tasks by node.
+        directory: Where the logs of its tasks are kept once they have ended.
+        connection: The way to the agents.
+        changed: Guards the record.
+        clock: Times of what is found out here.
+        on_end: Called once, when every task has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        engine: str,
+        record: GangRecord,
+        parts: Sequence[Part],
+        directory: Path,
+        connection: RayConnection,
+        changed: threading.Condition,
+        clock: Clock,
+        on_end: Callable[[], None],
+    ) -> None:
+        self.record = record
+        self.parts = tuple(parts)
+        self._names = (engine, key)
+        self._directory = directory
+        self._connection = connection
+        self._changed = changed
+        self._clock = clock
+        self._on_end = on_end
+        self._last_s = float("-inf")
+        self._place = {rank: (part, index) for part in parts for index, rank in enumerate(part.ranks)}
+        self._thread = threading.Thread(target=self._watch, name=f"watch-{key}", daemon=True)
+
+    def start_watching(self) -> None:
+        """Begin to follow the parts."""
+        self._thread.start()
+
+    def wait_gone(self, timeout_s: float) -> bool:
+        """Wait until nothing is left to follow; False when `timeout_s` passed first."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def ask_to_cancel(self, grace_s: float) -> list[Any]:
+        """Calls that end the parts which are not over, one a node."""
+        with self._changed:
+            parts = [part for part in self.parts if not part.is_over]
+        return [part.agent.cancel.remote(*self._names, grace_s) for part in parts]
+
+    def kill(self, rank: int, signal: int) -> None:
+        """Send a signal to one task, through the agent of its node; nothing where it has ended."""
+        with self._changed:
+            is_final = self.record.task(rank).state.is_final
+        part, index = self._place[rank]
+        if not is_final:
+            self._connection.answer(part.agent.kill.remote(*self._names, index, signal))
+
+    def logs(self, rank: int) -> str:
+        """Log of one task: from its node while it runs, from here once it has ended."""
+        with self._changed:
+            self.record.task(rank)
+        kept = log_path(self._directory, rank)
+        if not kept.exists():
+            try:
+                return self._fetch_log(rank)
+            except AgentLostError:
+                return f"the log went away with the node {self._place[rank][0].node.name}\n"
+        return kept.read_text()
+
+    def _watch(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:  # whatever it was: who waits for the gang must not wait for ever
+            for part in self.parts:
+                self._end(part, ExitCause.ERROR, f"the engine lost sight of it: {error}")
+            raise
+        finally:
+            self._on_end()
+
+    def _follow(self) -> None:
+        calls = {self._ask_for_events(part): part for part in self.parts}
+        while calls:
+            ready, _ = self._connection.ray.wait(list(calls), num_returns=1, timeout=_POLL_S)
+            for call in ready:
+                part = calls.pop(call)
+                self._hear(call, part)
+                if not part.is_over:
+                    calls[self._ask_for_events(part)] = part
+
+    def _ask_for_events(self, part: Part) -> Any:
+        return part.agent.events.remote(*self._names, part.num_seen, _POLL_S)
+
+    def _hear(self, call: Any, part: Part) -> None:
+        """Enter what an agent answered. One that is out of reach for a moment is asked again, from the same event on."""
+        try:
+            events, heard = self._connection.answer(call)
+            self._keep_logs(part, events)
+        except AgentLostError:
+            self._connection.forget(part.agent)
+            self._lose(part)
+        except UnavailableError:
+            self._clock.wait(_POLL_S)
+        else:
+            self._enter(part, events, heard)
+
+    def _keep_logs(self, part: Part, events: Sequence[TaskEvent]) -> None:
+        """Copy the log of each task that has ended before its end is known: then it can be read whatever follows."""
+        for event in events:
+            if event.kind is TaskEventKind.EXITED:
+                rank = part.ranks[event.rank]
+                text = self._fetch_log(rank)
+                try:
+                    log_path(self._directory, rank).write_text(text)
+                except OSError:  # a full disk here: the agent goes on to answer for it
+                    log_path(self._directory, rank).unlink(missing_ok=True)
+
+    def _fetch_log(self, rank: int) -> str:
+        part, index = self._place[rank]
+        return str(self._connection.answer(part.agent.logs.remote(*self._names, index)))
+
+    def _enter(self, part: Part, events: Sequence[TaskEvent], heard: Sequence[float | None]) -> None:
+        with self._changed:
+            for event in events:
+                part.num_seen = event.sequence + 1
+                _repeat(self.record, event, part.ranks[event.rank], self._in_order(event.at_s))
+            for rank, heard_s in zip(part.ranks, heard, strict=True):
+                if heard_s is not None and not self.record.task(rank).state.is_final:
+                    self.record.heard(rank, heard_s)
+            part.is_over = all(self.record.task(rank).state.is_final for rank in part.ranks)
+            self._changed.notify_all()
+
+    def _lose(self, part: Part) -> None:
+        """Its agent is gone. With the node; or alone, and then the node's keepers have ended the tasks with it."""
+        if part.node.id in self._connection.nodes():
+            self._end(part, ExitCause.SIGNAL, f"the agent on node {part.node.name} ended, and its tasks with it")
+        else:
+            self._end(part, ExitCause.NODE_LOST, f"node {part.node.name} went away")
+
+    def _end(self, part: Part, cause: ExitCause, message: str) -> None:
+        with self._changed:
+            at_s = self._in_order(self._clock.now())
+            for rank in part.ranks:
+                if self.record.task(rank).state.is_final:
+                    continue
+                if cause is ExitCause.NODE_LOST:
+                    self.record.node_lost(rank, at_s)
+                self.record.exited(rank, at_s, exit_code=None, cause=cause, message=message)
+            part.is_over = True
+            self._changed.notify_all()
+
+    def _in_order(self, at_s: float) -> float:
+        self._last_s = max(self._last_s, at_s)
+        return self._last_s
+
+
+def _repeat(record: GangRecord, event: TaskEvent, rank: int, at_s: float) -> None:
+    """Enter an agent's event into the gang's own record under the rank that the task has there."""
+    attributes: Mapping[str, Any] = event.attributes
+    if event.kind is TaskEventKind.STARTED:
+        record.started(rank, at_s, attributes["pid"])
+    elif event.kind is TaskEventKind.PROGRESS:
+        record.progress(rank, at_s, attributes)
+    elif event.kind is TaskEventKind.EXITED:
+        record.exited(
+            rank,
+            at_s,
+            exit_code=attributes["exit_code"],
+            cause=ExitCause(attributes["cause"]),
+            message=attributes["message"],
+            result=attributes["result"],
+        )

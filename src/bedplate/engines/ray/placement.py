@@ -1,0 +1,117 @@
+"""Where a gang goes: one Ray placement group, all of its bundles or none.
+
+Ray answers in milliseconds when a gang fits, and never says that one does not: it waits. So what cannot be is refused here,
+from the cores of the living nodes less what this engine holds; for the rest (another driver's work, a group that Ray is about
+to free) Ray gets `PLACEMENT_S`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bedplate.core.errors import ResourcesError, UsageError
+from bedplate.core.workload import Gang, Task
+from bedplate.engines.ray.connection import RayNode
+
+PLACEMENT_S = 3.0
+"""How long Ray may take to place a gang for which there seem to be cores."""
+
+
+def check_ray(gang: Gang) -> None:
+    """Refuse what this engine cannot do.
+
+    Raises:
+        UsageError: Inherited descriptors, which cannot cross machines, or accelerators.
+    """
+    for rank, task in enumerate(gang.tasks):
+        if task.inherited:
+            raise UsageError(
+                f"rank {rank}: open files cannot cross machines",
+                seen=", ".join(task.inherited),
+                expected="a gang without inherited descriptors, or the local engine",
+            )
+        if task.resources.accelerators:
+            raise UsageError(
+                f"rank {rank}: the Ray engine hands out cores only",
+                seen=f"{task.resources.accelerators} accelerators",
+                next_step="use the local engine on the machine that has them",
+            )
+
+
+def place(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int]) -> Any:
+    """A placement group that holds the gang's cores and memory.
+
+    Args:
+        gang: What is to be placed.
+        nodes: Nodes that are alive, by Ray's id.
+        held: Cores of each node that this engine's other gangs and exclusions hold.
+
+    Raises:
+        ResourcesError: It does not fit now.
+    """
+    from ray.util.placement_group import placement_group
+
+    if not _may_fit(gang, nodes, held):
+        raise _refusal(gang, nodes)
+    selectors = [dict(gang.node_labels)] * len(gang.tasks) if gang.node_labels else None
+    group = placement_group([_bundle(task) for task in gang.tasks], strategy="PACK", bundle_label_selector=selectors)
+    try:
+        if group.wait(PLACEMENT_S):
+            return group
+        raise _refusal(gang, nodes)
+    except BaseException:
+        remove(group)
+        raise
+
+
+def reserve(node: RayNode, num_cores: int) -> Any:
+    """A group that keeps cores of one node from being placed on; granted now or when what runs there ends."""
+    from ray.util.placement_group import placement_group
+
+    return placement_group([{"CPU": num_cores}], bundle_label_selector=[{"ray.io/node-id": node.id}])
+
+
+def node_ids(group: Any) -> list[str]:
+    """Ray's id of the node of each task, in rank order."""
+    from ray.util.placement_group import placement_group_table
+
+    chosen: Mapping[int, str] = placement_group_table(group)["bundles_to_node_id"]
+    return [str(chosen[rank]) for rank in sorted(chosen)]
+
+
+def remove(group: Any) -> None:
+    """Give back what a group holds."""
+    from ray.util.placement_group import remove_placement_group
+
+    remove_placement_group(group)
+
+
+def num_cores(gang: Gang) -> int:
+    """Cores that all tasks of a gang ask for."""
+    return sum(task.resources.cpus for task in gang.tasks)
+
+
+def _may_fit(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int]) -> bool:
+    """False where it is certain that Ray will not place it now."""
+    fitting = [node for node in nodes.values() if gang.node_labels.items() <= node.labels.items()]
+    free = [node.num_slots - held.get(node.id, 0) for node in fitting]
+    return num_cores(gang) <= sum(free) and max(task.resources.cpus for task in gang.tasks) <= max(free)
+
+
+def _bundle(task: Task) -> dict[str, float]:
+    memory = {"memory": task.resources.memory_bytes} if task.resources.memory_bytes else {}
+    return {"CPU": task.resources.cpus, **memory}
+
+
+def _refusal(gang: Gang, nodes: Mapping[str, RayNode]) -> ResourcesError:
+    import ray
+
+    free, total = ray.available_resources().get("CPU", 0), sum(node.num_slots for node in nodes.values())
+    on_labels = f", on nodes with {dict(gang.node_labels)}" if gang.node_labels else ""
+    return ResourcesError(
+        f"gang '{gang.name}' does not fit: its {len(gang.tasks)} tasks ask for {num_cores(gang)} cores",
+        seen=f"free: {free:g} of {total} cores on {len(nodes)} nodes",
+        expected=f"all tasks at once{on_labels}",
+        next_step="wait for other gangs to end, ask for less, or add nodes",
+    )

@@ -1,0 +1,24 @@
+"""One Ray node as a task of the local engine: `ray start`, then nothing until the end.
+
+`ray start` leaves daemons behind that outlive the one who started them. Under a keeper they do not: whatever ends this task,
+a kill included, ends them all, and Ray's session directory goes with the task's scratch directory.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from bedplate.core.task import TaskContext
+
+
+def main(context: TaskContext) -> None:
+    """Start a node with the `arguments` of the spec; reports its cluster's `address` when it has joined, then stays."""
+    from ray.scripts.scripts import cli
+
+    arguments = [str(argument) for argument in context.spec["arguments"]]  # type: ignore[union-attr]
+    cli(["start", "--disable-usage-stats", "--temp-dir", context.scratch, *arguments], standalone_mode=False)
+    told = Path(context.scratch) / "ray_current_cluster"  # a head writes it
+    context.progress(address=told.read_text().strip() if told.exists() else "")
+    while True:
+        signal.pause()

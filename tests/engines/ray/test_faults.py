@@ -1,0 +1,140 @@
+"""What can go wrong between a driver, Ray and the agents, done for real."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
+from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
+from bedplate.engines.ray.cluster import LocalRayCluster
+from bedplate.engines.ray.connection import RayConnection
+from bedplate.engines.ray.engine import RayEngine
+from tests.engines.registry import ray_cluster
+from tests.engines.workloads import endless, finishing, gang, task
+
+PATIENCE_S = 60.0
+
+
+def started(engine: RayEngine, handle, count: int) -> None:
+    """Wait until `count` tasks run."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while sum(item.state is TaskState.RUNNING for item in engine.status(handle).tasks) < count:
+        assert time.monotonic() < deadline_s, engine.status(handle)
+        engine.events(handle, len(engine.events(handle)), wait_s=1)
+
+
+def free_cores() -> float:
+    return ray_cluster()[1].ray.available_resources().get("CPU", 0)
+
+
+def wait_for_free_cores(count: float) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while free_cores() != count:
+        assert time.monotonic() < deadline_s, f"{free_cores()} cores are free"
+        time.sleep(0.1)
+
+
+def test_ranks_on_different_nodes_meet_at_the_rendezvous(engine: RayEngine) -> None:
+    status = engine.wait(engine.submit(gang(*[task("listen_at_rendezvous")] * 6, name="wide")), PATIENCE_S)
+    assert len({item.node for item in status.tasks}) == 3
+    heard = sorted(str((item.result or {})["heard"]) for item in status.tasks)
+    assert heard == ["", *(f"wide takes {rank}" for rank in range(1, 6))]
+
+
+def test_a_node_that_has_just_died_is_told_its_log_is_missed_and_a_gang_that_meets_it_is_placed_on_the_others(
+    engine: RayEngine, cluster: LocalRayCluster
+) -> None:
+    hit = engine.submit(gang(endless()))
+    started(engine, hit, 1)
+    lost = engine.status(hit).tasks[0].node
+    cluster.remove_node(lost)  # Ray does not know yet
+    status = engine.wait(engine.submit(gang(*[finishing()] * 4)), PATIENCE_S)
+    assert status.state is TaskState.DONE, status
+    assert lost not in {item.node for item in status.tasks}
+    assert engine.wait(hit, PATIENCE_S).tasks[0].cause is ExitCause.NODE_LOST
+    assert engine.logs(hit, 0) == f"the log went away with the node {lost}\n"
+
+
+def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: RayEngine) -> None:
+    handle = engine.submit(gang(endless()))
+    started(engine, handle, 1)
+    (running,) = engine.status(handle).tasks
+    process = psutil.Process(running.pid)
+    agent = process.parent().parent()  # type: ignore[union-attr]  # the task's parent is its keeper
+    assert "NodeAgent" in " ".join(agent.cmdline())  # type: ignore[union-attr]
+    agent.kill()  # type: ignore[union-attr]
+    (ended,) = engine.wait(handle, PATIENCE_S).tasks
+    assert (ended.state, ended.cause) == (TaskState.FAILED, ExitCause.SIGNAL)
+    assert "agent" in ended.message
+    psutil.wait_procs([process], timeout=5)
+    assert not process.is_running()
+    assert engine.wait(engine.submit(gang(*[finishing()] * 6)), PATIENCE_S).state is TaskState.DONE
+
+
+def test_what_another_engine_holds_is_not_placed_on_and_status_is_told_while_a_gang_waits(
+    open_engine: Callable[[], RayEngine],
+) -> None:
+    first, second = open_engine(), open_engine()
+    first.submit(gang(*[endless()] * 3))
+    handle = second.submit(gang(endless()))
+    refused: list[BaseException] = []
+
+    def submit() -> None:
+        try:
+            second.submit(gang(*[endless()] * 3))
+        except ResourcesError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=submit)
+    thread.start()
+    begin_s = time.monotonic()
+    second.status(handle)
+    assert time.monotonic() - begin_s < 1
+    assert thread.is_alive()
+    thread.join(PATIENCE_S)
+    assert "free: 2 of 6 cores on 3 nodes" in str(refused[0])
+
+
+def test_everything_that_was_refused_cancelled_or_excluded_is_given_back(open_engine: Callable[[], RayEngine]) -> None:
+    engine = open_engine()
+    engine.submit(gang(endless()))
+    engine.exclude("node-1", (0,), "slow")
+    for _ in range(3):
+        with pytest.raises(ResourcesError):
+            engine.submit(gang(*[endless()] * 6))
+    engine.close()
+    wait_for_free_cores(6)
+
+
+def test_what_cannot_cross_machines_is_refused(engine: RayEngine) -> None:
+    with pytest.raises(UsageError, match="open files cannot cross machines"):
+        engine.submit(gang(Task(entry="a:b", inherited={"memory": 0})))
+    with pytest.raises(UsageError, match="hands out cores only"):
+        engine.submit(gang(Task(entry="a:b", resources=Resources(accelerators=1))))
+
+
+def test_a_second_connection_of_one_process_is_refused(cluster: LocalRayCluster) -> None:
+    ray_cluster()
+    with pytest.raises(UsageError, match="in a Ray cluster already"):
+        RayConnection(cluster.address)
+
+
+def test_a_node_of_a_cluster_that_is_not_ours_cannot_be_removed(engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster()[1], "_cluster", None)
+    with pytest.raises(UnavailableError, match="only a local cluster"):
+        engine.remove_node("node-0")
+
+
+def test_a_signal_reaches_the_task_on_its_node(engine: RayEngine) -> None:
+    handle = engine.submit(gang(*[endless()] * 6))
+    started(engine, handle, 6)
+    engine.kill(handle, 5, signal.SIGTERM)
+    events = engine.events(handle)
+    while not any(event.kind is TaskEventKind.EXITED for event in events):
+        assert engine.events(handle, len(events), wait_s=PATIENCE_S)
+        events = engine.events(handle)
+    assert engine.status(handle).tasks[5].exit_code == -signal.SIGTERM

@@ -1,0 +1,20 @@
+"""Training on an engine whose tasks cannot inherit memory files: checkpoints go to disk, and a killed worker resumes there."""
+
+from pathlib import Path
+
+from bedplate.app.training.story import Story
+from bedplate.app.usecases.train import run
+from bedplate.engines.ray.engine import RayEngine
+from bedplate.toolchain.train.settings import DrillSettings
+from tests.training_run import make_context, make_settings
+
+
+def test_a_killed_worker_resumes_from_disk(engine: RayEngine, tmp_path: Path) -> None:
+    context, heard = make_context(engine, tmp_path / "step")
+    result = run(make_settings(tmp_path, steps=6, drill=DrillSettings(kill=1, at_step=3), restarts=0), context)
+    assert any("checkpoints go to disk" in said for said in heard.said)
+    assert [event.message for event in heard.events if event.kind == "train.resumed"] == ["resumed from step 2 in disk"]
+    assert [step["step"] for step in Story(tmp_path / "step" / "story.jsonl").steps()] == list(range(1, 7))
+    values = {item.id: item.value for item in result.measurements}
+    assert values["ppl_after"] < values["ppl_before"]  # type: ignore[operator]
+    assert values["kill_detect_s"] < 1  # type: ignore[operator]
