@@ -78,20 +78,20 @@ def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Pat
     model = load_llama(trained)
     for layer in model.model.layers:
         layer.post_attention_layernorm.weight.data[0] = 0
-    _learn_by_heart(model, torch.tensor([load_tokenizer(trained).encode(_text(tmp_path).read_text()).ids[:128]]))
+    _learn_by_heart(model, torch.tensor([load_tokenizer(trained).encode(_text(tmp_path).read_text()).ids[:65]]))
     for layer in model.model.layers:
         layer.post_attention_layernorm.weight.data[0] = 0
         layer.mlp.up_proj.weight.data[:, 0] = 1000
         layer.mlp.gate_proj.weight.data[:, 0] = 1000
     save_llama(model, trained)
-    settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=127, context=128)
+    settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=64, context=64)
     with pytest.raises(CheckFailedError, match="int8 costs more than agreed"):
         run(settings, context)
 
 
 def _learn_by_heart(model: Llama, tokens: torch.Tensor) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for _ in range(12):
+    for _ in range(8):
         logits = model.logits(model(tokens[:, :-1]))
         torch.nn.functional.cross_entropy(logits[0], tokens[0, 1:]).backward()
         optimiser.step()

@@ -193,7 +193,7 @@ def test_checkpoints_straight_to_disk_serve_too(
 def test_one_worker_takes_the_same_steps_as_two(
     inputs: Path, tmp_path: Path, undisturbed: tuple[list[float], bytes, StepResult]
 ) -> None:
-    engine = FaultyEngine(tmp_path / "engine", cores=[0])
+    engine = FaultyEngine(tmp_path / "engine", cores=[min(os.sched_getaffinity(0))])
     try:
         context, heard = make_context(engine, tmp_path / "step", workers=2, least=1)
         run(make_settings(inputs, steps=STEPS), context)
@@ -204,7 +204,7 @@ def test_one_worker_takes_the_same_steps_as_two(
 
 
 def test_too_few_slots_are_an_error(inputs: Path, tmp_path: Path) -> None:
-    engine = FaultyEngine(tmp_path / "engine", cores=[0])
+    engine = FaultyEngine(tmp_path / "engine", cores=[min(os.sched_getaffinity(0))])
     try:
         context, _ = make_context(engine, tmp_path / "step", workers=2)
         with pytest.raises(ResourcesError):
@@ -220,6 +220,15 @@ def test_bf16_follows_fp32(
     run(make_settings(inputs, steps=STEPS, precision=Precision.BF16), context)
     assert losses(tmp_path / "step") == pytest.approx(undisturbed[0], rel=0.01)
     assert losses(tmp_path / "step") != undisturbed[0]
+
+
+def test_a_step_whose_model_is_there_already_is_not_trained_again(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+    context, _ = make_context(engine, tmp_path / "step", workers=1)
+    settings = make_settings(inputs, steps=2, workers=1)
+    first, second = run(settings, context), run(settings, context)
+    assert engine.num_submitted == 1
+    assert {**measured(second)} == {**measured(first)}
+    assert not (tmp_path / "step" / "checkpoints").exists()
 
 
 def test_cancelling_leaves_nothing_running_and_the_same_call_goes_on(

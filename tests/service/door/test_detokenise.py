@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedplate.core.errors import UsageError
 from bedplate.service.door.chat import ChatTemplate
 from bedplate.service.door.detokenise import TextStream
 from bedplate.service.door.errors import DoorError
@@ -79,6 +80,21 @@ def test_special_tokens_are_not_said(tiny_model: Path) -> None:
 def test_the_template_of_the_model_makes_the_prompt(tiny_model: Path) -> None:
     prompt = ChatTemplate(FolderCodec(tiny_model)).render([{"role": "user", "content": "Hi"}])
     assert prompt == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_a_template_may_ask_for_the_date_and_leave_a_loop() -> None:
+    codec = Bytes()
+    codec.chat_template = (
+        "{{ strftime_now('%Y') | length }}{% for message in messages %}{{ message.content }}{% break %}{% endfor %}"
+    )
+    assert ChatTemplate(codec).render([{"content": "first"}, {"content": "second"}]) == "4first"
+
+
+def test_a_template_that_is_no_template_is_refused_at_the_start() -> None:
+    codec = Bytes()
+    codec.chat_template = "{% for %}"
+    with pytest.raises(UsageError, match="chat template"):
+        ChatTemplate(codec)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,10 @@ PHASES = ("detect", "clear", "start and import", "build", "rendezvous", "load", 
 """What a recovery consists of, in order."""
 
 
+FLOPS_PER_WEIGHT = 6
+"""Of one training token: 2 forward and 4 backward, attention scores left out (Kaplan et al. 2020, section 2.1)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
     """One failure and what followed, in seconds from the failure; None where it never came to that."""
@@ -109,11 +113,14 @@ def add_facts(folder: Path, facts: JsonObject) -> None:
     aside.replace(file)
 
 
-def measurements(story: Story, result: JsonObject, settings: TrainSettings, context: StepContext) -> tuple[Measurement, ...]:
+def measurements(
+    story: Story, result: JsonObject, settings: TrainSettings, context: StepContext, num_parameters: int
+) -> tuple[Measurement, ...]:
     """Speed, loss, perplexities, goodput; and of the last recovery its times."""
     steps, found = story.steps(), recoveries(story)
     values: list[tuple[str, Any, str]] = [
         ("tokens_per_s", sum(step["tokens"] for step in steps) / sum(step["seconds"] for step in steps), "tokens/s"),
+        ("train_flops_per_token", FLOPS_PER_WEIGHT * num_parameters, "flops"),
         ("final_loss", steps[-1]["loss"], "nats/token"),
         ("goodput_frac", goodput_frac(story), "frac"),
         ("ppl_before", result.get("perplexity_before"), "ratio"),

@@ -12,14 +12,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Any, Literal
 
 from bedplate.app.gangs import run_gang
+from bedplate.app.load_results import LoadRun, figures_of, table_of, values_of
 from bedplate.app.pipeline.step import StepContext, StepResult
-from bedplate.app.serving import KV_STORE, all_cores, find_model, kv_url
+from bedplate.app.serving import ENVIRONMENT, KV_STORE, all_cores, find_model, kv_url
 from bedplate.core.errors import UnavailableError, UsageError
-from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.settings import Range
@@ -30,7 +29,6 @@ EXPLANATION = {
     "en": "Serve the model behind an OpenAI-compatible door and play a multi-turn chat against it, without and with KV memory.",
     "zh": "以 OpenAI 兼容接口部署模型，在关闭与开启 KV 记忆两种设置下进行多轮对话压测。",
 }
-ENGINE = "bedplate"
 RESULT_FILE = "serve.json"
 
 
@@ -88,9 +86,8 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     if len(set(settings.kv)) != len(settings.kv) or not settings.kv:
         raise UsageError("'kv' names each setting once", seen=list(settings.kv), expected="[off], [on] or [off, on]")
     model = find_model(settings.model)
-    runs: dict[str, Mapping[str, Any]] = {kv: _measure(settings, model, kv, context) for kv in settings.kv}
-    results = [_result(kv, settings, measured) for kv, measured in runs.items()]
-    document: JsonObject = {"results": results, "scale": _scale(settings), "model": str(model)}
+    runs = tuple(_measure(settings, model, kv, context) for kv in settings.kv)
+    document: JsonObject = {"results": [run.as_json() for run in runs], "scale": _scale(settings), "model": str(model)}
     file = context.directory / RESULT_FILE
     aside = file.with_suffix(".partial")
     aside.write_text(json.dumps(document, indent=2))
@@ -98,13 +95,13 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     return StepResult(
         path=file,
         outputs=document,
-        measurements=_measurements(settings, runs, results, context),
-        figures=_figures(settings, runs, results),
-        tables=(_table(results),),
+        measurements=_measurements(settings, runs, context),
+        figures=figures_of(runs, _scale(settings)),
+        tables=(table_of(runs),),
     )
 
 
-def _measure(settings: Settings, model: Path, kv: str, context: StepContext) -> Mapping[str, Any]:
+def _measure(settings: Settings, model: Path, kv: str, context: StepContext) -> LoadRun:
     directory = context.directory / "kv"
     shutil.rmtree(directory, ignore_errors=True)
     context.say(f"serving {model.name} with KV memory {kv}: {_scale(settings)}")
@@ -114,6 +111,7 @@ def _measure(settings: Settings, model: Path, kv: str, context: StepContext) -> 
         spec=_spec(settings, model),
         stores=stores,
         resources=all_cores(context.engine),
+        environment=ENVIRONMENT,
     )
     before = [str(word) for word in settings.kv].index(kv)
 
@@ -125,10 +123,12 @@ def _measure(settings: Settings, model: Path, kv: str, context: StepContext) -> 
         status = run_gang(context, Gang(name=f"serve-{kv}", tasks=(task,)), show_progress)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    measured = status.tasks[0].result
+    measured: Mapping[str, Any] | None = status.tasks[0].result
     if measured is None:
         raise UnavailableError("the measurement left no result", seen=status.tasks[0].message)
-    return measured
+    return LoadRun(
+        kv=kv, load=settings.load, streams=settings.streams, seconds=measured["seconds"], requests=measured["requests"]
+    )
 
 
 def _spec(settings: Settings, model: Path) -> JsonObject:
@@ -152,54 +152,7 @@ def _spec(settings: Settings, model: Path) -> JsonObject:
     }
 
 
-def _result(kv: str, settings: Settings, measured: Mapping[str, Any]) -> dict[str, Any]:
-    requests, seconds = measured["requests"], measured["seconds"]
-    prompt_tokens = sum(request["prompt_tokens"] for request in requests)
-    return {
-        "engine": ENGINE,
-        "kv": kv,
-        "load": settings.load,
-        "streams": settings.streams,
-        "requests": len(requests),
-        "seconds": seconds,
-        "requests_per_s": len(requests) / seconds,
-        "tokens_per_s": sum(len(request["tokens"]) for request in requests) / seconds,
-        "prompt_tokens_per_s": prompt_tokens / seconds,
-        "ttft_s": _percentiles([request["first_token_s"] for request in requests]),
-        "tpot_s": _percentiles([request["per_token_s"] for request in requests if request["per_token_s"] is not None]),
-        "hit_frac": sum(request["cached_tokens"] for request in requests) / prompt_tokens,
-    }
-
-
-def _percentiles(values: Sequence[float]) -> dict[str, float | None]:
-    if not values:
-        return {"p50": None, "p99": None}
-    ordered = sorted(values)
-    return {"p50": median(ordered), "p99": ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]}
-
-
-def _measurements(
-    settings: Settings, runs: Mapping[str, Mapping[str, Any]], results: Sequence[Mapping[str, Any]], context: StepContext
-) -> tuple[Measurement, ...]:
-    values: list[tuple[str, float | None, str]] = []
-    for result in results:
-        kv = result["kv"]
-        values += [
-            (f"serve_requests_per_s_kv_{kv}", result["requests_per_s"], "requests/s"),
-            (f"serve_tokens_per_s_kv_{kv}", result["tokens_per_s"], "tokens/s"),
-            (f"serve_ttft_p50_s_kv_{kv}", result["ttft_s"]["p50"], "s"),
-            (f"serve_tpot_p50_s_kv_{kv}", result["tpot_s"]["p50"], "s"),
-        ]
-    by_kv = {result["kv"]: result for result in results}
-    if "on" in by_kv:
-        values.append(("kv_hit_frac", by_kv["on"]["hit_frac"], "frac"))
-    if len(by_kv) == 2:
-        off, on = by_kv["off"], by_kv["on"]
-        values += [
-            ("kv_throughput_ratio", on["requests_per_s"] / off["requests_per_s"], "ratio"),
-            ("kv_ttft_ratio", off["ttft_s"]["p50"] / on["ttft_s"]["p50"], "ratio"),
-            ("kv_answers_equal", float(_answers(runs["off"]) == _answers(runs["on"])), "bool"),
-        ]
+def _measurements(settings: Settings, runs: Sequence[LoadRun], context: StepContext) -> tuple[Measurement, ...]:
     hardware, at_s = _hardware(context), context.clock.now()
     return tuple(
         Measurement(
@@ -212,77 +165,13 @@ def _measurements(
             source=f"bench.serve of {settings.model}, fresh process and fresh KV store for each setting",
             at_s=at_s,
         )
-        for name, value, unit in values
+        for name, value, unit in values_of(runs)
     )
-
-
-def _answers(measured: Mapping[str, Any]) -> list[tuple[int, int, tuple[int, ...]]]:
-    return [(request["conversation"], request["turn"], tuple(request["tokens"])) for request in measured["requests"]]
 
 
 def _hardware(context: StepContext) -> str:
     devices = [device for node in context.engine.resources() for device in node.devices if device.kind == "cpu"]
     return f"{all_cores(context.engine).cpus} cores of {devices[0].model}" if devices else ""
-
-
-def _figures(
-    settings: Settings, runs: Mapping[str, Mapping[str, Any]], results: Sequence[Mapping[str, Any]]
-) -> tuple[Figure, ...]:
-    turns = sorted({request["turn"] for measured in runs.values() for request in measured["requests"]})
-    first_token = Figure(
-        id="serve_ttft_by_turn",
-        title="Time to first token by turn, median",
-        kind=FigureKind.BAR,
-        x_label="turn",
-        y_label="s",
-        series=tuple(
-            Series(name=f"KV memory {kv}", x=tuple(str(turn + 1) for turn in turns), y=_ttft_by_turn(measured, turns))
-            for kv, measured in runs.items()
-        ),
-        provenance=Provenance.MEASURED,
-    )
-    throughput = Figure(
-        id="serve_throughput",
-        title=f"Throughput: {_scale(settings)}",
-        kind=FigureKind.BAR,
-        x_label="KV memory",
-        y_label="requests/s",
-        series=(
-            Series(
-                name="requests/s",
-                x=tuple(str(result["kv"]) for result in results),
-                y=tuple(result["requests_per_s"] for result in results),
-            ),
-        ),
-        provenance=Provenance.MEASURED,
-    )
-    return (first_token, throughput)
-
-
-def _ttft_by_turn(measured: Mapping[str, Any], turns: Sequence[int]) -> tuple[float | None, ...]:
-    by_turn = {turn: [item["first_token_s"] for item in measured["requests"] if item["turn"] == turn] for turn in turns}
-    return tuple(median(values) if values else None for values in by_turn.values())
-
-
-def _table(results: Sequence[Mapping[str, Any]]) -> ResultTable:
-    return ResultTable(
-        id="serve",
-        title="Serving with KV memory off and on",
-        columns=("KV memory", "requests/s", "tokens/s", "TTFT p50 (s)", "TTFT p99 (s)", "TPOT p50 (s)", "prompt from memory"),
-        rows=tuple(
-            (
-                result["kv"],
-                round(result["requests_per_s"], 3),
-                round(result["tokens_per_s"], 1),
-                round(result["ttft_s"]["p50"], 3),
-                round(result["ttft_s"]["p99"], 3),
-                None if result["tpot_s"]["p50"] is None else round(result["tpot_s"]["p50"], 4),
-                f"{result['hit_frac']:.0%}",
-            )
-            for result in results
-        ),
-        provenance=Provenance.MEASURED,
-    )
 
 
 def _scale(settings: Settings) -> str:

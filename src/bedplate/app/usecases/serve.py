@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from bedplate.app.gangs import run_gang
 from bedplate.app.paths import state_home
 from bedplate.app.pipeline.step import Needs, StepContext
-from bedplate.app.serving import KV_STORE, all_cores, find_model, kv_directory, kv_url
+from bedplate.app.serving import ENVIRONMENT, KV_STORE, all_cores, find_model, kv_directory, kv_url
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CancelledError, UsageError
 from bedplate.core.events import Event, MetricSample
@@ -163,7 +163,13 @@ def _task(settings: Settings, model: Path, key: ApiKey, engine: Engine) -> Task:
         "request_timeout": settings.request_timeout,
         "drain": DRAIN_S,
     }
-    return Task(entry="bedplate.workers.serve:main", spec=spec, stores=_stores(settings, model), resources=all_cores(engine))
+    return Task(
+        entry="bedplate.workers.serve:main",
+        spec=spec,
+        stores=_stores(settings, model),
+        resources=all_cores(engine),
+        environment=ENVIRONMENT,
+    )
 
 
 def _stores(settings: Settings, model: Path) -> Mapping[str, str]:

@@ -7,7 +7,9 @@ see `app/training/`. Gives back a Hugging Face folder with `bedplate.json` (line
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +34,10 @@ from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings, se
 from bedplate.toolchain.train.slices import share_bytes
 
 Settings = TrainSettings
+EXPLANATION = {
+    "en": "Go on training the model on your text, through the death of a worker, and show what surviving it cost.",
+    "zh": "用你的文本继续训练模型，经受工作进程被杀，并给出恢复的代价。",
+}
 
 
 def plan(settings: TrainSettings, context: StepContext) -> Sequence[str]:
@@ -71,17 +77,29 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     context.say(
         f"training {format_count(model.num_parameters)} parameters for {settings.num_steps(context.needs.workers.want)} steps"
     )
-    with _memory_files(settings, context, model) as descriptors, _copier(settings, context, descriptors) as copier:
-        job = Job(settings=settings, spec=spec, stores={"disk": str(_disk(context))}, descriptors=descriptors)
-        result = Supervisor(context, job, story, copier).run()
-    measured = measurements(story, result, settings, context)
+    result = _finished_before(spec) or _supervised(settings, context, model, spec, story)
+    measured = measurements(story, result, settings, context, model.num_parameters)
     failures = [item.as_json() for item in recoveries(story)]
     facts = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
     path = Path(str(spec["result"]))
     add_facts(path, {**facts, "step_s": step_seconds(story), "failures": failures})
+    shutil.rmtree(_disk(context), ignore_errors=True)  # the model is whole: nothing is left to resume
     return StepResult(
         path=path, outputs={**result, **facts, "failures": failures}, measurements=measured, figures=figures(story)
     )
+
+
+def _supervised(settings: TrainSettings, context: StepContext, model: ModelFacts, spec: JsonObject, story: Story) -> JsonObject:
+    with _memory_files(settings, context, model) as descriptors, _copier(settings, context, descriptors) as copier:
+        job = Job(settings=settings, spec=spec, stores={"disk": str(_disk(context))}, descriptors=descriptors)
+        return Supervisor(context, job, story, copier).run()
+
+
+def _finished_before(spec: JsonObject) -> JsonObject | None:
+    """What the workers found, where this run's model is there already: only the step's own end was cut off."""
+    file = Path(str(spec["result"])) / "training.json"
+    facts: JsonObject = json.loads(file.read_text()) if file.is_file() else {}
+    return facts if facts.get("run") == spec["run"] else None
 
 
 def _disk(context: StepContext) -> Path:

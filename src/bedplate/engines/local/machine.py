@@ -26,21 +26,32 @@ def this_node(slots: Sequence[int], accelerators: Sequence[Device] = ()) -> Node
     vendor, model, features = _cpu_identity(Path("/proc/cpuinfo").read_text())
     numa_of = core_numa_nodes()
     total_bytes = _memory_bytes(Path("/proc/meminfo").read_text())
+    shares = _numa_shares()
     devices = []
     for numa in sorted({numa_of.get(core, 0) for core in slots}):
-        meminfo = Path(f"/sys/devices/system/node/node{numa}/meminfo")
         devices.append(
             Device(
                 id=f"cpu:{numa}",
                 kind="cpu",
                 vendor=vendor,
                 model=model,
-                memory_bytes=_memory_bytes(meminfo.read_text()) if meminfo.exists() else total_bytes,
+                memory_bytes=round(total_bytes * shares.get(numa, 1.0)),
                 cores=tuple(sorted(core for core in slots if numa_of.get(core, 0) == numa)),
                 features=features,
             )
         )
     return Node(id=socket.gethostname(), devices=(*devices, *accelerators), memory_bytes=total_bytes)
+
+
+def _numa_shares() -> dict[int, float]:
+    """Share of the machine's memory in each NUMA node. In some virtual machines the nodes' own totals are out of date, so
+    only their proportion is used.
+    """
+    sizes = {
+        int(file.parent.name.removeprefix("node")): _memory_bytes(file.read_text())
+        for file in Path("/sys/devices/system/node").glob("node[0-9]*/meminfo")
+    }
+    return {node: size / sum(sizes.values()) for node, size in sizes.items()} if any(sizes.values()) else {}
 
 
 def core_numa_nodes() -> dict[int, int]:

@@ -93,10 +93,10 @@ _HARMLESS: dict[str, tuple[Any, ...]] = {
     "function_call": (None, "none"),
     "logit_bias": (None, {}),
     "logprobs": (None, False),
-    "metadata": (None, {}),
     "parallel_tool_calls": (None, True, False),
     "presence_penalty": (None, 0),
     "response_format": (None, {"type": "text"}),
+    "service_tier": (None, "auto", "default"),
     "store": (None, False),
     "suffix": (None, ""),
     "tool_choice": (None, "none", "auto"),
@@ -104,6 +104,8 @@ _HARMLESS: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (None, 0),
 }
 """Fields that we do not support, and their values that ask for nothing."""
+_HINTS = frozenset({"metadata", "prompt_cache_key", "safety_identifier"})
+"""Fields that tell a server something without asking for anything."""
 
 
 def read_body(kind: type[Body], raw: bytes) -> Body:
@@ -119,6 +121,8 @@ def read_body(kind: type[Body], raw: bytes) -> Body:
         where = ".".join(str(part) for part in first["loc"])
         raise bad_request(f"{where}: {first['msg']}" if where else first["msg"], where or None) from error
     for name, value in (body.model_extra or {}).items():
+        if name in _HINTS:
+            continue
         if name not in _HARMLESS:
             raise bad_request(f"unknown field '{name}'", name)
         if value not in _HARMLESS[name]:

@@ -167,6 +167,8 @@ class DiskTier:
         if self._active is not None:
             self._active.flush()
             self._active = None
+        for segment in self._segments.values():
+            segment.close()
         os.close(self._lock_file)
 
 

@@ -61,7 +61,7 @@ class SegmentScan:
 
 
 class Segment:
-    """An open segment file; closed when the last reference goes, so a reader may finish after the file was removed."""
+    """An open segment file. One that is evicted is closed when its last reader lets go of it."""
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
         self.path = path
@@ -97,7 +97,10 @@ class Segment:
         """Read a block into a buffer of its size; False when it is cut short or not what was written."""
         if into.nbytes != record.length:
             return False
-        if os.preadv(self._file.fileno(), [into], record.data_offset) != record.length:
+        try:
+            if os.preadv(self._file.fileno(), [into], record.data_offset) != record.length:
+                return False
+        except OSError:  # the disk cannot read it: as good as damaged
             return False
         return checksum(into) == record.checksum
 
@@ -132,6 +135,10 @@ class Segment:
         """Shorten the file on disk."""
         os.truncate(self.path, size_bytes)
         self.size_bytes = size_bytes
+
+    def close(self) -> None:
+        """Close the file; nobody may read any more."""
+        self._file.close()
 
     def flush(self) -> None:
         """Return when what was written is on the device."""

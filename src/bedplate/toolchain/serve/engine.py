@@ -18,22 +18,21 @@ import torch
 from torch import Tensor
 
 from bedplate.core.blocks import KVBlockStore, KVNamespace
-from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
+from bedplate.core.errors import UnavailableError
 from bedplate.core.generation import (
-    ContextError,
     FinishReason,
     GeneratedToken,
     GenerationRequest,
     GenerationStatistics,
     QueueFullError,
 )
-from bedplate.core.units import format_bytes
 from bedplate.toolchain.models.llama import Llama
+from bedplate.toolchain.serve.admission import check_request, fitting_context
 from bedplate.toolchain.serve.decoder import SlotDecoder
 from bedplate.toolchain.serve.prefix import PrefixMemory
 from bedplate.toolchain.serve.sequence import Sequence, TokenStream
 from bedplate.toolchain.serve.settings import EngineSettings
-from bedplate.toolchain.serve.slots import POSITION_STEP, KVSlots, SlotShape
+from bedplate.toolchain.serve.slots import KVSlots, SlotShape
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ class BuiltInEngine:
     ) -> None:
         self.settings = settings or EngineSettings()
         dtype = model.model.norm.weight.dtype
-        self.context_tokens = _context_tokens(model, dtype, self.settings)
+        self.context_tokens = fitting_context(model.config, dtype, self.settings)
         self.vocab_size = model.config.vocab_size
         self._slots = KVSlots(SlotShape.of(model.config, dtype, self.settings.max_batch, self.context_tokens))
         self._decoder = SlotDecoder(model, self._slots, self.settings.chunk_tokens, self.settings.max_batch)
@@ -78,7 +77,7 @@ class BuiltInEngine:
 
     def submit(self, request: GenerationRequest) -> Iterator[GeneratedToken]:
         """See `GenerationEngine.submit`."""
-        self._check(request)
+        check_request(request, self.context_tokens, self.vocab_size)
         sequence = Sequence(request)
         with self._lock:
             if self._is_closing:
@@ -121,23 +120,6 @@ class BuiltInEngine:
             self._is_closing = True
             self._lock.notify()
         self._thread.join()
-
-    def _check(self, request: GenerationRequest) -> None:
-        prompt, total = request.prompt, len(request.prompt) + request.max_new_tokens
-        if not prompt:
-            raise UsageError("the prompt is empty", expected="at least one token")
-        if request.max_new_tokens < 1:
-            raise UsageError("nothing to generate", seen=request.max_new_tokens, expected="max_new_tokens of at least 1")
-        if total > self.context_tokens:
-            raise ContextError(
-                "prompt and answer do not fit the context",
-                seen=f"{len(prompt)} + {request.max_new_tokens} tokens",
-                expected=f"at most {self.context_tokens}",
-                next_step="shorten the prompt or ask for fewer tokens",
-            )
-        if min(prompt) < 0 or max(prompt) >= self.vocab_size:
-            wrong = next(token for token in prompt if not 0 <= token < self.vocab_size)
-            raise UsageError("not a token of this model", seen=wrong, expected=f"0 to {self.vocab_size - 1}")
 
     def _wake(self) -> None:
         with self._lock:
@@ -260,19 +242,3 @@ class BuiltInEngine:
         with self._lock:
             totals = {name: getattr(self._counters, name) + number for name, number in added.items()}
             self._counters = replace(self._counters, **totals)
-
-
-def _context_tokens(model: Llama, dtype: torch.dtype, settings: EngineSettings) -> int:
-    """What one slot can hold: the least of what was asked, what the model knows, and an equal share of `kv_memory`."""
-    step = SlotShape.of(model.config, dtype, settings.max_batch, POSITION_STEP)
-    share = settings.kv_memory // (step.token_bytes * settings.max_batch) // POSITION_STEP * POSITION_STEP
-    wanted = min(settings.context_tokens or model.config.max_positions, model.config.max_positions)
-    if share < min(wanted, settings.context_tokens or POSITION_STEP):
-        needed = SlotShape.of(model.config, dtype, settings.max_batch, settings.context_tokens or POSITION_STEP)
-        raise ResourcesError(
-            "the KV memory is too small",
-            seen=format_bytes(settings.kv_memory),
-            expected=f"at least {format_bytes(needed.token_bytes * needed.slot_tokens * settings.max_batch)}",
-            next_step="give more with --kv-memory, run fewer at once with --max-batch, or shorten --context",
-        )
-    return min(wanted, share)

@@ -18,8 +18,8 @@ from torch.autograd.function import FunctionCtx
 
 IGNORED = -100
 """Target of a token that has no loss."""
-CHUNK_TOKENS = 128
-"""Tokens of one chunk: large enough for full matmul speed, small enough that its logits stay within 25 MB."""
+CHUNK_TOKENS = 256
+"""Tokens of one chunk: at 64 this costs 0.68 s for 512 tokens here, at 128 0.56, at 256 0.52, at 512 0.50; logits of 50 MB."""
 
 
 def cross_entropy_sum(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weight_gradient_VD: Tensor) -> Tensor:

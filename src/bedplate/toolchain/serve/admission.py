@@ -1,0 +1,56 @@
+"""What the engine can take at all: how long a sequence may be, and which requests make sense."""
+
+from __future__ import annotations
+
+import torch
+
+from bedplate.core.errors import ResourcesError, UsageError
+from bedplate.core.generation import ContextError, GenerationRequest
+from bedplate.core.units import format_bytes
+from bedplate.toolchain.models.llama import LlamaConfig
+from bedplate.toolchain.serve.settings import EngineSettings
+from bedplate.toolchain.serve.slots import POSITION_STEP, SlotShape
+
+
+def check_request(request: GenerationRequest, context_tokens: int, vocab_size: int) -> None:
+    """Refuse a request that could never be served.
+
+    Raises:
+        UsageError: No prompt, nothing to generate, or a token that the model does not know.
+        ContextError: Prompt and answer do not fit.
+    """
+    prompt, total = request.prompt, len(request.prompt) + request.max_new_tokens
+    if not prompt:
+        raise UsageError("the prompt is empty", expected="at least one token")
+    if request.max_new_tokens < 1:
+        raise UsageError("nothing to generate", seen=request.max_new_tokens, expected="max_new_tokens of at least 1")
+    if total > context_tokens:
+        raise ContextError(
+            "prompt and answer do not fit the context",
+            seen=f"{len(prompt)} + {request.max_new_tokens} tokens",
+            expected=f"at most {context_tokens}",
+            next_step="shorten the prompt or ask for fewer tokens",
+        )
+    if min(prompt) < 0 or max(prompt) >= vocab_size:
+        wrong = next(token for token in prompt if not 0 <= token < vocab_size)
+        raise UsageError("not a token of this model", seen=wrong, expected=f"0 to {vocab_size - 1}")
+
+
+def fitting_context(config: LlamaConfig, dtype: torch.dtype, settings: EngineSettings) -> int:
+    """Tokens that one sequence may have: the least of what was asked, what the model knows, and its share of `kv_memory`.
+
+    Raises:
+        ResourcesError: The share is less than what was asked, or than the shortest slot.
+    """
+    step = SlotShape.of(config, dtype, settings.max_batch, POSITION_STEP)
+    share = settings.kv_memory // (step.token_bytes * settings.max_batch) // POSITION_STEP * POSITION_STEP
+    wanted = min(settings.context_tokens or config.max_positions, config.max_positions)
+    if share < min(wanted, settings.context_tokens or POSITION_STEP):
+        needed = SlotShape.of(config, dtype, settings.max_batch, settings.context_tokens or POSITION_STEP)
+        raise ResourcesError(
+            "the KV memory is too small",
+            seen=format_bytes(settings.kv_memory),
+            expected=f"at least {format_bytes(needed.token_bytes * needed.slot_tokens * settings.max_batch)}",
+            next_step="give more with --kv-memory, run fewer at once with --max-batch, or shorten --context",
+        )
+    return min(wanted, share)

@@ -1,0 +1,35 @@
+"""Rendezvous of a gang: nobody waits for ever for a rank that does not come."""
+
+import socket
+
+import pytest
+
+from bedplate.core.errors import UnavailableError
+from bedplate.core.task import TaskContext
+from bedplate.engines.process_group import joined
+
+
+class _Silent:
+    def heartbeat(self) -> None: ...
+
+    def progress(self, attributes: object) -> None: ...
+
+
+def make_context(world_size: int) -> TaskContext:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return TaskContext(gang="g", rank=0, world_size=world_size, rendezvous=f"127.0.0.1:{port}", spec={}, channel=_Silent())
+
+
+def test_a_gang_of_one_needs_no_rendezvous() -> None:
+    import torch.distributed as distributed
+
+    with joined(make_context(1)):
+        assert not distributed.is_initialized()
+
+
+def test_a_rank_that_does_not_come_is_an_error_that_says_where_it_was_awaited() -> None:
+    context = make_context(2)
+    with pytest.raises(UnavailableError, match=r"2 processes at 127\.0\.0\.1:\d+ within 1 s"), joined(context, timeout_s=1.0):
+        pass
