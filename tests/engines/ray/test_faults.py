@@ -46,7 +46,7 @@ def test_ranks_on_different_nodes_meet_at_the_rendezvous(engine: RayEngine) -> N
 
 
 def test_a_node_that_has_just_died_is_told_its_log_is_missed_and_a_gang_that_meets_it_is_placed_on_the_others(
-    engine: RayEngine, cluster: LocalRayCluster
+    engine: RayEngine, cluster: LocalRayCluster, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hit = engine.submit(gang(endless()))
     started(engine, hit, 1)
@@ -57,6 +57,15 @@ def test_a_node_that_has_just_died_is_told_its_log_is_missed_and_a_gang_that_mee
     assert lost not in {item.node for item in status.tasks}
     assert engine.wait(hit, PATIENCE_S).tasks[0].cause is ExitCause.NODE_LOST
     assert engine.logs(hit, 0) == f"the log went away with the node {lost}\n"
+    assert capfd.readouterr() == ("", ""), "nothing of Ray is on the terminal"
+
+
+def test_what_raylets_complain_of_is_not_printed(engine: RayEngine, capfd: pytest.CaptureFixture[str]) -> None:
+    import ray
+
+    worker = ray._private.worker
+    worker.print_to_stdstream({"lines": ["Raylet is terminated."], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: RayEngine) -> None:

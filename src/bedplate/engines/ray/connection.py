@@ -130,6 +130,7 @@ class RayConnection:
             for agent in agents:
                 self.ray.kill(agent)
             self.ray.shutdown()
+            _let_ray_print(True)
 
     def _start_agent(self, node: RayNode) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -179,7 +180,18 @@ def _connect(address: str, *, hands_path_on: bool) -> Any:
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _no_cluster(address, error) from error
+    _let_ray_print(False)
     return ray
+
+
+def _let_ray_print(allowed: bool) -> None:
+    """Ray's driver prints what raylets complain of, on stdout, whatever `log_to_driver` says; only its debugger can stop it.
+
+    Stdout is where `-o json` goes, and the loss of a node is told as an event.
+    """
+    import ray
+
+    ray._private.worker._worker_logs_enabled = allowed
 
 
 def _check_listening(address: str) -> None:
