@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ from bedplate.engines.base import EngineStatistics, GangHandle
 from bedplate.engines.local.engine import CLOSE_GRACE_S, GangPart
 from bedplate.engines.local.launch import new_directory
 from bedplate.engines.ray import placement
-from bedplate.engines.ray.agent import Exclusion
-from bedplate.engines.ray.connection import AGENT_START_S, ANSWER_S, AgentLostError, RayConnection, RayNode
+from bedplate.engines.ray.connection import ANSWER_S, AgentLostError, RayConnection, RayNode
 from bedplate.engines.ray.gang import Part, RayGang
+from bedplate.engines.ray.rooms import Rooms
 from bedplate.engines.record import GangRecord, check_gang, statistics_of
 
 _NODE_LOSS_S = 20.0
@@ -64,16 +64,12 @@ class RayEngine:
         self._connection = connection
         self._clock = clock or SystemClock()
         self._owned = owned or contextlib.ExitStack()
-        self._key = uuid.uuid4().hex
+        self._rooms = Rooms(uuid.uuid4().hex, self._root, connection)
         self._changed = threading.Condition()
         """Guards what is known; held for moments only."""
         self._placing = threading.Lock()
         """Held while something is placed, which may take seconds; `close` waits for it."""
         self._gangs: dict[str, RayGang] = {}
-        self._rooms: dict[str, Any] = {}
-        """Ray's node id -> the agent that has a room for this engine."""
-        self._exclusions: dict[str, list[Exclusion]] = {}
-        self._reservations: list[Any] = []
         self._is_closed = False
 
     def submit(self, gang: Gang) -> GangHandle:
@@ -136,14 +132,13 @@ class RayEngine:
     def resources(self) -> tuple[Node, ...]:
         """Nodes that are alive, by name: the `bedplate-node` label, or Ray's id where there is none."""
         with self._placing:
-            nodes = self._connection.nodes().values()
-            self._open_rooms(nodes)
-            agents = [(node, self._rooms[node.id]) for node in nodes if node.id in self._rooms]
-        calls = [(node, agent, agent.describe.remote(self._key)) for node, agent in agents]
+            nodes = self._connection.nodes()
+            agents = self._rooms.open(nodes.values())
+        calls = [(nodes[node_id], agent, agent.describe.remote(self._rooms.key)) for node_id, agent in agents.items()]
         described = []
         for node, agent, call in calls:
             with contextlib.suppress(AgentLostError):
-                seen: Node = self._ask(agent, call)
+                seen: Node = self._rooms.ask(agent, call)
                 described.append(replace(seen, id=node.name, labels={**seen.labels, **node.labels}))
         return tuple(sorted(described, key=lambda node: node.id))
 
@@ -158,13 +153,8 @@ class RayEngine:
             if self._is_closed:
                 return
             self._is_closed = True
-            with self._owned:
+            with self._owned, contextlib.closing(self._rooms):
                 self._cancel(list(self._gangs.values()), CLOSE_GRACE_S)
-                for call in [agent.close.remote(self._key) for agent in self._rooms.values()]:
-                    with contextlib.suppress(AgentLostError):
-                        self._connection.answer(call)
-                for group in self._reservations:
-                    placement.remove(group)
 
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
         """See `FaultInjection.kill`; goes through the agent of the task's node."""
@@ -182,11 +172,7 @@ class RayEngine:
             nodes = {node.name: node for node in self._connection.nodes().values()}
             if node_id not in nodes:
                 raise NotFoundError(f"no node '{node_id}'", expected=", ".join(sorted(nodes)))
-            node = nodes[node_id]
-            self._open_rooms([node])
-            self._connection.answer(self._rooms[node.id].exclude.remote(self._key, cores, reason))
-            self._exclusions.setdefault(node.id, []).append((cores, reason))
-            self._reservations.append(placement.reserve(node, len(cores)))
+            self._rooms.exclude(nodes[node_id], cores, reason)
 
     def remove_node(self, node_id: str) -> None:
         """See `CanLoseNodes.remove_node`; returns when Ray no longer counts it.
@@ -215,10 +201,11 @@ class RayEngine:
     def _start(self, gang: Gang, chosen: Sequence[RayNode], directory: Path, group: Any) -> GangHandle:
         key = directory.name
         nodes = {node.id: node for node in chosen}
-        self._open_rooms(nodes.values())
-        agents = {node_id: self._room(node) for node_id, node in nodes.items()}
+        agents = self._rooms.open_all(nodes.values())
         try:
-            rendezvous = self._ask(agents[chosen[0].id], agents[chosen[0].id].hold_rendezvous.remote(self._key, key))
+            rendezvous = self._rooms.ask(
+                agents[chosen[0].id], agents[chosen[0].id].hold_rendezvous.remote(self._rooms.key, key)
+            )
             parts = [
                 Part(agent=agents[node_id], node=node, ranks=tuple(rank for rank, item in enumerate(chosen) if item is node))
                 for node_id, node in nodes.items()
@@ -226,11 +213,11 @@ class RayEngine:
             statuses = self._start_parts(gang, key, parts, rendezvous)
         except BaseException:
             for agent in agents.values():
-                agent.abandon.remote(self._key, key)
+                agent.abandon.remote(self._rooms.key, key)
             raise
         running = RayGang(
             key=key,
-            engine=self._key,
+            engine=self._rooms.key,
             record=GangRecord(gang.name, tuple(statuses[rank] for rank in sorted(statuses))),
             parts=parts,
             directory=directory,
@@ -250,12 +237,12 @@ class RayEngine:
         for part in parts:
             own = replace(gang, tasks=tuple(gang.tasks[rank] for rank in part.ranks), node_labels={})
             where = GangPart(ranks=part.ranks, world_size=len(gang.tasks), rendezvous=rendezvous)
-            calls.append(part.agent.submit.remote(self._key, key, own, where))
+            calls.append(part.agent.submit.remote(self._rooms.key, key, own, where))
         statuses: dict[int, TaskStatus] = {}
         failures: list[BedplateError] = []
         for part, call in zip(parts, calls, strict=True):
             try:
-                cores_of = self._ask(part.agent, call)
+                cores_of = self._rooms.ask(part.agent, call)
             except BedplateError as error:
                 failures.append(error)
                 continue
@@ -265,36 +252,9 @@ class RayEngine:
             raise failures[0]
         return statuses
 
-    def _open_rooms(self, nodes: Iterable[RayNode]) -> None:
-        """See that the agent of each node has a room for this engine; a node that is lost meanwhile is left out."""
-        opening = []
-        for node in nodes:
-            agent = self._connection.agent(node)
-            if self._rooms.get(node.id) is not agent:
-                exclusions = self._exclusions.get(node.id, [])
-                opening.append((node, agent, agent.open.remote(self._key, str(self._root / node.name), exclusions)))
-        for node, agent, call in opening:
-            self._rooms.pop(node.id, None)
-            with contextlib.suppress(AgentLostError):
-                self._ask(agent, call, AGENT_START_S)
-                self._rooms[node.id] = agent
-
-    def _room(self, node: RayNode) -> Any:
-        try:
-            return self._rooms[node.id]
-        except KeyError:
-            raise AgentLostError(f"node {node.name} went away", next_step="submit again, or add nodes") from None
-
-    def _ask(self, agent: Any, call: Any, timeout_s: float = ANSWER_S) -> Any:
-        try:
-            return self._connection.answer(call, timeout_s)
-        except AgentLostError:
-            self._connection.forget(agent)
-            raise
-
     def _held(self) -> Counter[str]:
         """Cores of each node, by Ray's id, that gangs which have not ended and exclusions hold."""
-        held = Counter({node_id: sum(len(cores) for cores, _ in items) for node_id, items in self._exclusions.items()})
+        held = self._rooms.num_excluded()
         with self._changed:
             for gang in self._gangs.values():
                 if not gang.record.is_final:
@@ -312,7 +272,7 @@ class RayEngine:
 
     def _give_back(self, agent: Any, key: str, group: Any) -> None:
         placement.remove(group)
-        agent.release_rendezvous.remote(self._key, key)
+        agent.release_rendezvous.remote(self._rooms.key, key)
 
     def _find(self, handle: GangHandle) -> RayGang:
         try:
