@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def closing_words(outcome: RunOutcome) -> str:
     if (model := _model_path(outcome)) is not None:
         lines += [
             "  Talk to the model that came out of it. In one terminal:",
-            f"    bedplate serve {model}",
+            f"    bedplate serve {shlex.quote(str(model))}",
             "  It prints its address and an API key. In another:",
             "    curl http://127.0.0.1:8000/v1/chat/completions -H 'Authorization: Bearer KEY' \\",
             f"""      -H 'Content-Type: application/json' -d '{{"model": "{model.name}", "messages": """

@@ -68,7 +68,8 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     """
     model = read_model_facts(Path(settings.model))
     given = Path(settings.data)
-    settings = replace(settings, data=str(tokens_for(given, Path(settings.model), context)))
+    evaluate = replace(settings.evaluate, context=min(settings.evaluate.context, model.max_positions))
+    settings = replace(settings, data=str(tokens_for(given, Path(settings.model), context)), evaluate=evaluate)
     check_data(settings, model)
     check_memory(settings, model, context.needs.workers.want, psutil.virtual_memory().available)
     context.directory.mkdir(parents=True, exist_ok=True)

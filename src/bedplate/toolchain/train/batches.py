@@ -36,11 +36,11 @@ class ShardBatches:
 
 
 def held_out(shards: TokenShards, settings: TrainSettings, rank: int, world_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """This rank's share of the first `settings.evaluate.tokens` held-out tokens, in windows of one sequence.
+    """This rank's share of the first `settings.evaluate.tokens` held-out tokens, in windows of `settings.evaluate.context`.
 
-    A split shorter than one sequence gives one short window to rank 0.
+    A split shorter than one window gives one short window to rank 0.
     """
-    length = min(settings.sequence, len(shards) - 1)
+    length = min(settings.evaluate.context, len(shards) - 1)
     num_windows = min(shards.num_windows(length), max(1, settings.evaluate.tokens // length))
     for index in range(rank, num_windows, world_size):
         tokens_BT = torch.from_numpy(shards.window(index, length))[None]

@@ -70,6 +70,8 @@ class EvaluationSettings:
 
     tokens: Annotated[Count, Range(0)] = 8192
     """Held-out tokens that are read; 0 skips the evaluation."""
+    context: Annotated[Count, Range(2)] = 1024
+    """Tokens of one window; each window starts cold. The compress step judges by the same text in the same windows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
