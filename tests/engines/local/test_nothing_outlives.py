@@ -81,10 +81,11 @@ def test_descendants_of_a_cancelled_task_are_gone_when_cancel_returns(engine: Lo
 
 
 def test_close_leaves_no_process_and_no_scratch(engine: LocalEngine, tmp_path: Path) -> None:
+    others = set(descendants(os.getpid()))  # what another test's engine of this session has running
     _, pids = family(engine, tmp_path)
     engine.close()
     assert [pid for pid in pids if is_alive(pid)] == []
-    assert descendants(os.getpid()) == []
+    assert set(descendants(os.getpid())) <= others
     assert [path.name for path in (tmp_path / "engine").rglob("scratch-*")] == []
 
 

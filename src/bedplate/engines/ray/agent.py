@@ -48,15 +48,16 @@ class NodeAgent:
         num_slots: Cores that Ray counts on the node; core ids are handed out in turn, again from the first where
             Ray counts more than there are.
         host: Address of the node under which the others reach it.
+        driver_path: Where the driver imports from; tasks look there first. bedplate itself must be installed on the node.
     """
 
-    def __init__(self, num_slots: int, host: str) -> None:
+    def __init__(self, num_slots: int, host: str, driver_path: tuple[str, ...] = ()) -> None:
         # Ray may have pinned this process; the cores of a task are the local engine's business, and need all to choose from.
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
         usable = usable_cores()
         self._cores = [usable[slot % len(usable)] for slot in range(num_slots)]
         self._host = host
-        self._path = os.pathsep.join(_path_without_ray())
+        self._path = os.pathsep.join(dict.fromkeys((*driver_path, *_path_without_ray())))
         self._lock = threading.Lock()
         self._rooms: dict[str, _Room] = {}
 

@@ -8,7 +8,6 @@ agents of its job, and the keepers end their tasks.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 import time
@@ -61,7 +60,7 @@ class RayConnection:
 
     def __init__(self, address: str = "auto", *, cluster: LocalRayCluster | None = None) -> None:
         self._cluster = cluster
-        self.ray = _connect(cluster.address if cluster else address, hands_path_on=cluster is None)
+        self.ray = _connect(cluster.address if cluster else address)
         self._lock = threading.Lock()
         self._agents: dict[str, Any] = {}
 
@@ -142,7 +141,7 @@ class RayConnection:
             max_concurrency=node.num_slots + _SPARE_CALLS,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
         )
-        return actor.remote(node.num_slots, node.host)
+        return actor.remote(node.num_slots, node.host, tuple(import_path()))
 
 
 def _read_node(node: Mapping[str, Any]) -> RayNode:
@@ -156,7 +155,7 @@ def _read_node(node: Mapping[str, Any]) -> RayNode:
     )
 
 
-def _connect(address: str, *, hands_path_on: bool) -> Any:
+def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError as error:
@@ -169,14 +168,12 @@ def _connect(address: str, *, hands_path_on: bool) -> Any:
             next_step="close the engine that is open, or give its connection to the new one",
         )
     _check_listening(address)
-    path = os.pathsep.join(import_path()) if hands_path_on else ""
     try:
         ray.init(
             address=address,
             namespace="bedplate",
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": path}} if path else None,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _no_cluster(address, error) from error
