@@ -24,7 +24,7 @@ def closing_words(outcome: RunOutcome) -> str:
             f"    bedplate serve {shlex.quote(str(model))}",
             "  It prints its address and an API key. In another:",
             "    curl http://127.0.0.1:8000/v1/chat/completions -H 'Authorization: Bearer KEY' \\",
-            f"""      -H 'Content-Type: application/json' -d '{{"model": "{model.name}", "messages": """
+            f"""      -H 'Content-Type: application/json' -d '{{"model": "{model.name}", "temperature": 0.2, "messages": """
             """[{"role": "user", "content": "What is a bedplate?"}]}'""",
         ]
     lines.append("  Try next:")

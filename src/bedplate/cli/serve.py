@@ -100,7 +100,8 @@ def _show(ready: JsonObject, key: ApiKey, output: str) -> None:
     elif key.file is not None:
         print(f"API key: in {file}")
     header = "" if key.key is None else f' -H "Authorization: Bearer {_shell_key(key)}"'
-    body = json.dumps({"model": ready["model"], "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 32})
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    body = json.dumps({"model": ready["model"], "temperature": 0.2, "max_tokens": 32, "messages": messages})
     print(f"try:\n  curl {ready['url']}/v1/chat/completions{header} -H 'Content-Type: application/json' -d '{body}'")
     print("Ctrl-C stops it.")
     sys.stdout.flush()
