@@ -130,6 +130,7 @@ def test_a_drill_is_detected_within_a_second_and_measured(engine: FaultyEngine, 
     assert sum(failure["phases_s"].values()) == pytest.approx(failure["resume_step_s"])
     assert {figure.id for figure in result.figures} == {"train_loss", "train_recovery"}
     assert any("killing worker 1" in line for line in heard.said)
+    assert any("worker 1 was lost after step" in line and "steps done twice" in line for line in heard.said)
     assert {"train_loss", "train_tokens_per_s"} <= {sample.name for sample in heard.samples}
 
 

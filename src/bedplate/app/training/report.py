@@ -15,6 +15,7 @@ from bedplate.app.training.story import Story
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.units import format_duration
 from bedplate.toolchain.train.settings import TrainSettings
 
 PHASES = ("detect", "clear", "start and import", "build", "rendezvous", "load", "first step")
@@ -40,6 +41,14 @@ class Recovery:
     steps_repeated: int | None
     phases_s: tuple[float, ...]
     """Length of each of PHASES that was reached."""
+
+    def __str__(self) -> str:
+        text = f"worker {self.rank} was lost after step {self.step}: seen in {format_duration(self.detect_s)}"
+        if self.resume_forward_s is not None:
+            text += f", computing again after {format_duration(self.resume_forward_s)}"
+        if self.resume_step_s is not None:
+            text += f", first step after {format_duration(self.resume_step_s)}; steps done twice: {self.steps_repeated}"
+        return text
 
     def as_json(self) -> JsonObject:
         """For outputs and `-o json`."""

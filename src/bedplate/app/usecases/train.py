@@ -80,6 +80,8 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     )
     result = _finished_before(spec) or _supervised(settings, context, model, spec, story)
     measured = measurements(story, result, settings, context, model.num_parameters)
+    for recovery in recoveries(story):
+        context.say(str(recovery))
     failures = [item.as_json() for item in recoveries(story)]
     facts = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
     path = Path(str(spec["result"]))
