@@ -30,7 +30,7 @@ from statistics import mean
 
 import numpy as np
 
-from bedplate.cli.output import note, print_json, print_table
+from bedplate.cli.terminal.output import note, print_json, print_table
 from bedplate.network.balance import open_balancer
 from bedplate.network.balance.base import Streams
 from bedplate.network.balance.bound import best_worst_share

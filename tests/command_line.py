@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-USES = {f"test.{name}": f"tests.app.usecases.{name}" for name in ("write", "gate", "fail", "gang", "leave")}
+USES = {f"test.{name}": f"tests.app.steps.{name}" for name in ("write", "gate", "fail", "gang", "leave")}
 DEADLINE_S = 60.0
 
 

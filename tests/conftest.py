@@ -22,5 +22,5 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def command_line(tmp_path: Path) -> CommandLine:
-    """The real `bedplate` with a state folder of its own and the use cases of `tests/app/usecases`."""
+    """The real `bedplate` with a state folder of its own and the use cases of `tests/app/steps`."""
     return CommandLine(folder=tmp_path)

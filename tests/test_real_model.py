@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from bedplate.app.pipeline.step import StepContext
-from bedplate.app.standalone import standalone_context
-from bedplate.app.usecases import data_text, model_fetch
-from bedplate.app.usecases.compress import Settings, run
+from bedplate.app.pipeline.contract.standalone import standalone_context
+from bedplate.app.pipeline.contract.step import StepContext
+from bedplate.app.toolchain.compress import Settings, run
+from bedplate.app.uses import data_text, model_fetch
 from bedplate.core.errors import UnavailableError
 from bedplate.toolchain.data.tokenise import load_tokenizer
+from bedplate.toolchain.fetch.packages import is_whole
 from bedplate.toolchain.models.catalog import MODELS, TEXTS
 from bedplate.toolchain.models.llama import load_llama
-from bedplate.toolchain.packages import is_whole
 
 pytestmark = pytest.mark.real_model
 

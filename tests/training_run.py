@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bedplate.app.pipeline.step import Needs, StepContext, Workers
+from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.core.clock import SystemClock
 from bedplate.core.events import Event, MetricSample
 from bedplate.engines.base import Engine

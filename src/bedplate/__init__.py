@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bedplate.app.api import plan as plan
     from bedplate.app.api import run as run
-    from bedplate.app.pipeline.outcome import RunOutcome as RunOutcome
-    from bedplate.app.pipeline.outcome import StepOutcome as StepOutcome
-    from bedplate.app.pipeline.planning import Plan as Plan
-    from bedplate.app.pipeline.step import Needs as Needs
-    from bedplate.app.pipeline.step import StepContext as StepContext
-    from bedplate.app.pipeline.step import StepResult as StepResult
-    from bedplate.app.pipeline.watch import RunWatcher as RunWatcher
+    from bedplate.app.pipeline.contract.step import Needs as Needs
+    from bedplate.app.pipeline.contract.step import StepContext as StepContext
+    from bedplate.app.pipeline.contract.step import StepResult as StepResult
+    from bedplate.app.pipeline.run.outcome import RunOutcome as RunOutcome
+    from bedplate.app.pipeline.run.outcome import StepOutcome as StepOutcome
+    from bedplate.app.pipeline.run.planning import Plan as Plan
+    from bedplate.app.pipeline.run.watch import RunWatcher as RunWatcher
     from bedplate.core.errors import BedplateError as BedplateError
     from bedplate.core.measurement import Measurement as Measurement
     from bedplate.core.measurement import Provenance as Provenance
@@ -31,14 +31,14 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "BedplateError": "bedplate.core.errors",
     "Measurement": "bedplate.core.measurement",
-    "Needs": "bedplate.app.pipeline.step",
-    "Plan": "bedplate.app.pipeline.planning",
+    "Needs": "bedplate.app.pipeline.contract.step",
+    "Plan": "bedplate.app.pipeline.run.planning",
     "Provenance": "bedplate.core.measurement",
-    "RunOutcome": "bedplate.app.pipeline.outcome",
-    "RunWatcher": "bedplate.app.pipeline.watch",
-    "StepContext": "bedplate.app.pipeline.step",
-    "StepOutcome": "bedplate.app.pipeline.outcome",
-    "StepResult": "bedplate.app.pipeline.step",
+    "RunOutcome": "bedplate.app.pipeline.run.outcome",
+    "RunWatcher": "bedplate.app.pipeline.run.watch",
+    "StepContext": "bedplate.app.pipeline.contract.step",
+    "StepOutcome": "bedplate.app.pipeline.run.outcome",
+    "StepResult": "bedplate.app.pipeline.contract.step",
     "plan": "bedplate.app.api",
     "run": "bedplate.app.api",
 }

@@ -1,11 +1,11 @@
-"""Every use case keeps the contract of `app/pipeline/step.py`, and every key that people write is explained."""
+"""Every use case keeps the contract of `app/pipeline/contract/step.py`, and every key that people write is explained."""
 
 import importlib.util
 
 import pytest
 
-from bedplate.app.pipeline.usecase import load_use_case
-from bedplate.app.usecases import USES
+from bedplate.app.pipeline.contract.use_case import load_use_case
+from bedplate.app.uses import USES
 from bedplate.core.settings import describe_settings
 
 

@@ -25,7 +25,7 @@ def test_start_up_stays_within_its_budget(arguments: list[str], budget_s: float)
 
 def test_the_base_package_imports_without_torch_ray_or_the_web() -> None:
     code = (
-        "import sys, bedplate, bedplate.cli.main, bedplate.engines.base, bedplate.app.pipeline.step\n"
+        "import sys, bedplate, bedplate.cli.main, bedplate.engines.base, bedplate.app.pipeline.contract.step\n"
         "heavy = {'torch', 'ray', 'transformers', 'fastapi', 'sqlalchemy', 'numpy', 'rich'} & set(sys.modules)\n"
         "sys.exit(f'imported at start: {heavy}' if heavy else 0)"
     )

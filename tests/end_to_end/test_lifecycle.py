@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from bedplate.app.configuration import document_from, read_document
-from bedplate.app.pipeline.definition import read_pipeline
-from bedplate.app.usecases import USES
+from bedplate.app.pipeline.file.definition import read_pipeline
+from bedplate.app.uses import USES
 from tests.command_line import ROOT, CommandLine, statuses
 
 EXAMPLE = ROOT / "examples" / "lifecycle.yaml"

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.app.configuration import Document, document_from, read_document
-from bedplate.app.pipeline.attempt import RunPlace
-from bedplate.app.pipeline.definition import Pipeline, read_pipeline
-from bedplate.app.pipeline.outcome import RunOutcome
-from bedplate.app.pipeline.planning import Plan, plan_pipeline
-from bedplate.app.pipeline.runner import run_pipeline
-from bedplate.app.pipeline.watch import NobodyWatches, RunWatcher
-from bedplate.app.usecases import USES
+from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
+from bedplate.app.pipeline.run.attempt import RunPlace
+from bedplate.app.pipeline.run.outcome import RunOutcome
+from bedplate.app.pipeline.run.planning import Plan, plan_pipeline
+from bedplate.app.pipeline.run.runner import run_pipeline
+from bedplate.app.pipeline.run.watch import NobodyWatches, RunWatcher
+from bedplate.app.uses import USES
 from bedplate.app.wiring import engine_factory, open_state, state_place
 from bedplate.state.store import StateStore
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bedplate.app.pipeline.lock import LockHolder, holder_of
+from bedplate.app.pipeline.run.lock import LockHolder, holder_of
 from bedplate.app.wiring import state_place
 from bedplate.core.errors import NotFoundError, UnavailableError, nearest
 from bedplate.core.json import JsonObject

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from bedplate.cli.output import output_option, print_json, print_table
-from bedplate.cli.state_option import state_option
+from bedplate.cli.terminal.output import output_option, print_json, print_table
+from bedplate.cli.terminal.state_option import state_option
 
 
 @click.group()
@@ -95,7 +95,7 @@ def serve(
 
 def _run(step: dict[str, object], state: str | None) -> dict[str, Any]:
     from bedplate.app.api import run
-    from bedplate.cli.watching import open_watcher
+    from bedplate.cli.terminal.watching import open_watcher
 
     watcher = open_watcher(explain=False)
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json
-from bedplate.cli.state_option import state_option
+from bedplate.cli.terminal.output import note, output_option, print_json
+from bedplate.cli.terminal.state_option import state_option
 
 
 @click.command("cancel")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from bedplate.app.usecases.compress import CompressionResults
+    from bedplate.app.toolchain.compress import CompressionResults
 
 
 @click.command("compress")
@@ -40,9 +40,9 @@ def command(
     """Compress MODEL (a folder, or a name in the cache) and measure size, perplexity, divergence and decoding speed."""
     import tempfile
 
-    from bedplate.app.standalone import standalone_context
-    from bedplate.app.usecases.compress import Settings, as_json, compress
-    from bedplate.cli.progress import ProgressLines
+    from bedplate.app.pipeline.contract.standalone import standalone_context
+    from bedplate.app.toolchain.compress import Settings, as_json, compress
+    from bedplate.cli.terminal.progress import ProgressLines
     from bedplate.core.settings import read_settings
 
     written = {"model": _folder_of(model), "schemes": list(schemes), "tokens": tokens, "context": window, "data": data}
@@ -60,7 +60,7 @@ def command(
 
 
 def _folder_of(model: str) -> str:
-    from bedplate.app.usecases.model_fetch import model_folder
+    from bedplate.app.toolchain.models.fetch import model_folder
 
     return model if Path(model).is_dir() or not model_folder(model).is_dir() else str(model_folder(model))
 

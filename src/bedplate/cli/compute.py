@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 
 
 @click.group()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 
 
 @click.command()
@@ -18,7 +18,7 @@ def command(measure: bool, budget: str, output: str) -> int:
 
     Exit code 4 when a check fails.
     """
-    from bedplate.app.usecases.doctor import examine, rows_of_rates
+    from bedplate.app.compute.doctor import examine, rows_of_rates
     from bedplate.core.errors import CheckFailedError
     from bedplate.core.units import parse_duration
 

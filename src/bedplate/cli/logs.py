@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json
-from bedplate.cli.state_option import state_option
+from bedplate.cli.terminal.output import note, output_option, print_json
+from bedplate.cli.terminal.state_option import state_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

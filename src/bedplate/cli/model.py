@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 
 
 @click.group("model")
@@ -25,12 +25,12 @@ def fetch(name: str, download_only: bool, with_text: bool, verify: bool, output:
     """
     result: dict[str, object] = {"model": name}
     if with_text:
-        from bedplate.app.usecases import data_text
+        from bedplate.app.toolchain.data import text as data_text
         from bedplate.toolchain.models.catalog import TEXTS
 
         result["texts"] = [str(data_text.download(known, note)) for known in TEXTS.values()]
     if download_only:
-        from bedplate.app.usecases import model_fetch
+        from bedplate.app.toolchain.models import fetch as model_fetch
         from bedplate.toolchain.models.catalog import known_model
 
         result["file"] = str(model_fetch.download(known_model(name), note))
@@ -46,9 +46,9 @@ def _fetch_and_unpack(name: str, *, verify: bool) -> dict[str, object]:
     import tempfile
     from pathlib import Path
 
-    from bedplate.app.standalone import standalone_context
-    from bedplate.app.usecases.model_fetch import Settings, run
-    from bedplate.cli.progress import ProgressLines
+    from bedplate.app.pipeline.contract.standalone import standalone_context
+    from bedplate.app.toolchain.models.fetch import Settings, run
+    from bedplate.cli.terminal.progress import ProgressLines
 
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-fetch-") as scratch,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bedplate.network.simulate.scenario import ScenarioResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 
 
 @click.group()
@@ -24,7 +24,7 @@ def preflight(budget: str, cores_per_slot: int, min_slots: int, output: str) -> 
 
     Exit code 4 when too few good slots are left, or when a store cannot be used.
     """
-    from bedplate.app.usecases.preflight import Settings, screen_this_machine
+    from bedplate.app.operations.preflight import Settings, screen_this_machine
     from bedplate.core.units import parse_duration
 
     settings = Settings(budget=parse_duration(budget))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.output import output_option, print_json
-from bedplate.cli.state_option import engine_option, state_option, use_option
+from bedplate.cli.terminal.output import output_option, print_json
+from bedplate.cli.terminal.state_option import engine_option, state_option, use_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bedplate.app.pipeline.planning import Plan, PlannedStep
+    from bedplate.app.pipeline.run.planning import Plan, PlannedStep
 
 
 @click.command("plan")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
-from bedplate.cli.state_option import state_option
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.state_option import state_option
 
 if TYPE_CHECKING:
     from bedplate.app.runs import RunView

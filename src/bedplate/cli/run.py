@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
-from bedplate.cli.state_option import engine_option, state_option, use_option
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.state_option import engine_option, state_option, use_option
 
 if TYPE_CHECKING:
-    from bedplate.app.pipeline.outcome import RunOutcome
+    from bedplate.app.pipeline.run.outcome import RunOutcome
 
 
 @click.command("run")
@@ -37,7 +37,7 @@ def command(
     was cut off runs again in its own directory. Ctrl-C ends it cleanly.
     """
     from bedplate.app.api import run
-    from bedplate.cli.watching import open_watcher
+    from bedplate.cli.terminal.watching import open_watcher
 
     watcher = open_watcher(explain=explain)
     try:
@@ -53,7 +53,7 @@ def command(
     if outcome.error is not None:
         raise outcome.error
     if explain:
-        from bedplate.cli.closing import closing_words
+        from bedplate.cli.terminal.closing import closing_words
 
         note(closing_words(outcome))
 

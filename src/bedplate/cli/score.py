@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
-from bedplate.cli.state_option import state_option
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.state_option import state_option
 from bedplate.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from bedplate.app.graded_run import GradedRun
+    from bedplate.app.scorecard.graded_run import GradedRun
     from bedplate.locale.text import Language
     from bedplate.scorecard.assess import Assessment
     from bedplate.scorecard.grade import Grade
@@ -48,7 +48,7 @@ def command(run: str | None, file: Path | None, html: Path | None, language: str
 
 
 def _graded_run(run: str | None, file: Path | None, state: str | None) -> GradedRun:
-    from bedplate.app.graded_run import read_graded_run, stored_graded_run
+    from bedplate.app.scorecard.graded_run import read_graded_run, stored_graded_run
 
     return stored_graded_run(run or "last", state) if file is None else read_graded_run(file)
 
@@ -56,7 +56,7 @@ def _graded_run(run: str | None, file: Path | None, state: str | None) -> Graded
 def _write(graded: GradedRun, assessment: Assessment, html: Path, language: Language) -> None:
     import time
 
-    from bedplate.app.graded_run import write_report
+    from bedplate.app.scorecard.graded_run import write_report
 
     write_report(graded, assessment, html, language=language, created_s=time.time())
     note(f"report: {html}")

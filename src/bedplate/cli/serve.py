@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.output import note, output_option
+from bedplate.cli.terminal.output import note, output_option
 
 if TYPE_CHECKING:
-    from bedplate.app.usecases.serve import ApiKey
+    from bedplate.app.toolchain.serve.serve import ApiKey
     from bedplate.core.json import JsonObject
 
 
@@ -55,7 +55,7 @@ def command(
 
     Speaks OpenAI's API: /v1/models, /v1/completions, /v1/chat/completions; also /health and /metrics.
     """
-    from bedplate.app.usecases.serve import Settings, open_key, serve
+    from bedplate.app.toolchain.serve.serve import Settings, open_key, serve
     from bedplate.core.settings import read_settings
     from bedplate.engines.local.engine import LocalEngine
 

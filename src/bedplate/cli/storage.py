@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bedplate.cli.output import output_option, print_json, print_table
+from bedplate.cli.terminal.output import output_option, print_json, print_table
 
 
 @click.group()

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bedplate.cli.output import note, output_option, print_json, print_table
-from bedplate.cli.state_option import engine_option, state_option
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.state_option import engine_option, state_option
 
 if TYPE_CHECKING:
-    from bedplate.app.pipeline.outcome import RunOutcome
+    from bedplate.app.pipeline.run.outcome import RunOutcome
 
 
 @click.command("train")
@@ -32,8 +32,8 @@ def command(file: str, new: bool, engine: str, ray_address: str | None, state: s
       checkpoint: {every: 2 steps, in: memory}
       needs: {workers: {want: 2, min: 1}}
     """
-    from bedplate.app.training.run_file import train_file
-    from bedplate.cli.watching import open_watcher
+    from bedplate.app.toolchain.train.run_file import train_file
+    from bedplate.cli.terminal.watching import open_watcher
 
     watcher = open_watcher(explain=False)
     try:
@@ -51,7 +51,7 @@ def command(file: str, new: bool, engine: str, ray_address: str | None, state: s
 
 def summary(outcome: RunOutcome) -> dict[str, Any]:
     """The document of `train -o json`."""
-    from bedplate.app.training.run_file import training_facts
+    from bedplate.app.toolchain.train.run_file import training_facts
 
     return {"run_id": outcome.run_id, "status": outcome.status.value, **training_facts(outcome)}
 

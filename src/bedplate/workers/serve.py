@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import psutil
 
-from bedplate.app.gangs import worker_errors
-from bedplate.app.serving import KV_STORE
+from bedplate.app.pipeline.contract.gangs import worker_errors
+from bedplate.app.toolchain.serve.common import KV_STORE
 from bedplate.core.errors import ResourcesError, UnavailableError
 from bedplate.core.generation import GenerationEngine
 from bedplate.core.json import JsonObject
 from bedplate.core.settings import Range, read_settings
 from bedplate.core.task import TaskContext
 from bedplate.core.units import ByteCount, Duration, format_bytes
-from bedplate.service.door.codec import TextCodec
-from bedplate.service.door.settings import DoorSettings
+from bedplate.service.openai.codec import TextCodec
+from bedplate.service.openai.settings import ServerSettings
 from bedplate.toolchain.models.card import weights_digest
 from bedplate.toolchain.serve.settings import EngineSettings
 
@@ -92,12 +92,12 @@ class Server:
     def _make_uvicorn(self) -> uvicorn.Server:
         import uvicorn
 
-        from bedplate.service.door.application import create_door
+        from bedplate.service.openai.application import create_server
 
-        door = create_door(
+        door = create_server(
             self.engine,
             self.codec,
-            DoorSettings(
+            ServerSettings(
                 model=self._task.name,
                 context_tokens=self._context_tokens,
                 api_key=self._task.api_key,

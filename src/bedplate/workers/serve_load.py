@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.app.gangs import worker_errors
-from bedplate.app.serving import KV_STORE
+from bedplate.app.pipeline.contract.gangs import worker_errors
+from bedplate.app.toolchain.serve.common import KV_STORE
 from bedplate.core.errors import CancelledError, TaskError
 from bedplate.core.json import JsonObject
 from bedplate.core.settings import read_settings

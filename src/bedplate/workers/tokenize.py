@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bedplate.app.gangs import worker_errors
+from bedplate.app.pipeline.contract.gangs import worker_errors
 from bedplate.core.json import JsonObject
 from bedplate.core.task import TaskContext
 

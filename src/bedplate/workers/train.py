@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.gangs import worker_errors
+from bedplate.app.pipeline.contract.gangs import worker_errors
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.settings import read_settings
 from bedplate.core.task import TaskContext

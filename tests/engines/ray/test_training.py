@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bedplate.app.training.story import Story
-from bedplate.app.usecases.train import run
+from bedplate.app.toolchain.train.step import run
+from bedplate.app.toolchain.train.story import Story
 from bedplate.engines.ray.engine import RayEngine
 from bedplate.toolchain.train.settings import DrillSettings
 from tests.training_run import make_context, make_settings

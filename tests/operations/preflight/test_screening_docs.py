@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from bedplate.app.usecases.preflight import Settings
+from bedplate.app.operations.preflight import Settings
 from bedplate.core.settings import describe_settings
 
 PAGE = Path(__file__).parents[3] / "docs/screening.md"

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bedplate.network.simulate.max_min import max_min_share, sum_by
+from bedplate.network.rates.max_min import max_min_share, sum_by
 from bedplate.network.topology.fabric import Floats, Ints
 from bedplate.network.topology.paths import Routes
 

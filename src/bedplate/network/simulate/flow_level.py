@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bedplate.network.balance.base import Streams
-from bedplate.network.simulate.max_min import sum_by
+from bedplate.network.rates.max_min import sum_by
 from bedplate.network.topology.fabric import Floats
 from bedplate.network.topology.paths import Routes
 

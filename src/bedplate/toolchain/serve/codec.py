@@ -1,4 +1,4 @@
-"""The tokenizer of a model folder, as the door needs it (`service/door/codec.py`)."""
+"""The tokenizer of a model folder, as the door needs it (`service/openai/codec.py`)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,261 @@
+"""`ops.preflight`: the slots and stores that a job will use, tried before it starts; a bad slot is left out, and why."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from bedplate.app.paths import cache_home, state_home
+from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult, Workers
+from bedplate.core.clock import SystemClock
+from bedplate.core.devices import Node
+from bedplate.core.errors import CheckFailedError, ResourcesError
+from bedplate.core.events import Event, MetricSample, Severity
+from bedplate.core.json import JsonObject
+from bedplate.core.settings import Range
+from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
+from bedplate.engines.base import CanExclude, Engine
+from bedplate.engines.local.engine import LocalEngine
+from bedplate.operations.preflight.screening import Screening, SlotReport, screen_slots
+from bedplate.operations.preflight.session import ScreeningLimits
+from bedplate.operations.preflight.stores import StoreReport, try_store
+from bedplate.operations.preflight.summary import cores_text, screening_measurements, screening_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The keys of an `ops.preflight` step."""
+
+    budget: Annotated[Duration, Range(0.1)] = 1.2
+    """Time to measure a slot; more of it makes rates steadier."""
+    slow_share: Fraction = 0.5
+    """How much of its peers' rate a slot may lack before it is left out."""
+    max_slots: Annotated[Count, Range(1)] = 32
+    """Most slots that are screened; the job's slots are those that the engine gives out first."""
+    pair_bytes: Annotated[ByteCount, Range(4)] = 4 * 2**20
+    """Size of the sum that two slots make together."""
+    pair_timeout: Annotated[Duration, Range(1)] = 10.0
+    """How long a pair may take to meet, and for each sum."""
+    slow_pair_ratio: Annotated[float, Range(1)] = 5.0
+    """How many times the time of the quicker quarter of the pairs a pair may take."""
+    retries: Count = 2
+    """How often a slow slot is measured again before it is left out."""
+    hung_after: Annotated[Duration, Range(2)] = 30.0
+    """Silence after which a slot's process counts as hung."""
+    store_need: ByteCount = 2 * 10**9
+    """Free space that the job wants in each store."""
+    store_floor: Rate = 5e6
+    """Slowest writing or reading that a store may show."""
+
+
+def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+    """What would be tried."""
+    num_slots = _num_slots(settings, context)
+    return (
+        f"measure {num_slots} slots of {context.needs.cpus_per_worker} core(s), {settings.budget:g} s, against each other",
+        "pair them in two rounds of checked all-reduces" if num_slots > 1 else "no pairs: only one slot",
+        f"write, flush and read a file in {_stores(context)['state']} and {_stores(context)['cache']}",
+    )
+
+
+def run(settings: Settings, context: StepContext) -> StepResult:
+    """Try the stores, screen the slots, exclude the bad ones from the engine.
+
+    Returns:
+        outputs: `excluded` [{node, cores, verdict, reason}], `kept` [{node, cores}], `bad_links`, `stores`; path: the same
+        as a JSON file.
+
+    Raises:
+        CheckFailedError: Fewer good slots than `needs.workers.min`, or a store that cannot be used.
+        ResourcesError: The engine is taken, or has fewer slots than that, bad or good.
+    """
+    num_slots = _enough_slots(settings, context)
+    stores = _fit_stores(settings, context)
+    screening = screen_slots(
+        context.engine,
+        num_slots,
+        context.needs.cpus_per_worker,
+        _limits(settings),
+        say=context.say,
+        check_cancelled=context.check_cancelled,
+    )
+    _emit_findings(context, screening)
+    outputs = _outputs(screening, stores)
+    _exclude(context.engine, screening)
+    _refuse_too_few(context, screening)
+    path = _write(context.directory / "screening.json", outputs)
+    return StepResult(
+        path=path,
+        outputs=outputs,
+        measurements=screening_measurements(
+            screening, stores, hardware=_hardware(context.engine.resources()), at_s=context.clock.now()
+        ),
+        tables=(screening_table(screening),),
+    )
+
+
+def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: int, say: Callable[[str], None]) -> StepResult:
+    """`run` outside a pipeline: on a local engine of this process's cores, findings told to `say`; see `run` for errors."""
+    directory = state_home() / "preflight"
+    directory.mkdir(parents=True, exist_ok=True)
+    needs = Needs(workers=Workers(want=min_slots, min=min_slots), cpus_per_worker=cores_per_slot)
+    with (
+        tempfile.TemporaryDirectory(prefix="engine-", dir=directory) as root,
+        contextlib.closing(LocalEngine(Path(root))) as engine,
+    ):
+        context = StepContext(
+            name="preflight",
+            run_id="",
+            directory=directory,
+            needs=needs,
+            engine=engine,
+            events=_NoEvents(),
+            clock=SystemClock(),
+            results={},
+            progress=lambda _done, _total, _unit: None,
+            say=say,
+            check_cancelled=lambda: None,
+        )
+        return run(settings, context)
+
+
+class _NoEvents:
+    """Outside a run there is no story to write to; findings are said and returned."""
+
+    def emit(self, event: Event) -> None:
+        """Takes no event."""
+
+    def sample(self, sample: MetricSample) -> None:
+        """Takes no sample."""
+
+
+def _limits(settings: Settings) -> ScreeningLimits:
+    return ScreeningLimits(
+        budget_s=settings.budget,
+        slow_share=settings.slow_share,
+        pair_bytes=settings.pair_bytes,
+        pair_timeout_s=settings.pair_timeout,
+        slow_pair_ratio=settings.slow_pair_ratio,
+        hung_after_s=settings.hung_after,
+        num_retries=settings.retries,
+    )
+
+
+def _num_slots(settings: Settings, context: StepContext) -> int:
+    wanted = sum(node.num_cores // context.needs.cpus_per_worker for node in context.engine.resources())
+    return min(wanted, settings.max_slots)
+
+
+def _stores(context: StepContext) -> dict[str, Path]:
+    return {"state": context.directory, "cache": cache_home()}
+
+
+def _emit(context: StepContext, kind: str, message: str, attributes: JsonObject) -> None:
+    context.say(message)
+    event = Event(
+        kind=kind,
+        at_s=context.clock.now(),
+        message=message,
+        severity=Severity.WARNING,
+        source="operations.preflight",
+        attributes=attributes,
+    )
+    context.events.emit(event)
+
+
+def _enough_slots(settings: Settings, context: StepContext) -> int:
+    num_slots, num_needed = _num_slots(settings, context), context.needs.workers.min
+    if num_slots < num_needed:
+        raise ResourcesError(
+            "the engine has fewer slots than the job needs",
+            seen=f"{num_slots} slots of {context.needs.cpus_per_worker} core(s)",
+            expected=f"at least {num_needed}",
+            next_step="lower needs.workers.min or needs.cpus_per_worker, or use a larger machine",
+        )
+    return num_slots
+
+
+def _fit_stores(settings: Settings, context: StepContext) -> list[StoreReport]:
+    context.say("trying the stores")
+    stores = [try_store(name, path, settings.store_need, settings.store_floor) for name, path in _stores(context).items()]
+    unfit = [store for store in stores if store.reason]
+    for store in unfit:
+        message = f"store '{store.name}' {store.reason}"
+        _emit(context, "preflight.store-unfit", message, {"store": store.name, "path": str(store.path), "reason": store.reason})
+    if unfit:
+        raise CheckFailedError(
+            f"store '{unfit[0].name}' {unfit[0].reason}",
+            seen=unfit[0].path,
+            expected="a directory that takes and gives back the job's data",
+            next_step="free space there, or set XDG_STATE_HOME or XDG_CACHE_HOME to another disk",
+        )
+    return stores
+
+
+def _emit_findings(context: StepContext, screening: Screening) -> None:
+    for slot in screening.slots:
+        if slot.reason:
+            message = f"slot {slot.slot} (core {cores_text(slot)}) is left out: {slot.reason}"
+            _emit(context, "preflight.slot-excluded", message, _excluded(slot))
+    for a, b in screening.bad_links:
+        _emit(context, "preflight.bad-link", f"slots {a} and {b} are good, but not with each other", {"slots": [a, b]})
+
+
+def _exclude(engine: Engine, screening: Screening) -> None:
+    for slot in screening.slots:
+        if slot.reason and isinstance(engine, CanExclude):
+            engine.exclude(slot.node, slot.cores, slot.reason)
+
+
+def _refuse_too_few(context: StepContext, screening: Screening) -> None:
+    if len(screening.good) < context.needs.workers.min:
+        reasons = "; ".join(f"slot {slot.slot}: {slot.reason}" for slot in screening.slots if slot.reason)
+        raise CheckFailedError(
+            "too few good slots are left",
+            seen=f"{len(screening.good)} of {len(screening.slots)}; {reasons}",
+            expected=f"at least {context.needs.workers.min}",
+            next_step="mend or free the slots named, or lower needs.workers.min",
+        )
+
+
+def _outputs(screening: Screening, stores: Sequence[StoreReport]) -> JsonObject:
+    return {
+        "excluded": [_excluded(slot) for slot in screening.slots if slot.reason],
+        "kept": [{"node": slot.node, "cores": list(slot.cores)} for slot in screening.good],
+        "bad_links": [list(pair) for pair in screening.bad_links],
+        "is_over_subscribed": screening.is_over_subscribed,
+        "stores": [
+            {
+                "name": store.name,
+                "path": str(store.path),
+                "free_bytes": store.free_bytes,
+                "write_bytes_per_s": store.write_bytes_per_s,
+                "read_bytes_per_s": store.read_bytes_per_s,
+                "reason": store.reason,
+            }
+            for store in stores
+        ],
+    }
+
+
+def _excluded(slot: SlotReport) -> JsonObject:
+    return {"node": slot.node, "cores": list(slot.cores), "verdict": slot.verdict.value, "reason": slot.reason}
+
+
+def _write(path: Path, outputs: JsonObject) -> Path:
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps(outputs, indent=2))
+    return aside.replace(path)
+
+
+def _hardware(nodes: Sequence[Node]) -> str:
+    models = {device.model: 0 for node in nodes for device in node.devices}
+    for node in nodes:
+        for device in node.devices:
+            models[device.model] += max(1, len(set(device.cores)))
+    return ", ".join(f"{count} x {model} core" for model, count in models.items())

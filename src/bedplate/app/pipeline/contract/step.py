@@ -1,0 +1,91 @@
+"""The contract between the pipeline and a use case: what a step is given, and what it gives back.
+
+A use case is a module in `app/uses/` with
+    Settings                                   its frozen settings dataclass (the keys beside `use` and `after`)
+    plan(settings, context) -> Sequence[str]   what it would do and why, in a few lines; touches nothing
+    run(settings, context) -> StepResult       does it
+
+`$name` in a file becomes the path that the step `name` gave back, so a file or folder of the user's works in its place.
+A step may be killed at any moment and run again with the same directory: it finds what it had half done there, and
+what it gives back must be whole (written aside, then renamed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from bedplate.core.clock import Clock
+from bedplate.core.events import EventSink
+from bedplate.core.figures import Figure, ResultTable
+from bedplate.core.json import JsonObject
+from bedplate.core.measurement import Measurement
+from bedplate.core.settings import Range
+from bedplate.core.units import Count
+from bedplate.engines.base import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """How many worker processes a job gets."""
+
+    want: Annotated[Count, Range(1)] = 1
+    """Number that is started when the machine has it."""
+    min: Annotated[Count, Range(1)] = 1
+    """Fewest that the job still makes sense with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the jobs of a file need: the `needs` key."""
+
+    workers: Workers = field(default_factory=Workers)
+    """Worker processes of a gang."""
+    accelerator: str = "any"
+    """Device model; `any` takes what there is."""
+    cpus_per_worker: Annotated[Count, Range(1)] = 1
+    """Cores of each worker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What a finished step leaves behind; stored, and found again when the run is resumed."""
+
+    path: Path | None = None
+    """File or folder that later steps get for `$name`."""
+    outputs: JsonObject = field(default_factory=dict)
+    """Small facts for later steps and for people."""
+    measurements: tuple[Measurement, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    """Pictures for the report."""
+    tables: tuple[ResultTable, ...] = ()
+    """Tables for the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext:
+    """What a step is given."""
+
+    name: str
+    """The step's name in the file."""
+    run_id: str
+    directory: Path
+    """The step's own directory; kept between attempts."""
+    needs: Needs
+    engine: Engine
+    """Where its processes run."""
+    events: EventSink
+    """Events and metric samples; the run and step are filled in."""
+    clock: Clock
+    results: Mapping[str, StepResult]
+    """Results of all steps that were done before, by name."""
+    progress: Callable[[float, float, str], None]
+    """progress(done, total, unit): drives the bar, the rate and the remaining time; call it as often as you like."""
+    say: Callable[[str], None]
+    """One line for the person who watches: what is being done and why."""
+    check_cancelled: Callable[[], None]
+    """Raises `CancelledError` once somebody asked for the end; call it wherever the step waits."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall time of the steps that were done before, by name."""

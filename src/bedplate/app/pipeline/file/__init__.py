@@ -1,0 +1,1 @@
+"""What a pipeline file says: read, checked and ordered before anything runs."""

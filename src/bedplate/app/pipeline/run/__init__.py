@@ -1,0 +1,1 @@
+"""One run of a pipeline: its attempts, its lock, its end."""

@@ -1,0 +1,242 @@
+"""One attempt at a run: opens the engine, runs the steps that are not done, and keeps what each gives.
+
+The order of writing is what makes a run resumable: a step is marked running, works in its own directory, and its result,
+measurements and status are committed in one transaction. Killed in between, it is not done, and runs again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.stored import result_as_json
+from bedplate.app.pipeline.contract.use_case import explanation_of
+from bedplate.app.pipeline.file.definition import Pipeline, Step
+from bedplate.app.pipeline.run.cancellation import Cancellation
+from bedplate.app.pipeline.run.engine_view import engine_for_step, exclude_again
+from bedplate.app.pipeline.run.failure import error_as_json, status_after, understood
+from bedplate.app.pipeline.run.memory import PeakMemory
+from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
+from bedplate.app.pipeline.run.pulse import Pulse
+from bedplate.app.pipeline.run.step_gangs import StepGangs
+from bedplate.app.pipeline.run.watch import RunWatcher
+from bedplate.core.clock import SystemClock
+from bedplate.core.devices import hardware_text
+from bedplate.core.errors import BedplateError, UsageError
+from bedplate.core.events import Event, Severity
+from bedplate.core.measurement import Measurement, Provenance
+from bedplate.engines.base import Engine, EngineFactory, GangHandle
+from bedplate.state.records import GangRecord, Status
+from bedplate.state.sink import StateSink
+from bedplate.state.store import StateStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlace:
+    """What a run stands on."""
+
+    state: StateStore
+    runs_folder: Path
+    """Every run has a directory of its own in it."""
+    engine_name: str
+    open_engine: EngineFactory
+
+
+class Attempt:
+    """One attempt at a run, from its engine's opening to its end."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        place: RunPlace,
+        watcher: RunWatcher,
+        run_id: str,
+        directory: Path,
+        results: dict[str, StepResult],
+    ) -> None:
+        self._pipeline, self._state, self._watcher = pipeline, place.state, watcher
+        self._run_id, self._directory, self._results = run_id, directory, results
+        self._clock = SystemClock()
+        self._cancellation = Cancellation()
+        self._memory = PeakMemory(_earlier_peak_bytes(place.state, run_id))
+        self._progress: tuple[str, float, float, str] | None = None
+        self._cancel_is_told = False
+        self._hardware = ""
+        self._attempt = place.state.start_attempt(run_id, place.engine_name)
+        self._open_engine = place.open_engine
+        self._sink = StateSink(place.state, run_id)
+        self._gangs = StepGangs(self._sink)
+
+    def run(self) -> RunOutcome:
+        """Run what is not done."""
+        names = tuple(step.name for step in self._pipeline.steps)
+        self._watcher.run_started(self._run_id, names, tuple(name for name in names if name in self._results))
+        error: BedplateError | None = None
+        with self._cancellation.on_signals():
+            try:
+                with Pulse([self._memory.sample, self._look_for_cancel, self._store_progress, self._gangs.collect]) as pulse:
+                    self._run_in_engine()
+                for lost in (*pulse.errors, *filter(None, [self._sink.error])):
+                    self._say_for_run(f"not everything beside the steps was stored: {lost}")
+            except (Exception, KeyboardInterrupt) as raised:
+                error = self._understood(raised, "the run")
+            finally:
+                self._sink.close()
+        return self._end(error)
+
+    def _run_in_engine(self) -> None:
+        engine_folder = self._directory / "engine" / str(self._attempt)
+        engine_folder.mkdir(parents=True, exist_ok=True)
+        engine = self._open_engine(engine_folder)
+        try:
+            self._hardware = hardware_text(engine.resources())
+            exclude_again(engine, self._state.exclusions(self._run_id))
+            for step in self._pipeline.steps:
+                if step.name not in self._results:
+                    self._cancellation.check()
+                    self._run_step(step, engine)
+        finally:
+            self._gangs.close()
+            engine.close()
+
+    def _run_step(self, step: Step, engine: Engine) -> None:
+        self._state.start_step(self._run_id, step.name)
+        self._watcher.step_started(step.name, step.case.name, explanation_of(step.case))
+        self._note("step.started", step.name)
+        start_s = time.monotonic()
+        try:
+            result = step.case.run(step.settings(self._paths_for(step)), self._context(step, engine))
+            seconds = time.monotonic() - start_s
+            self._gangs.end_what_is_left()
+            measured = [_dated(item, self._clock.now()) for item in result.measurements]
+            self._state.finish_step(self._run_id, step.name, seconds=seconds, result=result_as_json(result), measured=measured)
+        except (Exception, KeyboardInterrupt) as raised:
+            error = self._understood(raised, f"step '{step.name}'", step.name)
+            self._step_failed(step, error, time.monotonic() - start_s)
+            raise error from raised
+        self._progress = None
+        self._results[step.name] = result
+        self._store_peak_memory()
+        self._gangs.collect()
+        self._note("step.done", step.name, f"{seconds:.3f} s")
+        self._watcher.step_ended(step.name, Status.DONE, seconds, None)
+
+    def _paths_for(self, step: Step) -> Mapping[str, str]:
+        paths = {}
+        for name in step.inputs:
+            path = self._results[name].path
+            if path is None:
+                raise UsageError(f"step '{step.name}' asks for ${name}, which gives no file or folder", next_step="use 'after'")
+            paths[name] = str(path)
+        return paths
+
+    def _context(self, step: Step, engine: Engine) -> StepContext:
+        directory = self._directory / step.name
+        directory.mkdir(parents=True, exist_ok=True)
+        return StepContext(
+            name=step.name,
+            run_id=self._run_id,
+            directory=directory,
+            needs=self._pipeline.needs,
+            engine=engine_for_step(engine, step.name, self._gang_noter(step.name, engine), self._exclusion_noter()),
+            events=self._sink.for_step(step.name),
+            clock=self._clock,
+            results=dict(self._results),
+            progress=self._progress_taker(step.name),
+            say=lambda text: self._watcher.said(step.name, text),
+            check_cancelled=self._cancellation.check,
+            seconds=self._seconds(),
+        )
+
+    def _seconds(self) -> Mapping[str, float]:
+        return {
+            step.name: step.seconds for step in self._state.steps(self._run_id) if step.seconds and step.name in self._results
+        }
+
+    def _gang_noter(self, step: str, engine: Engine) -> Callable[[GangHandle], None]:
+        def note(handle: GangHandle) -> None:
+            gang = GangRecord(step=step, attempt=self._attempt, id=handle.id, num_tasks=handle.num_tasks)
+            self._state.note_gang(self._run_id, gang)
+            self._gangs.watch(engine, handle, step)
+
+        return note
+
+    def _exclusion_noter(self) -> Callable[[Any], None]:
+        return lambda exclusion: self._state.note_exclusion(self._run_id, exclusion)
+
+    def _progress_taker(self, step: str) -> Callable[[float, float, str], None]:
+        def take(done: float, total: float, unit: str) -> None:
+            if not (math.isfinite(done) and math.isfinite(total)):
+                return
+            self._progress = (step, done, total, unit)
+            self._watcher.step_progressed(step, done, total, unit)
+
+        return take
+
+    def _understood(self, raised: BaseException, who: str, step: str = "") -> BedplateError:
+        error = understood(raised, who, self._run_id)
+        if error is not raised and type(error) is BedplateError:
+            self._note("step.traceback", step, "".join(traceback.format_exception(raised)), Severity.ERROR)
+        return error
+
+    def _step_failed(self, step: Step, error: BedplateError, seconds: float) -> None:
+        status = status_after(error)
+        self._progress = None
+        self._gangs.collect()
+        self._note(f"step.{status}", step.name, str(error), Severity.ERROR if status is Status.FAILED else Severity.INFO)
+        self._state.fail_step(self._run_id, step.name, status, seconds=seconds, error=error_as_json(error))
+        self._watcher.step_ended(step.name, status, seconds, error)
+
+    def _store_peak_memory(self) -> None:
+        peak = Measurement(
+            id="peak_memory_bytes",
+            value=float(self._memory.peak_bytes),
+            unit="bytes",
+            provenance=Provenance.MEASURED,
+            hardware=self._hardware,
+            scale="sum of PSS over all processes of the run",
+            source="runner",
+            at_s=self._clock.now(),
+        )
+        self._state.measure_run(self._run_id, [peak])
+
+    def _look_for_cancel(self) -> None:
+        if self._state.is_cancel_requested(self._run_id, self._attempt):
+            self._cancellation.request("bedplate cancel")
+        if (why := self._cancellation.why) and not self._cancel_is_told:
+            self._cancel_is_told = True
+            self._say_for_run(f"{why}: ending cleanly; Ctrl-C once more ends it at once")
+
+    def _store_progress(self) -> None:
+        if (progress := self._progress) is not None:
+            step, done, total, unit = progress
+            self._state.set_progress(self._run_id, step, {"done": done, "total": total, "unit": unit})
+
+    def _note(self, kind: str, step: str, message: str = "", severity: Severity = Severity.INFO) -> None:
+        event = Event(kind=kind, at_s=self._clock.now(), message=message, severity=severity, source="runner")
+        self._sink.emit(event, step)
+
+    def _say_for_run(self, text: str) -> None:
+        self._watcher.said("", text)
+
+    def _end(self, error: BedplateError | None) -> RunOutcome:
+        status = status_after(error)
+        self._store_peak_memory()
+        self._state.end_run(self._run_id, status, error_as_json(error))
+        self._watcher.run_ended(status)
+        return read_outcome(self._state, self._run_id, self._directory, status, error=error)
+
+
+def _dated(item: Measurement, now_s: float) -> Measurement:
+    return item if item.at_s else replace(item, at_s=now_s)
+
+
+def _earlier_peak_bytes(state: StateStore, run_id: str) -> int:
+    peaks = [item.value for item in state.measurements(run_id) if item.id == "peak_memory_bytes" and item.value]
+    return int(max(peaks, default=0))

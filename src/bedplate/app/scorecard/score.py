@@ -1,0 +1,66 @@
+"""Grades what the steps before measured, and writes the report: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.scorecard.graded_run import GradedRun, write_report
+from bedplate.locale.text import Language
+from bedplate.scorecard.catalogue import all_indicators
+from bedplate.scorecard.report.model import ReportStep
+
+EXPLANATION = {
+    "en": "Grade all that was measured over five parts, name what limits it, and write one page that shows it.",
+    "zh": "对五个部分的所有测量评分，指出短板，并写成一页报告。",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Keys of a `score` step."""
+
+    language: Language = Language.ENGLISH
+    """Language that the report opens in; the page holds both."""
+    title: str = ""
+    """Heading of the report; the run's own name where it is empty."""
+
+
+def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+    """What would be graded."""
+    num_parts = len({indicator.part for indicator in all_indicators()})
+    return (
+        f"grades {len(all_indicators())} indicators over {num_parts} parts from what the steps before measured",
+        f"writes {context.directory / 'report.html'} (opens in {settings.language.value})",
+    )
+
+
+def run(settings: Settings, context: StepContext) -> StepResult:
+    """Grade all results so far. `path` is the page, `outputs` the JSON of `bedplate score -o json`."""
+    graded = graded_run(settings, context)
+    assessment = graded.assess()
+    report = context.directory / "report.html"
+    write_report(graded, assessment, report, language=settings.language, created_s=context.clock.now())
+    for line in assessment.summary():
+        context.say(line.spoken_in(settings.language))
+    return StepResult(path=report, outputs=assessment.as_json(settings.language))
+
+
+def graded_run(settings: Settings, context: StepContext) -> GradedRun:
+    """The run so far; its measurements stay with the steps that took them."""
+    return GradedRun(
+        title=settings.title or context.run_id,
+        run_id=context.run_id,
+        measurements=tuple(item for result in context.results.values() for item in result.measurements),
+        steps=tuple(
+            ReportStep(
+                name=name,
+                status="done",
+                duration_s=context.seconds.get(name),
+                figures=result.figures,
+                tables=result.tables,
+            )
+            for name, result in context.results.items()
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Use cases of the toolchain: models, data, training, compression, serving."""

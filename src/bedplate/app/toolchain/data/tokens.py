@@ -1,0 +1,31 @@
+"""Token shards for a model, from whatever a step was given as data: the shards themselves, or a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.step import StepContext
+from bedplate.core.json import JsonObject
+from bedplate.core.workload import Gang, Task
+from bedplate.toolchain.data.corpus import is_corpus
+
+
+def tokens_for(data: Path, model: Path, context: StepContext) -> Path:
+    """The folder of token shards of `data` under the tokenizer of `model`.
+
+    A corpus is tokenised beside itself, once for each tokenizer; anything else is handed back as it is.
+
+    Raises:
+        See `run_gang`.
+    """
+    if not is_corpus(data):
+        return data
+    return Path(str(tokenise_corpus(data, model, context)["folder"]))
+
+
+def tokenise_corpus(corpus: Path, model: Path, context: StepContext) -> JsonObject:
+    """Tokenise in a task; the folder, and the number of tokens by split. Instant where it was done before."""
+    spec = {"corpus": str(corpus.absolute()), "model": str(model.expanduser().absolute())}
+    gang = Gang(name="tokenise", tasks=(Task(entry="bedplate.workers.tokenize:main", spec=spec),))
+    return run_gang(context, gang).tasks[0].result or {}

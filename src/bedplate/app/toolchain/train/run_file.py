@@ -1,0 +1,55 @@
+"""What `bedplate train FILE` does, for Python too: a training file is a pipeline of one step, without its frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bedplate.app.api import run
+from bedplate.app.configuration import Document, read_document
+from bedplate.app.pipeline.run.outcome import RunOutcome
+from bedplate.app.pipeline.run.watch import RunWatcher
+from bedplate.core.settings import Source
+
+STEP = "train"
+_OF_THE_PIPELINE = ("name", "needs")
+
+
+def train_file(
+    file: str | Path,
+    *,
+    new: bool = False,
+    engine: str = "local",
+    engine_address: str | None = None,
+    state: str | None = None,
+    watcher: RunWatcher | None = None,
+) -> RunOutcome:
+    """Run the training that `file` describes, or go on with it; look at `status` and `error` of what comes back.
+
+    Raises:
+        ConfigurationError: The file says something that cannot be meant; nothing ran.
+        NotFoundError: There is no such file.
+    """
+    document = as_pipeline(read_document(Path(file)))
+    return run(document, new=new, engine=engine, engine_address=engine_address, state=state, watcher=watcher, check=False)
+
+
+def training_facts(outcome: RunOutcome) -> dict[str, Any]:
+    """`training.json` of a finished run, and `path`, the folder that it lies in."""
+    folder = outcome.path_of(STEP)
+    assert folder is not None
+    facts: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    return {**facts, "path": str(folder)}
+
+
+def as_pipeline(document: Document) -> Document:
+    """The pipeline that a training file stands for; errors still point at the lines of the file."""
+    lines = {
+        path if not path or path[0] in _OF_THE_PIPELINE else ("steps", STEP, *path): line
+        for path, line in document.source.lines.items()
+    }
+    settings = {key: value for key, value in document.value.items() if key not in _OF_THE_PIPELINE}
+    around = {key: document.value[key] for key in _OF_THE_PIPELINE if key in document.value}
+    value = {"version": 1, "name": "train", **around, "steps": {STEP: {"use": "train", **settings}}}
+    return Document(value=value, source=Source(file=document.source.file, lines=lines), folder=document.folder)

@@ -1,0 +1,1 @@
+"""What the verbs share at the terminal: output, progress, options, closing words."""

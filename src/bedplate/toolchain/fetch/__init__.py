@@ -1,0 +1,1 @@
+"""Getting packages that carry models and texts."""

@@ -1,0 +1,33 @@
+"""Entries that `test_gangs.py` runs in real processes."""
+
+import threading
+
+from bedplate.app.pipeline.contract.gangs import worker_errors
+from bedplate.core.errors import IntegrityError
+from bedplate.core.json import JsonObject
+from bedplate.core.task import TaskContext
+
+
+def counts(context: TaskContext) -> JsonObject:
+    context.progress(say=f"rank {context.rank} is here")
+    context.progress(done=3, total=4, unit="things")
+    return {"rank": context.rank}
+
+
+def breaks_while_the_other_waits(context: TaskContext) -> JsonObject:
+    if context.rank == 1:
+        print("about to divide", flush=True)
+        return {"never": 1 // 0}
+    threading.Event().wait(60)
+    return {}
+
+
+def waits(context: TaskContext) -> JsonObject:
+    context.progress(done=0, total=1, unit="ages")
+    threading.Event().wait(60)
+    return {}
+
+
+@worker_errors
+def finds_damage(context: TaskContext) -> JsonObject:
+    raise IntegrityError("a shard is damaged", seen="ab", expected="cd", next_step="make it again")

@@ -1,0 +1,31 @@
+"""What goes on beside a step goes on when one duty fails, and the failure is told once."""
+
+import threading
+
+from bedplate.app.pipeline.run.pulse import Pulse
+from bedplate.core.errors import UnavailableError
+
+
+def test_a_failing_duty_is_tried_again_and_disturbs_no_other() -> None:
+    calls, seen = [], threading.Event()
+
+    def failing() -> None:
+        calls.append("failing")
+        raise UnavailableError("locked")
+
+    def working() -> None:
+        calls.append("working")
+        if calls.count("working") == 2:
+            seen.set()
+
+    with Pulse([failing, working]) as pulse:
+        assert seen.wait(30)
+    assert calls.count("failing") >= 2
+    assert [str(error) for error in pulse.errors] == ["locked"]
+
+
+def test_every_duty_is_called_once_more_at_the_end() -> None:
+    calls: list[int] = []
+    with Pulse([lambda: calls.append(1)]):
+        pass
+    assert calls == [1]

@@ -1,0 +1,66 @@
+"""Numbers from requests: rates, percentiles, ratios."""
+
+from typing import Any
+
+import pytest
+
+from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, percentiles, table_of, values_of
+
+
+def request(turn: int, first_token_s: float, tokens: list[int], cached: int = 0) -> dict[str, Any]:
+    per_token_s = 0.5 if len(tokens) > 1 else None
+    return {
+        "conversation": 0,
+        "turn": turn,
+        "prompt_tokens": 100,
+        "cached_tokens": cached,
+        "tokens": tokens,
+        "first_token_s": first_token_s,
+        "per_token_s": per_token_s,
+    }
+
+
+def run(kv: str, seconds: float, *requests: dict[str, Any]) -> LoadRun:
+    return LoadRun(kv=kv, load="chat", streams=1, seconds=seconds, requests=requests)
+
+
+OFF = run("off", 4.0, request(0, 3.0, [1, 2]), request(1, 5.0, [3, 4]))
+ON = run("on", 2.0, request(0, 1.0, [1, 2]), request(1, 1.0, [3, 4], cached=64))
+
+
+def test_ratios_say_how_many_times_better_memory_is() -> None:
+    values = {name: value for name, value, _ in values_of([OFF, ON])}
+    assert values["kv_throughput_ratio"] == 2
+    assert values["kv_ttft_ratio"] == 4
+    assert values["kv_answers_equal"] == 1
+    assert values["kv_hit_frac"] == pytest.approx(0.32)
+    assert values["serve_tokens_per_s_kv_off"] == 1
+
+
+def test_one_other_token_is_another_answer() -> None:
+    other = run("on", 2.0, request(0, 1.0, [1, 2]), request(1, 1.0, [3, 5]))
+    assert ("kv_answers_equal", 0, "bool") in values_of([OFF, other])
+
+
+def test_one_setting_alone_has_no_ratios() -> None:
+    assert not {"kv_throughput_ratio", "kv_answers_equal"} & {name for name, _, _ in values_of([OFF])}
+
+
+def test_percentiles_are_values_that_were_seen_or_the_middle_of_two() -> None:
+    assert percentiles([3.0, 1.0]) == {"p50": 2.0, "p99": 3.0}
+    assert percentiles([float(value) for value in range(1, 101)]) == {"p50": 50.5, "p99": 99.0}
+    assert percentiles([]) == {"p50": None, "p99": None}
+
+
+def test_answers_of_one_token_have_no_time_per_token() -> None:
+    single = run("off", 1.0, request(0, 0.5, [1]))
+    assert single.as_json()["tpot_s"] == {"p50": None, "p99": None}
+    assert table_of([single]).rows[0][5] is None
+
+
+def test_figures_show_the_first_token_by_turn() -> None:
+    first_token, _ = figures_of([OFF, ON], "scale")
+    assert [(series.name, series.x, series.y) for series in first_token.series] == [
+        ("KV memory off", ("1", "2"), (3.0, 5.0)),
+        ("KV memory on", ("1", "2"), (1.0, 1.0)),
+    ]

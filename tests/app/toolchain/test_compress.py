@@ -1,0 +1,171 @@
+"""The compress step: a smaller model that loads, a table of what it cost, a gate that holds."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.standalone import standalone_context
+from bedplate.app.pipeline.contract.step import StepContext
+from bedplate.app.toolchain.compress import Settings, plan, run
+from bedplate.cli.main import main
+from bedplate.core.errors import CheckFailedError, NotFoundError, TaskError, UsageError
+from bedplate.core.workload import Gang, Task
+from bedplate.toolchain.data.corpus import write_corpus
+from bedplate.toolchain.data.tokenise import load_tokenizer
+from bedplate.toolchain.models.card import read_card, write_card
+from bedplate.toolchain.models.llama import Llama, load_llama, save_llama
+from bedplate.toolchain.models.quantized import Int8Linear
+from tests.tiny_model import tiny_documents
+
+QUICK = {"tokens": 300, "context": 128}
+ANY = 1.0
+"""A gate that lets everything through: a model that knows nothing gets better or worse by chance."""
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[StepContext]:
+    with standalone_context("compress", tmp_path / "step", lambda line: None, lambda done, total, unit: None) as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("text") / "corpus"
+    write_corpus(tiny_documents(30), folder, 0.3, {"source": "generated text"})
+    return folder
+
+
+@pytest.fixture
+def trained(tiny_model: Path, corpus: Path, tmp_path: Path) -> Path:
+    """A model folder whose card names the corpus, as the train step leaves it."""
+    folder = shutil.copytree(tiny_model, tmp_path / "trained")
+    write_card(folder, corpus=str(corpus), licence="none")
+    return folder
+
+
+def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, trained: Path) -> None:
+    result = run(Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), context)
+    assert result.path is not None
+    assert isinstance(load_llama(result.path, torch.bfloat16).lm_head, Int8Linear)
+    assert (result.path / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
+    assert json.loads((result.path / "config.json").read_text())["eos_token_id"] == 2
+    card = read_card(result.path)
+    assert (card["base"], card["licence"]) == (str(trained), "none")
+
+    (row,) = result.outputs["schemes"]
+    base = result.outputs["base"]
+    assert row["name"] == "int8" and row["size_bytes"] < 0.55 * base["size_bytes"]
+    assert row["perplexity"] == pytest.approx(base["perplexity"], rel=0.03)
+    assert 0 < row["kl_to_base"] < 0.05 and 0.8 < row["top1_agreement_frac"] <= 1
+    assert min(row["tokens_per_s_b1"], row["tokens_per_s_b8"], base["tokens_per_s_b1"]) > 0
+    assert result.outputs["text"] == "held-out text of generated text" and result.outputs["tokens"] == 300
+
+    values = {item.id: item for item in result.measurements}
+    assert values["ppl_int8"].value == row["perplexity"] and values["ppl_int8"].provenance == "measured"
+    assert "300 tokens, context 128" in values["ppl_int8"].scale
+    assert [line[0] for line in result.tables[0].rows] == ["bf16", "int8"]
+
+
+def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
+    """Weights that no input reaches are made huge: the model says the same, its int8 steps become too coarse for the rest."""
+    model = load_llama(trained)
+    for layer in model.model.layers:
+        layer.post_attention_layernorm.weight.data[0] = 0
+    _learn_by_heart(model, torch.tensor([load_tokenizer(trained).encode(_text(tmp_path).read_text()).ids[:65]]))
+    for layer in model.model.layers:
+        layer.post_attention_layernorm.weight.data[0] = 0
+        layer.mlp.up_proj.weight.data[:, 0] = 1000
+        layer.mlp.gate_proj.weight.data[:, 0] = 1000
+    save_llama(model, trained)
+    settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=64, context=64)
+    with pytest.raises(CheckFailedError, match="int8 costs more than agreed"):
+        run(settings, context)
+
+
+def _learn_by_heart(model: Llama, tokens: torch.Tensor) -> None:
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(8):
+        logits = model.logits(model(tokens[:, :-1]))
+        torch.nn.functional.cross_entropy(logits[0], tokens[0, 1:]).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext, trained: Path) -> None:
+    model = load_llama(trained)
+    with torch.no_grad():
+        model.model.layers[0].self_attn.k_proj.weight[0, 0] = float("inf")
+    save_llama(model, trained)
+    with pytest.raises(CheckFailedError, match="k_proj"):
+        run(Settings(model=str(trained), **QUICK), context)
+
+
+def test_bad_words_are_named(context: StepContext, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"'int9'.*did you mean 'int8'"):
+        run(Settings(model=str(trained), schemes=("int9",), **QUICK), context)
+    with pytest.raises(NotFoundError, match="not a model folder"):
+        run(Settings(model=str(tmp_path / "absent"), **QUICK), context)
+    (trained / "tokenizer.json").unlink()
+    with pytest.raises(NotFoundError, match="no tokenizer"):
+        run(Settings(model=str(trained), data=str(_text(tmp_path)), **QUICK), context)
+
+
+def _text(folder: Path) -> Path:
+    (folder / "held-out.txt").write_text("\n\n\n".join(tiny_documents(4, seed=9)))
+    return folder / "held-out.txt"
+
+
+def test_a_text_of_the_users_is_held_out_as_a_whole(context: StepContext, tiny_model: Path, tmp_path: Path) -> None:
+    result = run(Settings(model=str(tiny_model), data=str(_text(tmp_path)), max_perplexity_rise=ANY, **QUICK), context)
+    assert "held-out.txt" in str(result.outputs["text"]) and result.outputs["tokens"] == 300
+
+
+def test_a_plan_names_the_gate(context: StepContext) -> None:
+    assert "above 0.5% fails" in plan(Settings(model="x"), context)[1]
+
+
+def test_the_verb_prints_the_keys_that_others_script_against(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["compress", str(trained), "--scheme", "int8", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--tokens", "200", "--context", "64", "--max-perplexity-rise", "100%", "-o", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["schemes"]
+    assert {"name", "size_bytes", "perplexity", "kl_to_base", "tokens_per_s_b1", "tokens_per_s_b8"} <= set(row)
+    load_llama(tmp_path / "out")
+
+
+def test_the_verb_fails_in_the_words_of_the_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out")]) == 3
+    assert "not a model folder" in capsys.readouterr().err
+    assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out"), "--tokens", "8 GB"]) == 2
+
+
+def test_the_evaluation_task_gives_a_perplexity_with_its_context(context: StepContext, tiny_model: Path, corpus: Path) -> None:
+    spec = {"model": str(tiny_model), "corpus": str(corpus), "context": 128, "max_tokens": 257}
+    gang = Gang(name="evaluate", tasks=(Task(entry="bedplate.workers.evaluate:main", spec=spec),))
+    result = run_gang(context, gang).tasks[0].result
+    assert result is not None and result["tokens"] == 256 and result["context"] == 128
+    assert 1000 < result["perplexity"] < 4000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_fails_and_leaves_no_half_model(context: StepContext, trained: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount")
+    try:
+        spec = {"model": str(trained), "corpus": read_card(trained)["corpus"], "out": str(small / "int8"), "scheme": "int8"}
+        task = Task(entry="bedplate.workers.compress:main", spec={**spec, "context": 128, "max_tokens": 200})
+        with pytest.raises(TaskError, match="No space left"):
+            run_gang(context, Gang(name="compress", tasks=(task,)))
+        assert not (small / "int8").exists()
+    finally:
+        subprocess.run(["umount", small], check=True)
