@@ -9,24 +9,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
-
-from bedplate.core.errors import UnavailableError, UsageError
+from typing import Protocol
 
 MAX_LOGPROBS = 20
 """Most alternatives whose log-probabilities a request may ask for at each position."""
-
-
-class QueueFullError(UnavailableError):
-    """An engine has as many requests waiting as it takes; in a moment it has room again."""
-
-    code: ClassVar[str] = "BP510"
-
-
-class ContextError(UsageError):
-    """Prompt and answer do not fit the model's context."""
-
-    code: ClassVar[str] = "BP210"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +107,7 @@ class GenerationEngine(Protocol):
 
         Raises:
             UsageError: The prompt is empty or holds what is no token, or a setting is out of its range.
-            ContextError: It does not fit the model's context.
+            ContextLengthError: It does not fit the model's context.
             QueueFullError: As many requests wait as the engine takes.
             UnavailableError: The engine is closed.
         """

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
-from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, QueueFullError, SamplingSettings
+from bedplate.core.errors import QueueFullError, ResourcesError, UnavailableError, UsageError
+from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, SamplingSettings
 from bedplate.storage.kvcache.open import open_kv_store
 from bedplate.toolchain.models.llama import Llama, LlamaConfig
 from bedplate.toolchain.serve.engine import BuiltInEngine

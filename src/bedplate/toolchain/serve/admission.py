@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from bedplate.core.errors import ResourcesError, UsageError
-from bedplate.core.generation import MAX_LOGPROBS, ContextError, GenerationRequest, SamplingSettings
+from bedplate.core.errors import ContextLengthError, ResourcesError, UsageError
+from bedplate.core.generation import MAX_LOGPROBS, GenerationRequest, SamplingSettings
 from bedplate.core.units import format_bytes
 from bedplate.toolchain.models.llama import LlamaConfig
 from bedplate.toolchain.serve.settings import EngineSettings
@@ -19,7 +19,7 @@ def check_request(request: GenerationRequest, context_tokens: int, vocab_size: i
 
     Raises:
         UsageError: No prompt, nothing to generate, a token that the model does not know, or a setting out of its range.
-        ContextError: Prompt and answer do not fit.
+        ContextLengthError: Prompt and answer do not fit.
     """
     prompt, total = request.prompt, len(request.prompt) + request.max_new_tokens
     if not prompt:
@@ -31,7 +31,7 @@ def check_request(request: GenerationRequest, context_tokens: int, vocab_size: i
         if number is not None and not 0 <= number <= MAX_LOGPROBS:
             raise UsageError("too many log-probabilities", seen=number, expected=f"0 to {MAX_LOGPROBS} at each position")
     if total > context_tokens:
-        raise ContextError(
+        raise ContextLengthError(
             "prompt and answer do not fit the context",
             seen=f"{len(prompt)} + {request.max_new_tokens} tokens",
             expected=f"at most {context_tokens}",
