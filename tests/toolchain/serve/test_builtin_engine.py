@@ -10,7 +10,8 @@ import torch
 
 from bedplate.core.errors import QueueFullError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, SamplingSettings
-from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.engine import BuiltInEngine
 from bedplate.toolchain.serve.settings import EngineSettings
 
