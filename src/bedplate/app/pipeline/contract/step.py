@@ -89,3 +89,5 @@ class StepContext:
     """Raises `CancelledError` once somebody asked for the end; call it wherever the step waits."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time of the steps that were done before, by name."""
+    busy_frac: Callable[[], float | None] = lambda: None
+    """Share of the machine's CPU time that other work took since the step started, 0 to 1; None where nobody watches."""
