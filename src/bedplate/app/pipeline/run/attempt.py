@@ -31,6 +31,7 @@ from bedplate.core.devices import hardware_text
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events import Event, Severity
 from bedplate.core.measurement import Measurement, Provenance, measured
+from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine, EngineFactory, GangHandle
 from bedplate.operations.host.other_work import OtherWork, tree_cpu_s
 from bedplate.state.records import GangRecord, Status
@@ -149,9 +150,11 @@ class Attempt:
             events=self._sink.for_step(step.name),
             clock=self._clock,
             results=dict(self._results),
-            progress=self._progress_taker(step.name),
-            say=lambda text: self._watcher.said(step.name, text),
-            check_cancelled=self._cancellation.check,
+            reporter=CallbackReporter(
+                on_say=lambda text: self._watcher.said(step.name, text),
+                on_progress=self._progress_taker(step.name),
+                on_check=self._cancellation.check,
+            ),
             seconds=self._seconds(),
             busy_frac=self._busy_frac(engine),
         )
