@@ -1,8 +1,8 @@
 """Every measurement id that bedplate emits, with its unit: the one place where an id is spelled.
 
 Ids are snake_case with the unit as suffix, in base units only (seconds, bytes, never milliseconds). An id with a
-`{placeholder}` stands for a family: `ppl_{scheme}` is `ppl_int8` and every other scheme. A step of a user's own
-registers its ids with `register_measures` before it emits them.
+placeholder stands for a family: `ppl_{scheme}` is `ppl_int8` and every other scheme, `{off|on}` one of the two. A step of
+a user's own registers its ids with `register_measures` before it emits them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ Unit = Literal[
 """`flops` is operations, or operations/s where the id names a rate; `nats` is per token; `bool` is 0 or 1."""
 
 
+_PLACEHOLDER = re.compile(r"\{([\w|]+)\}")
+
+
+def _pattern(placeholder: re.Match[str]) -> str:
+    return f"(?:{placeholder[1]})" if "|" in placeholder[1] else "[a-z0-9]+(?:_[a-z0-9]+)*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """What one id, or one family of ids, stands for."""
@@ -45,7 +52,7 @@ class Measure:
 
     def covers(self, name: str) -> bool:
         """Whether `name` is this id, or one of this family."""
-        return bool(re.fullmatch(re.sub(r"\\{\w+\\}", "[a-z0-9]+(?:_[a-z0-9]+)*", re.escape(self.id)), name))
+        return re.fullmatch(_PLACEHOLDER.sub(_pattern, self.id), name) is not None
 
 
 def _measures(unit: Unit, names: str, *, is_timed: bool = False) -> tuple[Measure, ...]:
@@ -58,7 +65,7 @@ MEASURES: tuple[Measure, ...] = (
     # screening and device rates
     *_measures("s", "screen_s pair_all_reduce_s_max", is_timed=True),
     *_measures("count", "screen_slots screen_slots_excluded"),
-    *_measures("flops", "slot_matmul_flops_{precision}_min slot_matmul_flops_{precision}_max", is_timed=True),
+    *_measures("flops", "slot_matmul_flops_{fp32|bf16}_min slot_matmul_flops_{fp32|bf16}_max", is_timed=True),
     *_measures("bytes/s", "slot_memory_bandwidth_bytes_per_s_min", is_timed=True),
     *_measures("bytes/s", "store_{name}_write_bytes_per_s store_{name}_read_bytes_per_s", is_timed=True),
     # training
@@ -76,16 +83,16 @@ MEASURES: tuple[Measure, ...] = (
     *_measures("ratio", "size_{scheme}_ratio"),
     *_measures("ratio", "decode_{scheme}_ratio_b1 decode_{scheme}_ratio_b8", is_timed=True),
     # serving
-    *_measures("requests/s", "serve_requests_per_s_kv_{kv}", is_timed=True),
-    *_measures("tokens/s", "serve_tokens_per_s_kv_{kv}", is_timed=True),
-    *_measures("s", "serve_ttft_{rank}_s_kv_{kv} serve_tpot_{rank}_s_kv_{kv}", is_timed=True),
+    *_measures("requests/s", "serve_requests_per_s_kv_{off|on}", is_timed=True),
+    *_measures("tokens/s", "serve_tokens_per_s_kv_{off|on}", is_timed=True),
+    *_measures("s", "serve_ttft_{p50|p99}_s_kv_{off|on} serve_tpot_{p50|p99}_s_kv_{off|on}", is_timed=True),
     *_measures("frac", "kv_hit_frac"),
     *_measures("ratio", "kv_throughput_ratio kv_ttft_ratio", is_timed=True),
     *_measures("bool", "kv_answers_equal"),
     # network
-    *_measures("frac", "network_bound_frac network_{balance}_mean_flow_frac network_{balance}_worst_flow_frac"),
-    *_measures("frac", "network_{balance}_link_mean_frac network_{balance}_link_max_frac"),
-    *_measures("s", "network_{balance}_collective_s"),
+    *_measures("frac", "network_bound_frac network_{ecmp|planned}_mean_flow_frac network_{ecmp|planned}_worst_flow_frac"),
+    *_measures("frac", "network_{ecmp|planned}_link_mean_frac network_{ecmp|planned}_link_max_frac"),
+    *_measures("s", "network_{ecmp|planned}_collective_s"),
 )
 """All ids of bedplate's own steps."""
 
