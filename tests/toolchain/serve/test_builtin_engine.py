@@ -12,7 +12,8 @@ from torch import Tensor
 from bedplate.core.errors import QueueFullError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, SamplingSettings
 from bedplate.storage.kvcache.open import open_kv_store
-from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.engine import BuiltInEngine
 from bedplate.toolchain.serve.prefix import kv_namespace
 from bedplate.toolchain.serve.runner import ModelRunner
