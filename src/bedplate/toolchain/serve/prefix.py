@@ -14,8 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from bedplate.core.blocks import BlockKey, KVBlockStore, KVNamespace, chain_keys
-from bedplate.core.json import digest
-from bedplate.toolchain.models.llama import LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig, config_digest
 from bedplate.toolchain.serve.slots import KVSlots
 
 LOAD_BATCH_BLOCKS = 16
@@ -40,7 +39,7 @@ def kv_namespace(config: LlamaConfig, weights_digest: str, dtype: torch.dtype, c
     computed_by = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
     return KVNamespace(
         weights_digest=weights_digest,
-        config_digest=digest(dataclasses.asdict(config)),
+        config_digest=config_digest(config),
         dtype=str(dtype).removeprefix("torch."),
         layout=f"L2GCK {LAYOUT_VERSION}, chunk {chunk_tokens}; {computed_by}",
         block_tokens=chunk_tokens,
