@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, event
 
 from bedplate.state.driver_errors import LOCK_TIMEOUT_S, read_only_error, translated_errors
 from bedplate.state.location import StateLocation
+from bedplate.state.rows import json_text
 
 _CONNECT_TIMEOUT_S = 10
 _READING = "bedplate_reading"
@@ -102,9 +103,12 @@ def make_engine(location: StateLocation) -> Engine:
     with translated_errors(location):
         if not location.is_sqlite:
             # a session that is idle between two events may have been cut since: pre-ping replaces it
-            arguments = {"connect_timeout": _CONNECT_TIMEOUT_S, "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s"}
-            return sqlalchemy.create_engine(location.url, connect_args=arguments, pool_pre_ping=True)
-        engine = sqlalchemy.create_engine(location.url)
+            arguments: dict[str, object] = {
+                "connect_timeout": _CONNECT_TIMEOUT_S,
+                "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s",
+            }
+            return sqlalchemy.create_engine(location.url, connect_args=arguments, pool_pre_ping=True, json_serializer=json_text)
+        engine = sqlalchemy.create_engine(location.url, json_serializer=json_text)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

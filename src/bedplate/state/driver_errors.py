@@ -140,7 +140,7 @@ def _damaged(seen: str) -> BedplateError:
 
 
 def _rejected(seen: str) -> BedplateError:
-    return UnavailableError(
+    return BedplateError(
         "the state database rejected the operation", seen=seen, next_step="choose another place with --state FOLDER"
     )
 

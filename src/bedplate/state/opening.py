@@ -52,9 +52,7 @@ def open_database(location: StateLocation, *, create: bool) -> Database | None:
 def _open_snapshot(location: StateLocation) -> Database | None:
     """A copy of an SQLite database, with what its write-ahead log holds; removed when it is closed."""
     folder = tempfile.TemporaryDirectory(prefix="bedplate-state-")
-    copy = StateLocation(
-        url=location.url.set(database=str(Path(folder.name) / "state.db")), runs_folder=location.runs_folder
-    )
+    copy = StateLocation(url=location.url.set(database=str(Path(folder.name) / "state.db")), runs_folder=location.runs_folder)
     try:
         for suffix in ("", "-wal"):
             source = location.file.with_name(location.file.name + suffix)

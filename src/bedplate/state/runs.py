@@ -15,6 +15,8 @@ from bedplate.state.rows import record_from
 from bedplate.state.steps import reset_unfinished, waiting_rows
 from bedplate.state.tables import last_started_at_s, runs, steps
 
+_ID_LENGTHS = (8, 16, 32)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
@@ -44,12 +46,12 @@ class RunStore:
         The id is the name, the key's head and, from the second on, a number.
         """
         with self._database.writing() as connection:
-            self._database.serialise(connection, f"claim {wanted.key}")
+            self._database.serialise(connection, f"claim {wanted.name}-{wanted.key[:8]}")
             found = _latest(connection, wanted.key)
             if found is not None and not new:
                 return found
             generation = 1 if found is None else found.generation + 1
-            run_id = f"{wanted.name}-{wanted.key[:8]}" + (f"-{generation}" if generation > 1 else "")
+            run_id = _free_id(connection, wanted, generation)
             row = {
                 "id": run_id,
                 "key": wanted.key,
@@ -94,9 +96,7 @@ class RunStore:
 
     def starting_with(self, prefix: str, limit: int) -> tuple[RunRecord, ...]:
         """At most `limit` runs whose ids begin with `prefix`, by id."""
-        return self._records(
-            select(runs).where(runs.c.id.startswith(prefix, autoescape=True)).order_by(runs.c.id).limit(limit)
-        )
+        return self._records(select(runs).where(runs.c.id.startswith(prefix, autoescape=True)).order_by(runs.c.id).limit(limit))
 
     def start_attempt(self, run_id: str, engine: str, holder: JsonObject | None = None) -> int:
         """The run is running (again); what an earlier attempt left unfinished waits again. Returns the attempt's number.
@@ -145,6 +145,14 @@ def _latest(connection: Connection, key: str) -> RunRecord | None:
     query = select(runs).where(runs.c.key == key).order_by(desc(runs.c.generation)).limit(1)
     row = connection.execute(query).mappings().first()
     return None if row is None else _one(row)
+
+
+def _free_id(connection: Connection, wanted: NewRun, generation: int) -> str:
+    """The key's head is short for people; two keys of a name may share it, and then the second shows more."""
+    ending = f"-{generation}" if generation > 1 else ""
+    candidates = [f"{wanted.name}-{wanted.key[:length]}{ending}" for length in _ID_LENGTHS]
+    taken = set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(candidates))))
+    return next(run_id for run_id in candidates if run_id not in taken)
 
 
 def _one(row: object) -> RunRecord:

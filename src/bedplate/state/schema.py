@@ -25,9 +25,7 @@ VERSION_TABLE = "bedplate_version"
 APPLICATION_ID = 0x62706C74
 """`bplt`, in the header of our SQLite files; see https://www.sqlite.org/pragma.html#pragma_application_id."""
 _BEFORE_ALEMBIC = "0001"
-_TABLES_BEFORE_ALEMBIC = frozenset(
-    ("schema", "runs", "steps", "measurements", "gangs", "exclusions", "events", "metrics")
-)
+_TABLES_BEFORE_ALEMBIC = frozenset(("schema", "runs", "steps", "measurements", "gangs", "exclusions", "events", "metrics"))
 
 
 class _Found(enum.Enum):

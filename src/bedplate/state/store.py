@@ -11,6 +11,7 @@ from bedplate.state.events import EventStore, insert_events
 from bedplate.state.exclusions import ExclusionStore
 from bedplate.state.gangs import GangStore
 from bedplate.state.location import StateLocation
+from bedplate.state.locks import RunLocks
 from bedplate.state.measurements import MeasurementStore
 from bedplate.state.metrics import MetricStore, insert_samples
 from bedplate.state.opening import open_database
@@ -32,6 +33,7 @@ class StateStore:
         self.measurements = MeasurementStore(database)
         self.gangs = GangStore(database)
         self.exclusions = ExclusionStore(database)
+        self.locks = RunLocks(database)
         self.events = EventStore(database)
         self.metrics = MetricStore(database)
 
