@@ -14,12 +14,13 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_url
 from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, table_of, values_of
@@ -27,11 +28,11 @@ from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import UsageError
 from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
-from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.measurement import Measurement
 from bedplate.core.messages import decode
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count
-from bedplate.core.workload import Gang, Resources, Task, TaskEvent
+from bedplate.core.workload import Gang, Resources, Task, TaskEvent, TaskStatus
 from bedplate.toolchain.serve.load_messages import LoadProgress, LoadResult
 
 EXPLANATION = {
@@ -102,14 +103,15 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     _check(settings)
     model = find_model(settings.model)
     kinds = (*settings.kv, *([None] if settings.vs else []))
-    runs = tuple(_measure(settings, model, kv, context, before, len(kinds)) for before, kv in enumerate(kinds))
+    measured = [_measure(settings, model, kv, context, before, len(kinds)) for before, kv in enumerate(kinds)]
+    runs, tasks = tuple(run for run, _ in measured), tuple(task for _, task in measured)
     document: JsonObject = {"results": [run.as_json() for run in runs], "scale": _scale(settings), "model": str(model)}
     file = context.directory / RESULT_FILE
     write_file(file, json.dumps(document, indent=2))
     return StepResult(
         path=file,
         outputs=document,
-        measurements=_measurements(settings, runs, context),
+        measurements=_measurements(settings, runs, tasks, context),
         figures=figures_of(runs, _scale(settings)),
         tables=(table_of(runs),),
     )
@@ -129,8 +131,10 @@ def _check(settings: Settings) -> None:
             )
 
 
-def _measure(settings: Settings, model: Path, kv: str | None, context: StepContext, num_before: int, num_runs: int) -> LoadRun:
-    """Measure one setting; a peer where `kv` is None."""
+def _measure(
+    settings: Settings, model: Path, kv: str | None, context: StepContext, num_before: int, num_runs: int
+) -> tuple[LoadRun, TaskStatus]:
+    """Measure one setting; a peer where `kv` is None. Also returns the task as it ended."""
     directory = context.directory / "kv"
     shutil.rmtree(directory, ignore_errors=True)
     task = _peer_task(settings, model) if kv is None else _task(settings, model, kv, directory, all_cores(context.engine))
@@ -148,7 +152,7 @@ def _measure(settings: Settings, model: Path, kv: str | None, context: StepConte
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     result = decode(LoadResult, status.tasks[0].result)
-    return LoadRun(kv=kv, load=settings.load, streams=settings.streams, result=result)
+    return LoadRun(kv=kv, load=settings.load, streams=settings.streams, result=result), status.tasks[0]
 
 
 def _task(settings: Settings, model: Path, kv: str, directory: Path, resources: Resources) -> Task:
@@ -195,26 +199,15 @@ def _load(settings: Settings) -> JsonObject:
     }
 
 
-def _measurements(settings: Settings, runs: Sequence[LoadRun], context: StepContext) -> tuple[Measurement, ...]:
-    hardware, at_s = _hardware(context), context.clock.now()
+def _measurements(
+    settings: Settings, runs: Sequence[LoadRun], tasks: Sequence[TaskStatus], context: StepContext
+) -> tuple[Measurement, ...]:
+    source = f"bench.serve of {settings.model}, fresh process and fresh KV store for each setting"
+    ours = [task for run, task in zip(runs, tasks, strict=True) if run.kv is not None]
     return tuple(
-        Measurement(
-            id=name,
-            value=value,
-            unit=unit,
-            provenance=Provenance.MEASURED,
-            hardware=hardware,
-            scale=_scale(settings),
-            source=f"bench.serve of {settings.model}, fresh process and fresh KV store for each setting",
-            at_s=at_s,
-        )
-        for name, value, unit in values_of(runs)
+        replace(item, hardware=f"unknown: the peer at {settings.vs}") if "peer" in item.id else item
+        for item in measured_in(context, values_of(runs), scale=_scale(settings), source=source, tasks=ours)
     )
-
-
-def _hardware(context: StepContext) -> str:
-    devices = [device for node in context.engine.resources() for device in node.devices if device.kind == "cpu"]
-    return f"{all_cores(context.engine).cpus} cores of {devices[0].model}" if devices else ""
 
 
 def _scale(settings: Settings) -> str:

@@ -101,36 +101,36 @@ def percentiles(values: Sequence[float]) -> dict[str, float | None]:
     return {"p50": median(ordered), "p99": ordered[-(-99 * len(ordered) // 100) - 1]}
 
 
-def values_of(runs: Sequence[LoadRun]) -> list[tuple[str, float | None, str]]:
-    """(id, value, unit) of every measurement; ratios where memory was both off and on, and where there was a peer."""
-    values: list[tuple[str, float | None, str]] = []
+def values_of(runs: Sequence[LoadRun]) -> dict[str, float | None]:
+    """Value of every measurement by its id; ratios where memory was both off and on, and where there was a peer."""
+    values: dict[str, float | None] = {}
     for run in runs:
-        values += [
-            (f"serve_requests_per_s_{run.suffix}", run.requests_per_s, "requests/s"),
-            (f"serve_tokens_per_s_{run.suffix}", run.tokens_per_s, "tokens/s"),
-            *((f"serve_ttft_{rank}_s_{run.suffix}", value, "s") for rank, value in percentiles(run.first_token_s).items()),
-            *((f"serve_tpot_{rank}_s_{run.suffix}", value, "s") for rank, value in percentiles(run.per_token_s).items()),
-        ]
+        values |= {
+            f"serve_requests_per_s_{run.suffix}": run.requests_per_s,
+            f"serve_tokens_per_s_{run.suffix}": run.tokens_per_s,
+            **{f"serve_ttft_{rank}_s_{run.suffix}": value for rank, value in percentiles(run.first_token_s).items()},
+            **{f"serve_tpot_{rank}_s_{run.suffix}": value for rank, value in percentiles(run.per_token_s).items()},
+        }
     by_kv = {run.kv: run for run in runs}
     if "on" in by_kv:
-        values.append(("kv_hit_frac", by_kv["on"].hit_frac, "frac"))
+        values["kv_hit_frac"] = by_kv["on"].hit_frac
     if "off" in by_kv and "on" in by_kv:
-        values += _kv_ratios(by_kv["off"], by_kv["on"])
+        values |= _kv_ratios(by_kv["off"], by_kv["on"])
     if None in by_kv:
         peer, ours = by_kv[None], next(run for run in reversed(runs) if run.kv is not None)
-        values += [
-            ("peer_throughput_ratio", ours.requests_per_s / peer.requests_per_s, "ratio"),
-            ("peer_ttft_ratio", median(peer.first_token_s) / median(ours.first_token_s), "ratio"),
-        ]
+        values |= {
+            "peer_throughput_ratio": ours.requests_per_s / peer.requests_per_s,
+            "peer_ttft_ratio": median(peer.first_token_s) / median(ours.first_token_s),
+        }
     return values
 
 
-def _kv_ratios(off: LoadRun, on: LoadRun) -> list[tuple[str, float | None, str]]:
-    return [
-        ("kv_throughput_ratio", on.requests_per_s / off.requests_per_s, "ratio"),
-        ("kv_ttft_ratio", median(off.first_token_s) / median(on.first_token_s), "ratio"),
-        ("kv_answers_equal", float(off.answers == on.answers), "bool"),
-    ]
+def _kv_ratios(off: LoadRun, on: LoadRun) -> dict[str, float | None]:
+    return {
+        "kv_throughput_ratio": on.requests_per_s / off.requests_per_s,
+        "kv_ttft_ratio": median(off.first_token_s) / median(on.first_token_s),
+        "kv_answers_equal": float(off.answers == on.answers),
+    }
 
 
 def figures_of(runs: Sequence[LoadRun], scale: str) -> tuple[Figure, ...]:
