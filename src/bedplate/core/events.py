@@ -50,10 +50,10 @@ def run_subject(run_id: str, step: str = "") -> Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened, once."""
+    """One thing that happened, once. Made by `core.event_kinds.make_event`, which knows the kinds and their attributes."""
 
     kind: str
-    """Dotted, stable: `task.exited`, `checkpoint.committed`, `train.resumed`."""
+    """Of the catalogue: `task.exited`, `checkpoint.committed`, `train.resumed`."""
     at_s: float
     """Seconds since the epoch (or virtual seconds under the simulated engine)."""
     message: str = ""
@@ -62,7 +62,7 @@ class Event:
     subject: Subject | None = None
     """What it is about; None: what the sink is for, a step for instance."""
     source: str = ""
-    """Who says so: `engine.local`, `worker.train.1`."""
+    """The component that says so: `engine`, `train`, `runner`."""
     attributes: Mapping[str, Json] = field(default_factory=dict)
 
 

@@ -6,13 +6,21 @@ Copied are starts, ends and lost nodes. Progress is not: it is the step's to int
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bedplate.core.event_kinds import TaskExited, TaskNodeLost, TaskStarted, make_event
 from bedplate.core.events import Event, Severity
+from bedplate.core.messages import decode
 from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
 from bedplate.engines.base import Engine, GangHandle
 from bedplate.state.sink import StateSink
 
+_FACTS: Mapping[TaskEventKind, type] = {
+    TaskEventKind.STARTED: TaskStarted,
+    TaskEventKind.EXITED: TaskExited,
+    TaskEventKind.NODE_LOST: TaskNodeLost,
+}
 _QUIET_CAUSES = (ExitCause.FINISHED.value, ExitCause.CANCELLED.value)
 
 
@@ -72,13 +80,12 @@ def _copied(event: TaskEvent, gang: str) -> Event:
     is_bad = event.kind is TaskEventKind.NODE_LOST or (
         event.kind is TaskEventKind.EXITED and event.attributes.get("cause") not in _QUIET_CAUSES
     )
-    facts = {name: value for name, value in event.attributes.items() if name != "result"}
-    words = " ".join(f"{name}={value}" for name, value in facts.items() if value not in (None, ""))
-    return Event(
-        kind=f"task.{event.kind.value}",
+    document = {name: value for name, value in event.attributes.items() if name != "result"}
+    words = " ".join(f"{name}={value}" for name, value in document.items() if value not in (None, ""))
+    return make_event(
+        decode(_FACTS[event.kind], {"gang": gang, "rank": event.rank, **document}),
         at_s=event.at_s,
         message=f"{gang} rank {event.rank} {words}".strip(),
         severity=Severity.WARNING if is_bad else Severity.INFO,
         source="engine",
-        attributes={"gang": gang, "rank": event.rank, **facts},
     )
