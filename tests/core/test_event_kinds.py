@@ -54,7 +54,7 @@ def test_a_kind_is_declared_once_and_by_a_frozen_dataclass() -> None:
     class Facts:
         pass
 
-    with pytest.raises(ValueError, match="declared in bedplate.core.event_kinds already"):
+    with pytest.raises(ValueError, match="already"):
         event_kind("step.done")(Facts)
 
     class Loose:
@@ -77,7 +77,8 @@ def test_events_are_made_by_the_catalogue_only() -> None:
 
 
 def test_every_kind_is_emitted_somewhere() -> None:
-    made = {name_of(call) for _, call in calls()} | names_in("app/pipeline/run/step_gangs.py")
+    made = {name_of(call) for _, call in calls()}
+    made |= names_in("app/pipeline/run/step_gangs.py") | names_in("compute/inventory/base.py")  # chosen by a table
     ours = [kind.facts.__name__ for kind in EVENT_KINDS.values() if kind.facts.__module__ == "bedplate.core.event_kinds"]
     assert [name for name in ours if name not in made] == []
 
