@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bedplate.core.errors import UsageError, nearest
 from bedplate.core.json import Json
 
 
@@ -41,6 +42,21 @@ class Subject:
 
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}"
+
+
+def parse_subject(text: str) -> Subject:
+    """`node:n1` as a subject; `node` alone means every node, with an empty id.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    word, _, name = text.partition(":")
+    kinds = [kind.value for kind in SubjectKind]
+    if word not in kinds:
+        near = nearest(word, kinds)
+        next_step = f"did you mean '{near}'?" if near else None
+        raise UsageError("unknown kind of subject", seen=word, expected=", ".join(kinds), next_step=next_step)
+    return Subject(kind=SubjectKind(word), id=name)
 
 
 def run_subject(run_id: str, step: str = "") -> Subject:
