@@ -24,13 +24,13 @@ from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.settings import Range
+from bedplate.core.text import text
 from bedplate.core.units import ByteCount, Count
 from bedplate.core.workload import Gang, Task, TaskEvent
 
-EXPLANATION = {
-    "en": "Serve the model behind an OpenAI-compatible door and play a multi-turn chat against it, without and with KV memory.",
-    "zh": "以 OpenAI 兼容接口部署模型，在关闭与开启 KV 记忆两种设置下进行多轮对话压测。",
-}
+EXPLANATION = text(
+    "Serve the model behind an OpenAI-compatible door and play a multi-turn chat against it, without and with KV memory."
+)
 RESULT_FILE = "serve.json"
 
 
