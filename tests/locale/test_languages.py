@@ -12,6 +12,7 @@ from bedplate.locale.languages import Language, choose_language
         ("zh", {"LC_ALL": "en_US.UTF-8"}, Language.CHINESE),
         ("en", {"LANG": "zh_CN.UTF-8"}, Language.ENGLISH),
         (None, {"LC_ALL": "zh_CN.UTF-8", "LANG": "en_US.UTF-8"}, Language.CHINESE),
+        (None, {"BEDPLATE_LANG": "zh", "LC_ALL": "en_US.UTF-8"}, Language.CHINESE),
         ("", {"LC_MESSAGES": "zh_TW", "LANG": "C"}, Language.CHINESE),
         (None, {"LC_ALL": "C.UTF-8", "LANG": "zh_CN.UTF-8"}, Language.ENGLISH),
         (None, {"LC_ALL": "", "LANG": "zh"}, Language.CHINESE),

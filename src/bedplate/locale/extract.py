@@ -7,6 +7,7 @@ longer used go. `--check` changes nothing, and fails where something is missing.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -29,6 +30,7 @@ msgstr ""
 
 """
 """Without the dates that Babel would write: the file changes when a text does."""
+_OUR_TEXT = re.compile(rb"^ *from bedplate\.core\.text import .*\btext\b", re.MULTILINE)
 _INDICATOR_TEXTS = ("name", "question", "advice", "source")
 
 
@@ -74,9 +76,11 @@ def catalogue_file(language: Language) -> Path:
 def _python_texts(file: Path) -> Iterator[str]:
     from babel.messages.extract import extract
 
-    with file.open("rb") as stream:
-        for _, message, _, _ in extract("python", stream, keywords={"text": None}):
-            yield str(message)
+    source = file.read_bytes()
+    if not _OUR_TEXT.search(source):  # another library's `text`, such as SQLAlchemy's
+        return
+    for _, message, _, _ in extract("python", BytesIO(source), keywords={"text": None}):
+        yield str(message)
 
 
 def _page_texts(file: Path) -> Iterator[str]:

@@ -16,13 +16,16 @@ class Language(enum.StrEnum):
     CHINESE = "zh"
 
 
+_VARIABLES = ("BEDPLATE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
 def choose_language(explicit: str | None = None, environment: Mapping[str, str] | None = None) -> Language:
     """The language to speak: what was asked for, else what the environment says, else English.
 
     Args:
-        explicit: Of a `--lang` option or a setting; None or empty where it was not given.
-        environment: Where LC_ALL, LC_MESSAGES and LANG are looked up, in this order; the first that is set decides, as POSIX
-            has it. None: the process's own.
+        explicit: Of a setting; None or empty where it was not given.
+        environment: Where BEDPLATE_LANG (which `--lang` sets, for workers too), LC_ALL, LC_MESSAGES and LANG are looked up, in
+            this order; the first that is set decides, as POSIX has it. None: the process's own.
 
     Raises:
         UsageError: `explicit` is no language that bedplate speaks. An unknown one in the environment means English.
@@ -32,7 +35,7 @@ def choose_language(explicit: str | None = None, environment: Mapping[str, str] 
             raise UsageError("unknown language", seen=explicit, expected=", ".join(Language))
         return found
     variables = os.environ if environment is None else environment
-    wanted = next((variables[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if variables.get(name)), "")
+    wanted = next((variables[name] for name in _VARIABLES if variables.get(name)), "")
     return _language(wanted) or Language.ENGLISH
 
 

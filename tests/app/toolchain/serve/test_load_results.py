@@ -60,7 +60,7 @@ def test_answers_of_one_token_have_no_time_per_token() -> None:
 
 def test_figures_show_the_first_token_by_turn() -> None:
     first_token, _ = figures_of([OFF, ON], "scale")
-    assert [(series.name, series.x, series.y) for series in first_token.series] == [
+    assert [(str(series.name), series.x, series.y) for series in first_token.series] == [
         ("KV memory off", ("1", "2"), (3.0, 5.0)),
         ("KV memory on", ("1", "2"), (1.0, 1.0)),
     ]
