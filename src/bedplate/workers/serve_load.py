@@ -19,7 +19,8 @@ from bedplate.core.json import JsonObject
 from bedplate.core.settings import read_settings
 from bedplate.core.task import TaskContext, worker_errors
 from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
-from bedplate.workers.serve import Server, ServeTask, open_server
+from bedplate.toolchain.serve.task import ServeTask
+from bedplate.workers.serve import Server, open_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
