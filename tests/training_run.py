@@ -61,7 +61,9 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
     """A decoder of some 60,000 random weights, fp32 on disk, without a tokenizer."""
     import torch
 
-    from bedplate.toolchain.models.llama import Llama, LlamaConfig, save_llama
+    from bedplate.toolchain.models.config import LlamaConfig
+    from bedplate.toolchain.models.folder import save_model
+    from bedplate.toolchain.models.llama import Llama
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -79,7 +81,7 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 torch.nn.init.normal_(parameter, std=0.05)
-    save_llama(model, folder, torch.float32)
+    save_model(model, folder, torch.float32)
     (folder / "tokenizer.json").write_text("{}")
     return folder
 

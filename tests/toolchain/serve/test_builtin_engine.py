@@ -12,7 +12,8 @@ from torch import Tensor
 from bedplate.core.errors import QueueFullError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, SamplingSettings
 from bedplate.storage.kvcache.open import open_kv_store
-from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.engine import BuiltInEngine
 from bedplate.toolchain.serve.prefix import kv_namespace
 from bedplate.toolchain.serve.runner import ModelRunner
@@ -275,7 +276,7 @@ def test_a_kv_store_that_fails_costs_time_and_no_request(caplog: pytest.LogCaptu
     expected = tokens_of(engine.submit(ask(prompt=(5,) * 100)))
     engine.close()
     store = open_kv_store("kv:?memory=10MB")
-    engine = BuiltInEngine(make_model(), EngineSettings(chunk_tokens=32), store, kv_namespace("m", "0", torch.bfloat16, 32))
+    engine = BuiltInEngine(make_model(), EngineSettings(chunk_tokens=32), store, kv_namespace(CONFIG, "0", torch.bfloat16, 32))
     engine._memory._store = None  # type: ignore[union-attr,assignment]
     steps = list(engine.submit(ask(prompt=(5,) * 100)))
     assert steps[-1].finish is FinishReason.LENGTH

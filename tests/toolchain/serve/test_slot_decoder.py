@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bedplate.toolchain.compress.int8 import quantize_int8
-from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.codec import FolderCodec
 from bedplate.toolchain.serve.decoder import SlotDecoder, _attention_spans
 from bedplate.toolchain.serve.loads import LoadSettings, make_conversations

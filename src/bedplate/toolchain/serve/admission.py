@@ -9,7 +9,7 @@ import torch
 from bedplate.core.errors import ContextLengthError, ResourcesError, UsageError
 from bedplate.core.generation import MAX_LOGPROBS, GenerationRequest, SamplingSettings
 from bedplate.core.units import format_bytes
-from bedplate.toolchain.models.llama import LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.serve.settings import EngineSettings
 from bedplate.toolchain.serve.slots import POSITION_STEP, SlotShape
 
