@@ -58,7 +58,7 @@ def cancelled_by(context: StepContext, check: Callable[[], None]) -> StepContext
     return dataclasses.replace(context, check_cancelled=check)
 
 
-def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
+def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE, *, tied: bool = True) -> Path:
     """A decoder of some 60,000 random weights, fp32 on disk, without a tokenizer."""
     import torch
 
@@ -75,6 +75,7 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
             num_kv_heads=2,
             head_size=12,
             max_positions=128,
+            tie_embeddings=tied,
         )
         model = Llama(config)
         for parameter in model.parameters():

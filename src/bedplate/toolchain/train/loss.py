@@ -28,7 +28,9 @@ def cross_entropy_sum(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, w
     Calling it already adds the gradient of the sum with respect to `weight_VD` to `weight_gradient_VD` (fp32); `backward`
     with the default gradient of 1 then yields that of `hidden_ND`. Any later scaling belongs on the whole gradient.
     """
-    loss: Tensor = _CrossEntropySum.apply(hidden_ND, weight_VD, targets_N, weight_gradient_VD)  # type: ignore[no-untyped-call]
+    # Detached: its gradient is complete already. Autograd would run the weight's hooks all the same, with no gradient to take.
+    arguments = (hidden_ND, weight_VD.detach(), targets_N, weight_gradient_VD)
+    loss: Tensor = _CrossEntropySum.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
 
 

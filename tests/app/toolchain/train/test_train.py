@@ -117,6 +117,18 @@ def test_a_killed_worker_changes_no_bit_of_the_outcome(
     assert "train.failure" in {event.kind for event in heard.events}
 
 
+def test_untied_embeddings_survive_a_kill_to_the_same_bits(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+    model = make_micro_model(tmp_path / "untied", tied=False)
+    settings = make_settings(inputs, steps=STEPS, model=str(model))
+    whole, _ = make_context(engine, tmp_path / "whole")
+    killed, _ = make_context(engine, tmp_path / "killed")
+    assert run(settings, whole).outputs["failures"] == []
+    engine.fault = Fault(what="kill", rank=1, step=4)
+    assert len(run(settings, killed).outputs["failures"]) == 1  # type: ignore[arg-type]
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
 def test_a_drill_is_detected_within_a_second_and_measured(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     context, heard = make_context(engine, tmp_path / "step")
     settings = make_settings(inputs, steps=60, drill=DrillSettings(kill=1, at_step=3), restarts=0)
