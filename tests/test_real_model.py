@@ -11,7 +11,7 @@ from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.compress import Settings, run
 from bedplate.app.uses import data_text, model_fetch
 from bedplate.core.errors import UnavailableError
-from bedplate.toolchain.data.tokenise import load_tokenizer
+from bedplate.toolchain.data.tokenizer import load_tokenizer
 from bedplate.toolchain.fetch.packages import is_whole
 from bedplate.toolchain.models.catalog import MODELS, TEXTS
 from bedplate.toolchain.models.llama import load_llama

@@ -14,6 +14,7 @@ from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.core.clock import SystemClock
 from bedplate.core.events import Event, MetricSample
 from bedplate.engines.base import Engine
+from bedplate.toolchain.data.shards import FORMAT, VERSION
 from bedplate.toolchain.train.settings import CheckpointSettings, EvaluationSettings, Precision, TrainSettings
 
 VOCABULARY_SIZE = 256
@@ -100,7 +101,7 @@ def make_shards(folder: Path, *, train_tokens: int = 6000, vocab_size: int = VOC
         (folder / name).write_bytes(data)
         digest = hashlib.blake2b(data, digest_size=32).hexdigest()
         shards.append({"file": name, "split": split, "tokens": count, "documents": 1, "digest": digest})
-    manifest = {"format": "bedplate-tokens", "version": 1, "dtype": "<u2", "separator": 0, "shards": shards}
+    manifest = {"format": FORMAT, "version": VERSION, "dtype": "<u2", "separator": 0, "shards": shards}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

@@ -14,7 +14,8 @@ import pytest
 from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UsageError
 from bedplate.toolchain.data.corpus import read_documents_of, write_corpus
 from bedplate.toolchain.data.shards import TokenShards
-from bedplate.toolchain.data.tokenise import load_tokenizer, tokenise
+from bedplate.toolchain.data.tokenise import tokenise
+from bedplate.toolchain.data.tokenizer import load_tokenizer
 from tests.tiny_model import tiny_documents
 
 

@@ -29,7 +29,8 @@ import numpy.typing as npt
 from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 
 FORMAT = "bedplate-tokens"
-VERSION = 1
+VERSION = 2
+"""2: documents are encoded by the tokenizer's template, and the digest names what a tokenizer does, not how its file is laid out."""
 _HASHED_AT_ONCE_BYTES = 1 << 24
 
 Tokens = npt.NDArray[np.int64]

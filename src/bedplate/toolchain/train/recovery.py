@@ -35,7 +35,8 @@ def make_shard(trainer: Trainer, meta: JsonObject) -> Shard:
         meta: What identifies the run (`run`), and facts to carry over.
     """
     buffers = {name: memoryview(buffer.numpy()).cast("B") for name, buffer in trainer.optimiser.buffers.items()}  # type: ignore[arg-type]
-    return Shard(meta={**meta, "num_elements": trainer.flat.layout.num_elements}, buffers=buffers)
+    facts: dict[str, Json] = {"num_elements": trainer.flat.layout.num_elements, "steps_skipped": trainer.steps_skipped}
+    return Shard(meta={**meta, **facts}, buffers=buffers)
 
 
 def resume(trainer: Trainer, stores: Sequence[NamedStore], run: str) -> JsonObject | None:
@@ -52,8 +53,10 @@ def resume(trainer: Trainer, stores: Sequence[NamedStore], run: str) -> JsonObje
     for step, named in _candidates(stores):
         reason, meta = _try_load(trainer, named.store, step, run)
         if trainer.exchange.all_agree(not reason):
-            trainer.steps_done = step
-            trainer.optimiser.steps_done = step
+            skipped = meta.get("steps_skipped", 0)
+            assert isinstance(skipped, int)
+            trainer.steps_done, trainer.steps_skipped = step, skipped
+            trainer.optimiser.steps_done = step - skipped
             return {**meta, "resumed_from": step, "store": named.name}
         trainer.tell("passed_over", step=step, store=named.name, reason=reason or "damaged for another rank")
         named.store.discard(step)

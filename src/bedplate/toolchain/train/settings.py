@@ -33,6 +33,15 @@ class Precision(enum.StrEnum):
     FP32 = "fp32"
 
 
+class NonFinitePolicy(enum.StrEnum):
+    """What happens to a step whose loss or gradient is NaN or infinite; it is never applied."""
+
+    STOP = "stop"
+    """The run ends with an error; its last checkpoint stays."""
+    SKIP = "skip"
+    """The step's data is passed over, weights and optimiser state stay as they were, and training continues."""
+
+
 class CheckpointPlace(enum.StrEnum):
     """Where the frequent checkpoints go."""
 
@@ -100,6 +109,10 @@ class TrainSettings:
     """Decoupled weight decay of the matrices; norms have none."""
     clip: Annotated[float, Range(0)] = 1.0
     """Largest gradient norm; 0 does not clip."""
+    on_non_finite: NonFinitePolicy = NonFinitePolicy.STOP
+    """`stop` or `skip`: what happens when the loss or the gradient of a step is NaN or infinite."""
+    max_skipped_steps: Annotated[Count, Range(0)] = 10
+    """Steps that `on_non_finite: skip` may pass over before the run stops all the same."""
     seed: int = 0
     """Order of the data."""
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)

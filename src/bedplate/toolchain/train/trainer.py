@@ -5,6 +5,9 @@ are summed over tokens, and divided once by the number of tokens of all micro-ba
 would weigh a short micro-batch as much as a long one. Everything that a step reads (weights, moments, step number) is in
 the checkpoint, and data is a function of step and micro-batch; so a resumed run repeats the same bits.
 
+A loss or gradient that is NaN or infinite is never applied: one such update would ruin weights and moments for good. All
+ranks decide from sums that have the same bits on each, so all skip the step or none does.
+
 Shape suffixes: B batch, T tokens of a sequence, D hidden.
 """
 
@@ -27,7 +30,7 @@ from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.flat import FlatParameters
 from bedplate.toolchain.train.loss import IGNORED, cross_entropy_sum, negative_log_likelihood
 from bedplate.toolchain.train.optimiser import ShardedAdamW, learning_rate
-from bedplate.toolchain.train.settings import Precision, TrainSettings
+from bedplate.toolchain.train.settings import NonFinitePolicy, Precision, TrainSettings
 
 Tell = Callable[..., None]
 """tell(phase, **attributes): what the trainer does now; called before it does it, and at least once a micro-batch."""
@@ -59,6 +62,8 @@ class StepReport:
     """Forward and backward on this rank."""
     exchange_s: float
     """Waiting for and talking to the other ranks."""
+    is_skipped: bool = False
+    """Loss or gradient norm is not finite, and the step was not applied."""
 
 
 class Trainer:
@@ -84,6 +89,8 @@ class Trainer:
         self.flat = FlatParameters(model, DTYPES[settings.precision])
         self.optimiser = ShardedAdamW(self.flat.layout, exchange.rank, exchange.world_size, settings.weight_decay)
         self.steps_done = 0
+        self.steps_skipped = 0
+        """Of `steps_done`, those that were not applied."""
 
     def start(self, weights: dict[str, Tensor]) -> None:
         """Begin at step 0 with these weights by parameter name; master weights keep their full precision."""
@@ -94,8 +101,8 @@ class Trainer:
         """Do the next step.
 
         Raises:
-            BedplateError: The loss is not a finite number.
-            RuntimeError: Another rank went away.
+            BedplateError: Loss or gradient is not finite, and the settings do not let the step be skipped.
+            PeerLostError: Another rank went away.
         """
         began_s, step = time.monotonic(), self.steps_done + 1
         self.flat.gradients.zero_()
@@ -105,16 +112,15 @@ class Trainer:
         self.exchange.sum_in_place(self.flat.gradients)
         loss_sum, tokens = self.exchange.sum_scalars(loss_sum, tokens)
         summed_s = time.monotonic()
-        if not math.isfinite(loss_sum) or tokens == 0:
-            raise BedplateError(
-                f"the loss of step {step} is not a finite number",
-                seen=loss_sum,
-                expected=f"a finite sum over {tokens:.0f} tokens",
-                next_step="lower 'learning_rate', or use 'precision: fp32'",
-            )
-        norm, rate = self._update(step, tokens)
+        norm, rate = self._gradient_norm() / tokens, learning_rate(self.settings, step, self.num_steps)
+        is_finite = math.isfinite(loss_sum) and math.isfinite(norm)
+        if is_finite:
+            self._update(norm, tokens, rate)
+        else:
+            self._skip(step, loss_sum / tokens, norm)
         shared_s = time.monotonic()
-        self.exchange.share_slices(self.flat.weights, self.flat.layout)
+        if is_finite:
+            self.exchange.share_slices(self.flat.weights, self.flat.layout)
         self.steps_done, ended_s = step, time.monotonic()
         return StepReport(
             step=step,
@@ -125,7 +131,14 @@ class Trainer:
             seconds=ended_s - began_s,
             compute_s=computed_s - began_s,
             exchange_s=summed_s - computed_s + ended_s - shared_s,
+            is_skipped=not is_finite,
         )
+
+    def has_finite_state(self) -> bool:
+        """Whether weights and moments of all ranks are finite: a finite gradient can still carry them out of range."""
+        mine = self.flat.weights[self.optimiser.start : self.optimiser.end]
+        buffers = [mine, self.optimiser.buffers["moment_1"], self.optimiser.buffers["moment_2"]]
+        return self.exchange.all_agree(all(_is_finite(buffer) for buffer in buffers))
 
     def negative_log_likelihood(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, int]:
         """Sum in nats and number of tokens over all ranks' (inputs_BT, targets_BT)."""
@@ -155,15 +168,43 @@ class Trainer:
             tokens += int((targets_BT != IGNORED).sum())
         return loss_sum, tokens
 
-    def _update(self, step: int, tokens: float) -> tuple[float, float]:
+    def _gradient_norm(self) -> float:
+        """Of the summed gradient, not yet divided by the tokens."""
         mine = self.flat.gradients[self.optimiser.start : self.optimiser.end]
         (square,) = self.exchange.sum_scalars(float(torch.linalg.vector_norm(mine)) ** 2)
-        norm = math.sqrt(square) / tokens
+        return math.sqrt(square)
+
+    def _update(self, norm: float, tokens: float, rate: float) -> None:
         clip = min(1.0, self.settings.clip / max(norm, 1e-12)) if self.settings.clip else 1.0
-        rate = learning_rate(self.settings, step, self.num_steps)
         self.optimiser.step(self.flat.gradients, rate, scale=clip / tokens)
         self.optimiser.write_weights(self.flat.weights)
-        return norm, rate
+
+    def _skip(self, step: int, loss: float, norm: float) -> None:
+        """Count the step as skipped, or end the run."""
+        seen = f"loss {loss:g}, gradient norm {norm:g}"
+        if self.settings.on_non_finite is NonFinitePolicy.STOP:
+            raise BedplateError(
+                f"step {step} is not finite",
+                seen=seen,
+                expected="finite numbers",
+                next_step="lower 'learning_rate', use 'precision: fp32', or pass over such steps with 'on_non_finite: skip'",
+            )
+        self.steps_skipped += 1
+        if self.steps_skipped > self.settings.max_skipped_steps:
+            raise BedplateError(
+                f"step {step} is not finite, and neither were {self.steps_skipped - 1} steps before it",
+                seen=seen,
+                expected=f"at most {self.settings.max_skipped_steps} such steps ('max_skipped_steps')",
+                next_step="lower 'learning_rate', use 'precision: fp32', or look for damaged text",
+            )
+
+
+def _is_finite(values: Tensor) -> bool:
+    """Whether all of a flat tensor is; one pass without a copy."""
+    if not len(values):
+        return True
+    low, high = torch.aminmax(values)
+    return math.isfinite(float(low)) and math.isfinite(float(high))
 
 
 def progress_attributes(report: StepReport) -> dict[str, Json]:
