@@ -14,6 +14,7 @@ EXPORTED = {
     "Measurement",
     "Needs",
     "Plan",
+    "PlanContext",
     "Provenance",
     "RunOutcome",
     "RunWatcher",

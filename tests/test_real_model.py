@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real_model
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepContext]:
     folder = tmp_path_factory.mktemp("real")
-    with standalone_context("real", folder, lambda line: None, lambda done, total, unit: None) as context:
+    with standalone_context("real", folder) as context:
         yield context
 
 

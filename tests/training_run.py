@@ -13,6 +13,7 @@ import numpy as np
 from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.core.clock import SystemClock
 from bedplate.core.events import Event, MetricSample
+from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine
 from bedplate.toolchain.data.shards import FORMAT, VERSION
 from bedplate.toolchain.train.settings import CheckpointSettings, EvaluationSettings, Precision, TrainSettings
@@ -47,16 +48,14 @@ def make_context(engine: Engine, directory: Path, *, workers: int = 2, least: in
         events=heard,
         clock=SystemClock(),
         results={},
-        progress=lambda done, total, unit: None,
-        say=heard.said.append,
-        check_cancelled=lambda: None,
+        reporter=CallbackReporter(on_say=heard.said.append),
     )
     return context, heard
 
 
 def cancelled_by(context: StepContext, check: Callable[[], None]) -> StepContext:
     """The same context, in which `check` decides about the end."""
-    return dataclasses.replace(context, check_cancelled=check)
+    return dataclasses.replace(context, reporter=CallbackReporter(on_check=check))
 
 
 def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE, *, tied: bool = True) -> Path:

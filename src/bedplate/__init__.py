@@ -1,10 +1,11 @@
-"""bedplate: the plate under large models.
+"""bedplate: one platform for large-model infrastructure.
 
     import bedplate
     outcome = bedplate.run("examples/lifecycle.yaml")
     outcome.path_of("train"), outcome.report
 
-The names below are the whole public root; each is loaded when it is first used, so that importing stays quick.
+The names below are public; every other module is private, whatever its name. Each is loaded when it is first used, so
+that importing stays quick.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from bedplate._version import __version__
+
 if TYPE_CHECKING:
     from bedplate.app.api import plan as plan
     from bedplate.app.api import run as run
     from bedplate.app.pipeline.contract.step import Needs as Needs
+    from bedplate.app.pipeline.contract.step import PlanContext as PlanContext
     from bedplate.app.pipeline.contract.step import StepContext as StepContext
     from bedplate.app.pipeline.contract.step import StepResult as StepResult
     from bedplate.app.pipeline.run.outcome import RunOutcome as RunOutcome
@@ -26,13 +30,12 @@ if TYPE_CHECKING:
     from bedplate.core.measurement import Measurement as Measurement
     from bedplate.core.measurement import Provenance as Provenance
 
-__version__ = "0.1.0"
-
 _PUBLIC = {
     "BedplateError": "bedplate.core.errors",
     "Measurement": "bedplate.core.measurement",
     "Needs": "bedplate.app.pipeline.contract.step",
     "Plan": "bedplate.app.pipeline.run.planning",
+    "PlanContext": "bedplate.app.pipeline.contract.step",
     "Provenance": "bedplate.core.measurement",
     "RunOutcome": "bedplate.app.pipeline.run.outcome",
     "RunWatcher": "bedplate.app.pipeline.run.watch",

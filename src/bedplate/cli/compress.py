@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bedplate.app.toolchain.compress import CompressionResults
@@ -42,7 +42,7 @@ def command(
 
     from bedplate.app.pipeline.contract.standalone import standalone_context
     from bedplate.app.toolchain.compress import Settings, as_json, compress
-    from bedplate.cli.terminal.progress import ProgressLines
+    from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
 
     written = {"model": _folder_of(model), "schemes": list(schemes), "tokens": tokens, "context": window, "data": data}
@@ -50,7 +50,7 @@ def command(
     folders = {schemes[0]: out} if len(schemes) == 1 else {scheme: out / scheme for scheme in schemes}
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-compress-") as scratch,
-        standalone_context("compress", Path(scratch), note, ProgressLines()) as context,
+        standalone_context("compress", Path(scratch), TerminalReporter()) as context,
     ):
         results = compress(settings, folders, context)
     if output == "json":

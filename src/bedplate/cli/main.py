@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bedplate import __version__
+from bedplate._version import __version__
 from bedplate.core.errors import BedplateError
 
 VERBS: dict[str, tuple[str, str]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import output_option, print_json, print_table
 
 
 @click.group("model")
@@ -23,17 +23,19 @@ def fetch(name: str, download_only: bool, with_text: bool, verify: bool, output:
 
     What is there already and whole is not fetched again.
     """
+    from bedplate.cli.terminal.progress import TerminalReporter
+
     result: dict[str, object] = {"model": name}
     if with_text:
         from bedplate.app.toolchain.data import text as data_text
         from bedplate.toolchain.models.catalog import TEXTS
 
-        result["texts"] = [str(data_text.download(known, note)) for known in TEXTS.values()]
+        result["texts"] = [str(data_text.download(known, TerminalReporter())) for known in TEXTS.values()]
     if download_only:
         from bedplate.app.toolchain.models import fetch as model_fetch
         from bedplate.toolchain.models.catalog import known_model
 
-        result["file"] = str(model_fetch.download(known_model(name), note))
+        result["file"] = str(model_fetch.download(known_model(name), TerminalReporter()))
     else:
         result |= _fetch_and_unpack(name, verify=verify)
     if output == "json":
@@ -48,11 +50,11 @@ def _fetch_and_unpack(name: str, *, verify: bool) -> dict[str, object]:
 
     from bedplate.app.pipeline.contract.standalone import standalone_context
     from bedplate.app.toolchain.models.fetch import Settings, run
-    from bedplate.cli.terminal.progress import ProgressLines
+    from bedplate.cli.terminal.progress import TerminalReporter
 
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-fetch-") as scratch,
-        standalone_context("model", Path(scratch), note, ProgressLines()) as context,
+        standalone_context("model", Path(scratch), TerminalReporter()) as context,
     ):
         fetched = run(Settings(model=name, verify=verify), context)
     return {"folder": str(fetched.path), **fetched.outputs}

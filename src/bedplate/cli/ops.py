@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.output import output_option, print_json, print_table
 
 
 @click.group()
@@ -25,10 +25,11 @@ def preflight(budget: str, cores_per_slot: int, min_slots: int, output: str) -> 
     Exit code 4 when too few good slots are left, or when a store cannot be used.
     """
     from bedplate.app.operations.preflight import Settings, screen_this_machine
+    from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.units import parse_duration
 
     settings = Settings(budget=parse_duration(budget))
-    result = screen_this_machine(settings, cores_per_slot=cores_per_slot, min_slots=min_slots, say=note)
+    result = screen_this_machine(settings, cores_per_slot=cores_per_slot, min_slots=min_slots, reporter=TerminalReporter())
     if output == "json":
         print_json({**result.outputs, "measurements": [item.as_json() for item in result.measurements]})
         return

@@ -19,6 +19,9 @@ BlockKey: TypeAlias = bytes
 """32 bytes."""
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
+KV_STORE = "kv"
+"""Name of the KV store in a serving task's `stores`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KVNamespace:

@@ -2,22 +2,28 @@
 
     BedplateError                 exit 1   something failed while it ran
     ├── UsageError                exit 2   the caller's words are wrong
-    │   └── ConfigurationError             … in a file; names the file, the line and the nearest right word
+    │   ├── ConfigurationError             … in a file; names the file, the line and the nearest right word
+    │   └── ContextLengthError             prompt and answer do not fit the model's context
     ├── NotFoundError             exit 3   the thing named does not exist
     ├── CheckFailedError          exit 4   a check ran, and its answer is no
     │   └── IntegrityError                 stored bytes are not what was written
     ├── UnavailableError          exit 5   a tool, port, device, network or lock cannot be had now
-    │   └── ResourcesError                 the request is larger than what there is
+    │   ├── ResourcesError                 the request is larger than what there is
+    │   ├── QueueFullError                 a bounded queue takes no more at the moment
+    │   └── AgentLostError                 a node, or the agent on it, went away
     ├── TaskError                 exit 1   a launched process ended badly
-    └── CancelledError           exit 1   somebody asked for the end
+    │   └── PeerLostError                  … because another process of its gang did
+    ├── MessageError              exit 1   what another process sent is not what was agreed
+    └── CancelledError            exit 1   somebody asked for the end
 
-Every error says what happened, the value seen, what was expected and what to do next, and has a stable code.
+Every error says what happened, the value seen, what was expected and what to do next, and has a stable code. The code
+survives a process border: `BedplateError.from_json(error.as_json())` has the class that was raised.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 
@@ -52,6 +58,17 @@ class BedplateError(Exception):
         """The error for `-o json`: code, error, seen, expected, next."""
         return {"code": self.code, "error": self.what, "seen": self.seen, "expected": self.expected, "next": self.next_step}
 
+    @staticmethod
+    def from_json(document: Mapping[str, object]) -> BedplateError:
+        """Inverse of `as_json`: an error of the class that has its code, or of the nearest kind where the code is newer.
+
+        A `ConfigurationError` comes back without `where`: its text already names the place.
+        """
+        values = {key: document.get(key) for key in ("error", "seen", "expected", "next")}
+        texts = {key: None if value is None else str(value) for key, value in values.items()}
+        cls = _class_of(str(document.get("code", "")))
+        return cls(texts["error"] or "", seen=texts["seen"], expected=texts["expected"], next_step=texts["next"])
+
 
 class UsageError(BedplateError):
     """The caller's words are wrong: an option, a unit, a combination."""
@@ -76,6 +93,12 @@ class ConfigurationError(UsageError):
     ) -> None:
         super().__init__(f"{where}: {what}" if where else what, seen=seen, expected=expected, next_step=next_step)
         self.where = where
+
+
+class ContextLengthError(UsageError):
+    """Prompt and answer do not fit the model's context."""
+
+    code = "BP210"
 
 
 class NotFoundError(BedplateError):
@@ -111,16 +134,52 @@ class ResourcesError(UnavailableError):
     code = "BP501"
 
 
+class QueueFullError(UnavailableError):
+    """A bounded queue is full; it has room again in a moment."""
+
+    code = "BP510"
+
+
+class AgentLostError(UnavailableError):
+    """A node of the engine, or bedplate's agent on it, went away."""
+
+    code = "BP520"
+
+
 class TaskError(BedplateError):
     """A launched process ended badly; the text carries its own last words."""
 
     code = "BP110"
 
 
+class PeerLostError(TaskError):
+    """A process ended because another process of its gang went away; the cause is there."""
+
+    code = "BP111"
+
+
+class MessageError(BedplateError):
+    """What another process sent, or a file of ours holds, is not what was agreed."""
+
+    code = "BP130"
+
+
 class CancelledError(BedplateError):
     """The work was stopped because somebody asked for it."""
 
     code = "BP120"
+
+
+def _class_of(code: str) -> type[BedplateError]:
+    """The class with this code; for one that is not known, the class of its hundred (`BP5xx`: unavailable)."""
+    by_code = {cls.code: cls for cls in _all_classes(BedplateError)}
+    return by_code.get(code) or by_code.get(f"{code[:3]}00", BedplateError)
+
+
+def _all_classes(root: type[BedplateError]) -> Iterator[type[BedplateError]]:
+    yield root
+    for cls in root.__subclasses__():
+        yield from _all_classes(cls)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

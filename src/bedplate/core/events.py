@@ -59,3 +59,13 @@ class EventSink(Protocol):
     def sample(self, sample: MetricSample) -> None:
         """Take one metric sample."""
         ...
+
+
+class NullEventSink:
+    """A sink that keeps nothing."""
+
+    def emit(self, event: Event) -> None:
+        """Discard `event`."""
+
+    def sample(self, sample: MetricSample) -> None:
+        """Discard `sample`."""

@@ -5,21 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
-
-from bedplate.core.errors import UnavailableError, UsageError
-
-
-class QueueFullError(UnavailableError):
-    """An engine has as many requests waiting as it takes; in a moment it has room again."""
-
-    code: ClassVar[str] = "BP510"
-
-
-class ContextError(UsageError):
-    """Prompt and answer do not fit the model's context."""
-
-    code: ClassVar[str] = "BP210"
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +80,7 @@ class GenerationEngine(Protocol):
 
         Raises:
             UsageError: The prompt is empty, or holds what is no token.
-            ContextError: It does not fit the model's context.
+            ContextLengthError: It does not fit the model's context.
             QueueFullError: As many requests wait as the engine takes.
             UnavailableError: The engine is closed.
         """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bedplate.core.errors import BedplateError
 from bedplate.core.json import Json, JsonObject
 
 
@@ -13,7 +15,7 @@ class TaskChannel(Protocol):
     """The task's line back to its engine; both calls return at once and may be made from any thread."""
 
     def heartbeat(self) -> None:
-        """Say "I get on": call it from the loop that does the work, never from a thread of its own."""
+        """Report that the main loop advances: call it from the loop that does the work, never from a thread of its own."""
         ...
 
     def progress(self, attributes: Mapping[str, Json]) -> None:
@@ -49,3 +51,19 @@ class TaskContext:
     def progress(self, **attributes: Json) -> None:
         """See `TaskChannel.progress`."""
         self.channel.progress(attributes)
+
+
+def worker_errors(entry: Callable[[TaskContext], JsonObject]) -> Callable[[TaskContext], JsonObject]:
+    """Wrap a worker's entry: an error of the tree becomes the result `{"error": …}` instead of a traceback.
+
+    Whoever reads the result raises it again with its class: `BedplateError.from_json(result["error"])`.
+    """
+
+    @functools.wraps(entry)
+    def wrapped(context: TaskContext) -> JsonObject:
+        try:
+            return entry(context)
+        except BedplateError as error:
+            return {"error": {key: None if value is None else str(value) for key, value in error.as_json().items()}}
+
+    return wrapped

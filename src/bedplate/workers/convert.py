@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bedplate.app.pipeline.contract.gangs import worker_errors
 from bedplate.core.json import JsonObject
-from bedplate.core.task import TaskContext
+from bedplate.core.task import TaskContext, worker_errors
 
 
 @worker_errors

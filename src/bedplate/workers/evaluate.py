@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bedplate.app.pipeline.contract.gangs import worker_errors
 from bedplate.core.json import JsonObject
-from bedplate.core.task import TaskContext
+from bedplate.core.task import TaskContext, worker_errors
 
 
 @worker_errors

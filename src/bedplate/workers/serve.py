@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import psutil
 
-from bedplate.app.pipeline.contract.gangs import worker_errors
-from bedplate.app.toolchain.serve.common import KV_STORE
+from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import ResourcesError, UnavailableError
 from bedplate.core.generation import GenerationEngine
 from bedplate.core.json import JsonObject
 from bedplate.core.settings import Range, read_settings
-from bedplate.core.task import TaskContext
+from bedplate.core.task import TaskContext, worker_errors
 from bedplate.core.units import ByteCount, Duration, format_bytes
 from bedplate.service.openai.codec import TextCodec
 from bedplate.service.openai.settings import ServerSettings

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.app.pipeline.contract.gangs import worker_errors
-from bedplate.app.toolchain.serve.common import KV_STORE
+from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import CancelledError, TaskError
 from bedplate.core.json import JsonObject
 from bedplate.core.settings import read_settings
-from bedplate.core.task import TaskContext
+from bedplate.core.task import TaskContext, worker_errors
 from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
 from bedplate.workers.serve import Server, ServeTask, open_server
 

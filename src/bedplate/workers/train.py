@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.pipeline.contract.gangs import worker_errors
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.settings import read_settings
-from bedplate.core.task import TaskContext
+from bedplate.core.task import TaskContext, worker_errors
 from bedplate.engines.process_group import joined
 from bedplate.storage.checkpoint.disk import DiskCheckpointStore
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore

@@ -17,6 +17,7 @@ from bedplate.core.errors import CancelledError, NotFoundError, UsageError
 from bedplate.core.events import Event, MetricSample
 from bedplate.core.figures import Figure, FigureKind
 from bedplate.core.measurement import Provenance
+from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
 from bedplate.engines.base import Engine
 from bedplate.network.collectives.placement import RankOrder
@@ -53,9 +54,11 @@ def context_of(folder: Path, watcher: Watcher) -> StepContext:
         events=watcher,
         clock=VirtualClock(5.0),
         results={},
-        progress=lambda done, total, unit: watcher.progress.append((done, total)),
-        say=watcher.said.append,
-        check_cancelled=watcher.check_cancelled,
+        reporter=CallbackReporter(
+            on_say=watcher.said.append,
+            on_progress=lambda done, total, unit: watcher.progress.append((done, total)),
+            on_check=watcher.check_cancelled,
+        ),
     )
 
 

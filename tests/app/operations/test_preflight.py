@@ -15,6 +15,7 @@ from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ConfigurationError, ResourcesError
 from bedplate.core.events import Event, MetricSample
 from bedplate.core.measurement import Provenance
+from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
 from bedplate.core.workload import Gang, Task
 from bedplate.engines.local.engine import LocalEngine
@@ -53,9 +54,7 @@ def make_context(tmp_path: Path, engine: MeddledEngine, min_workers: int = 1) ->
         events=story,
         clock=SystemClock(),
         results={},
-        progress=lambda _done, _total, _unit: None,
-        say=story.say,
-        check_cancelled=lambda: None,
+        reporter=CallbackReporter(on_say=story.say),
     )
     return context, story
 
@@ -81,7 +80,7 @@ def test_of_three_slots_one_throttled_and_one_whose_process_dies_only_the_good_o
                 faults.enter_context(Throttle(three_slots.pid(0)))
                 three_slots.kill(2)
 
-        result = run(QUICK, replace(context, say=meddle))
+        result = run(QUICK, replace(context, reporter=CallbackReporter(on_say=meddle)))
     excluded = result.outputs["excluded"]
     throttled, dead = excluded  # type: ignore[misc]
     assert (throttled["cores"], throttled["reason"].split(":")[0]) == ([FIRST], "slow")

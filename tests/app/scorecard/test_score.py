@@ -15,6 +15,7 @@ from bedplate.core.errors import ConfigurationError
 from bedplate.core.events import Event, MetricSample
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.measurement import Provenance
+from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
 from bedplate.engines.base import Engine
 from tests.scorecard.values import measured
@@ -39,9 +40,7 @@ def context_of(folder: Path, results: dict[str, StepResult], watcher: Watcher) -
         events=watcher,
         clock=VirtualClock(1_700_000_000.0),
         results=results,
-        progress=lambda done, total, unit: None,
-        say=watcher.said.append,
-        check_cancelled=lambda: None,
+        reporter=CallbackReporter(on_say=watcher.said.append),
         seconds={"train": 61.0},
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.core.task import TaskContext
 from bedplate.core.units import Duration
 from bedplate.core.workload import Gang, Task
@@ -22,7 +22,7 @@ class Settings:
     """How long each task takes."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     node = context.engine.resources()[0]
     return [f"start {settings.size} of {node.num_cores} possible tasks"]
 
@@ -32,7 +32,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     tasks = tuple(
         Task(entry=entry, spec={"greeting": f"rank {rank}", "lasts": settings.lasts}) for rank in range(settings.size)
     )
-    status = run_gang(context, Gang(name=context.name, tasks=tasks))
+    status = run_gang(context.engine, Gang(name=context.name, tasks=tasks), context.reporter)
     node = context.engine.resources()[0]
     cores = [list(task.cores) for task in status.tasks]
     if settings.exclude and isinstance(context.engine, CanExclude):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.core.errors import TaskError
 from bedplate.core.events import Event
 
@@ -19,7 +19,7 @@ class Settings:
     """Whether it never looks for a request to end."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     return [f"wait for {settings.opens}"]
 
 
@@ -29,11 +29,11 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         file.write(f"{os.getpid()}\n")
     num_attempts = len(attempts.read_text().split())
     context.events.emit(Event(kind="gate.waiting", at_s=context.clock.now(), message=f"attempt {num_attempts}"))
-    context.progress(num_attempts, 10, "attempts")
+    context.reporter.progress(num_attempts, 10, "attempts")
     deadline_s = time.monotonic() + 60
     while not Path(settings.opens).exists():
         if not settings.deaf:
-            context.check_cancelled()
+            context.reporter.check_cancelled()
         if time.monotonic() > deadline_s:
             raise TaskError("nobody opened the gate", seen=settings.opens)
         time.sleep(0.02)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.core.workload import Gang, Task
 
 
@@ -12,7 +12,7 @@ class Settings:
     """None."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     return ["start a gang and leave it running"]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.settings import Range
@@ -26,7 +26,7 @@ class Settings:
     """Not used; there to have a unit."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     return [f"write {settings.text!r} {settings.times} times after {list(settings.sources)}"]
 
 
@@ -38,8 +38,8 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     aside = target.with_suffix(".part")
     aside.write_text(before + settings.text * settings.times)
     aside.rename(target)
-    context.say(f"wrote {target.name}")
-    context.progress(1, 1, "files")
+    context.reporter.say(f"wrote {target.name}")
+    context.reporter.progress(1, 1, "files")
     size = Measurement(id="text_bytes", value=float(target.stat().st_size), unit="bytes", provenance=Provenance.MEASURED)
     figure = Figure(
         id="sizes",

@@ -31,7 +31,7 @@ ANY = 1.0
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[StepContext]:
-    with standalone_context("compress", tmp_path / "step", lambda line: None, lambda done, total, unit: None) as context:
+    with standalone_context("compress", tmp_path / "step") as context:
         yield context
 
 
@@ -150,7 +150,7 @@ def test_the_verb_fails_in_the_words_of_the_tree(tmp_path: Path, capsys: pytest.
 def test_the_evaluation_task_gives_a_perplexity_with_its_context(context: StepContext, tiny_model: Path, corpus: Path) -> None:
     spec = {"model": str(tiny_model), "corpus": str(corpus), "context": 128, "max_tokens": 257}
     gang = Gang(name="evaluate", tasks=(Task(entry="bedplate.workers.evaluate:main", spec=spec),))
-    result = run_gang(context, gang).tasks[0].result
+    result = run_gang(context.engine, gang, context.reporter).tasks[0].result
     assert result is not None and result["tokens"] == 256 and result["context"] == 128
     assert 1000 < result["perplexity"] < 4000
 
@@ -165,7 +165,7 @@ def test_a_full_disk_fails_and_leaves_no_half_model(context: StepContext, traine
         spec = {"model": str(trained), "corpus": read_card(trained)["corpus"], "out": str(small / "int8"), "scheme": "int8"}
         task = Task(entry="bedplate.workers.compress:main", spec={**spec, "context": 128, "max_tokens": 200})
         with pytest.raises(TaskError, match="No space left"):
-            run_gang(context, Gang(name="compress", tasks=(task,)))
+            run_gang(context.engine, Gang(name="compress", tasks=(task,)), context.reporter)
         assert not (small / "int8").exists()
     finally:
         subprocess.run(["umount", small], check=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
-from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, QueueFullError, SamplingSettings
+from bedplate.core.errors import QueueFullError, ResourcesError, UnavailableError, UsageError
+from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, SamplingSettings
 from bedplate.toolchain.models.llama import Llama, LlamaConfig
 from bedplate.toolchain.serve.engine import BuiltInEngine
 from bedplate.toolchain.serve.settings import EngineSettings

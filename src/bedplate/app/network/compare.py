@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.core.collectives import Collective
 from bedplate.core.errors import UsageError
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
@@ -48,7 +48,7 @@ class Settings:
     """Number of hash seeds; hash ECMP is reported as the median over them."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """What would be simulated, and what is assumed."""
     return (
         f"lay the largest collective of {settings.job} over {settings.topology}, one rank a host, with the same message size",
@@ -72,7 +72,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     job = read_job(Path(settings.job))
     largest = _largest(job.collectives, job.world_size, len(topology.hosts))
     setting = _describe(largest, job.world_size, topology)
-    context.say(f"{setting}; ranks dealt '{settings.order.value}' over the leaves")
+    context.reporter.say(f"{setting}; ranks dealt '{settings.order.value}' over the leaves")
     outcomes, bound_frac = _compare(settings, context, topology, largest, job.world_size)
     main = {outcome.balance: outcome for outcome in outcomes if outcome.order is settings.order}
     _say_outcome(context, main, bound_frac)
@@ -120,21 +120,21 @@ def _compare(
         for balance, seeds in (("ecmp", range(settings.seeds)), ("planned", range(1))):
             loads = []
             for seed in seeds:
-                context.check_cancelled()
+                context.reporter.check_cancelled()
                 loads.append(simulate_balancing(routes, balance, seed))
                 done += 1
-                context.progress(done, total, "simulations")
+                context.reporter.progress(done, total, "simulations")
             outcomes.append(summarise(order, balance, loads))
     return outcomes, bound_frac
 
 
 def _say_outcome(context: StepContext, main: dict[str, Outcome], bound_frac: float) -> None:
     for outcome in main.values():
-        context.say(
+        context.reporter.say(
             f"{outcome.balance}: worst flow {_percent(outcome.worst_flow_frac)}, mean flow {_percent(outcome.mean_flow_frac)}, "
             f"mean link {_percent(outcome.link_mean_frac)}, one operation {outcome.collective_ms:.3g} ms (simulated)"
         )
-    context.say(f"bound of the worst flow by any paths: {_percent(bound_frac)}")
+    context.reporter.say(f"bound of the worst flow by any paths: {_percent(bound_frac)}")
 
 
 def _percent(fraction: float) -> str:

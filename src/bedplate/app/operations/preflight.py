@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from bedplate.app.paths import cache_home, state_home
-from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult, Workers
+from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext, StepResult, Workers
 from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Node
 from bedplate.core.errors import CheckFailedError, ResourcesError
-from bedplate.core.events import Event, MetricSample, Severity
+from bedplate.core.events import Event, NullEventSink, Severity
 from bedplate.core.json import JsonObject
+from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
 from bedplate.engines.base import CanExclude, Engine
@@ -53,7 +54,7 @@ class Settings:
     """Slowest writing or reading that a store may show."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """What would be tried."""
     num_slots = _num_slots(settings, context)
     return (
@@ -81,8 +82,8 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         num_slots,
         context.needs.cpus_per_worker,
         _limits(settings),
-        say=context.say,
-        check_cancelled=context.check_cancelled,
+        say=context.reporter.say,
+        check_cancelled=context.reporter.check_cancelled,
     )
     _emit_findings(context, screening)
     outputs = _outputs(screening, stores)
@@ -99,8 +100,8 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     )
 
 
-def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: int, say: Callable[[str], None]) -> StepResult:
-    """`run` outside a pipeline: on a local engine of this process's cores, findings told to `say`; see `run` for errors."""
+def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: int, reporter: Reporter) -> StepResult:
+    """`run` outside a pipeline: on a local engine of this process's cores, findings go to `reporter`; see `run` for errors."""
     directory = state_home() / "preflight"
     directory.mkdir(parents=True, exist_ok=True)
     needs = Needs(workers=Workers(want=min_slots, min=min_slots), cpus_per_worker=cores_per_slot)
@@ -114,24 +115,12 @@ def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: i
             directory=directory,
             needs=needs,
             engine=engine,
-            events=_NoEvents(),
+            events=NullEventSink(),
             clock=SystemClock(),
             results={},
-            progress=lambda _done, _total, _unit: None,
-            say=say,
-            check_cancelled=lambda: None,
+            reporter=reporter,
         )
         return run(settings, context)
-
-
-class _NoEvents:
-    """Outside a run there is no story to write to; findings are said and returned."""
-
-    def emit(self, event: Event) -> None:
-        """Takes no event."""
-
-    def sample(self, sample: MetricSample) -> None:
-        """Takes no sample."""
 
 
 def _limits(settings: Settings) -> ScreeningLimits:
@@ -146,17 +135,17 @@ def _limits(settings: Settings) -> ScreeningLimits:
     )
 
 
-def _num_slots(settings: Settings, context: StepContext) -> int:
+def _num_slots(settings: Settings, context: PlanContext) -> int:
     wanted = sum(node.num_cores // context.needs.cpus_per_worker for node in context.engine.resources())
     return min(wanted, settings.max_slots)
 
 
-def _stores(context: StepContext) -> dict[str, Path]:
+def _stores(context: PlanContext) -> dict[str, Path]:
     return {"state": context.directory, "cache": cache_home()}
 
 
 def _emit(context: StepContext, kind: str, message: str, attributes: JsonObject) -> None:
-    context.say(message)
+    context.reporter.say(message)
     event = Event(
         kind=kind,
         at_s=context.clock.now(),
@@ -181,7 +170,7 @@ def _enough_slots(settings: Settings, context: StepContext) -> int:
 
 
 def _fit_stores(settings: Settings, context: StepContext) -> list[StoreReport]:
-    context.say("trying the stores")
+    context.reporter.say("trying the stores")
     stores = [try_store(name, path, settings.store_need, settings.store_floor) for name, path in _stores(context).items()]
     unfit = [store for store in stores if store.reason]
     for store in unfit:

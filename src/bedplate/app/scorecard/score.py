@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.scorecard.graded_run import GradedRun, write_report
 from bedplate.locale.text import Language
 from bedplate.scorecard.catalogue import all_indicators
@@ -27,7 +27,7 @@ class Settings:
     """Heading of the report; the run's own name where it is empty."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """What would be graded."""
     num_parts = len({indicator.part for indicator in all_indicators()})
     return (
@@ -43,7 +43,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     report = context.directory / "report.html"
     write_report(graded, assessment, report, language=settings.language, created_s=context.clock.now())
     for line in assessment.summary():
-        context.say(line.spoken_in(settings.language))
+        context.reporter.say(line.spoken_in(settings.language))
     return StepResult(path=report, outputs=assessment.as_json(settings.language))
 
 

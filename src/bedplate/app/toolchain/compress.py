@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.core.errors import CheckFailedError, NotFoundError, UsageError
 from bedplate.core.figures import ResultTable
@@ -50,7 +50,7 @@ class Settings:
     """Gate: the most that perplexity may rise, as a share of the original's."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
     schemes = ", ".join(settings.schemes)
     return (
@@ -127,7 +127,7 @@ def _run_worker(spec: JsonObject, context: StepContext) -> Mapping[str, Any]:
     cores = max((node.num_cores for node in context.engine.resources()), default=1)
     cpus = min(cores, context.needs.workers.want * context.needs.cpus_per_worker)
     task = Task(entry="bedplate.workers.compress:main", spec=spec, resources=Resources(cpus=max(1, cpus)))
-    result = run_gang(context, Gang(name=f"compress-{spec['scheme']}", tasks=(task,))).tasks[0].result
+    result = run_gang(context.engine, Gang(name=f"compress-{spec['scheme']}", tasks=(task,)), context.reporter).tasks[0].result
     assert result is not None
     return result
 
@@ -140,7 +140,7 @@ def _held_out(settings: Settings, model: Path, context: StepContext) -> Path:
     if (Path(source) / "manifest.json").is_file():
         return Path(source).expanduser().absolute()
     if settings.data is None:
-        context.say(f"the model names no corpus of its own; it is judged by {DEFAULT_TEXT}")
+        context.reporter.say(f"the model names no corpus of its own; it is judged by {DEFAULT_TEXT}")
     share = 0.05 if source == DEFAULT_TEXT else 1.0
     inner = dataclasses.replace(context, directory=context.directory / "text")
     made = data_text.run(data_text.Settings(source=source, validation=share), inner)

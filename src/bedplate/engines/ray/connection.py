@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError
+from bedplate.core.errors import AgentLostError, BedplateError, UnavailableError, UsageError
 from bedplate.engines.local.launch import import_path
 from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
 
@@ -27,10 +27,6 @@ _SPARE_CALLS = 16
 """Threads of an agent beside one a slot: each gang of a node has a poll out there, and takes a slot at least."""
 _CONNECT_S = 5.0
 _LOOK_EVERY_S = 0.1
-
-
-class AgentLostError(UnavailableError):
-    """The agent that was asked is gone: its node was lost, or its process ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,13 +23,13 @@ from typing import Any
 
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Node
-from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError, UsageError
+from bedplate.core.errors import AgentLostError, BedplateError, NotFoundError, UnavailableError, UsageError
 from bedplate.core.workload import Gang, GangStatus, TaskEvent, TaskState, TaskStatus
 from bedplate.engines.base import EngineStatistics, GangHandle
 from bedplate.engines.local.engine import CLOSE_GRACE_S, GangPart
 from bedplate.engines.local.launch import new_directory
 from bedplate.engines.ray import placement
-from bedplate.engines.ray.connection import ANSWER_S, AgentLostError, RayConnection, RayNode
+from bedplate.engines.ray.connection import ANSWER_S, RayConnection, RayNode
 from bedplate.engines.ray.gang import Part, RayGang
 from bedplate.engines.ray.rooms import Rooms
 from bedplate.engines.record import GangRecord, check_gang, statistics_of

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.core.clock import Clock
-from bedplate.core.errors import UnavailableError
+from bedplate.core.errors import AgentLostError, UnavailableError
 from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
 from bedplate.engines.local.launch import log_path
-from bedplate.engines.ray.connection import AgentLostError, RayConnection, RayNode
+from bedplate.engines.ray.connection import RayConnection, RayNode
 from bedplate.engines.record import GangRecord
 
 _POLL_S = 1.0

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bedplate.core.errors import AgentLostError
 from bedplate.engines.ray import placement
 from bedplate.engines.ray.agent import Exclusion
-from bedplate.engines.ray.connection import AGENT_START_S, ANSWER_S, AgentLostError, RayConnection, RayNode
+from bedplate.engines.ray.connection import AGENT_START_S, ANSWER_S, RayConnection, RayNode
 
 
 class Rooms:

@@ -6,8 +6,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError
-from bedplate.core.generation import ContextError, QueueFullError
+from bedplate.core.errors import BedplateError, ContextLengthError, QueueFullError, UnavailableError, UsageError
 
 RETRY_AFTER_S = 1
 
@@ -36,7 +35,7 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
 
 def from_engine(error: BedplateError) -> ApiError:
     """What an engine's refusal is in HTTP."""
-    if isinstance(error, ContextError):
+    if isinstance(error, ContextLengthError):
         return bad_request(str(error), code="context_length_exceeded")
     if isinstance(error, UsageError):
         return bad_request(str(error))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from bedplate.core.errors import ResourcesError, UsageError
-from bedplate.core.generation import ContextError, GenerationRequest
+from bedplate.core.errors import ContextLengthError, ResourcesError, UsageError
+from bedplate.core.generation import GenerationRequest
 from bedplate.core.units import format_bytes
 from bedplate.toolchain.models.llama import LlamaConfig
 from bedplate.toolchain.serve.settings import EngineSettings
@@ -17,7 +17,7 @@ def check_request(request: GenerationRequest, context_tokens: int, vocab_size: i
 
     Raises:
         UsageError: No prompt, nothing to generate, or a token that the model does not know.
-        ContextError: Prompt and answer do not fit.
+        ContextLengthError: Prompt and answer do not fit.
     """
     prompt, total = request.prompt, len(request.prompt) + request.max_new_tokens
     if not prompt:
@@ -25,7 +25,7 @@ def check_request(request: GenerationRequest, context_tokens: int, vocab_size: i
     if request.max_new_tokens < 1:
         raise UsageError("nothing to generate", seen=request.max_new_tokens, expected="max_new_tokens of at least 1")
     if total > context_tokens:
-        raise ContextError(
+        raise ContextLengthError(
             "prompt and answer do not fit the context",
             seen=f"{len(prompt)} + {request.max_new_tokens} tokens",
             expected=f"at most {context_tokens}",

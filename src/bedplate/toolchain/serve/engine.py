@@ -18,13 +18,12 @@ import torch
 from torch import Tensor
 
 from bedplate.core.blocks import KVBlockStore, KVNamespace
-from bedplate.core.errors import UnavailableError
+from bedplate.core.errors import QueueFullError, UnavailableError
 from bedplate.core.generation import (
     FinishReason,
     GeneratedToken,
     GenerationRequest,
     GenerationStatistics,
-    QueueFullError,
 )
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.admission import check_request, fitting_context

@@ -15,6 +15,7 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from bedplate.core.collectives import Collective, CollectiveKind
+from bedplate.core.errors import PeerLostError
 from bedplate.toolchain.train.flat import Layout
 
 BUCKET_ELEMENTS = 6_553_600
@@ -65,13 +66,9 @@ class Exchange:
         )
 
 
-class PeerLostError(RuntimeError):
-    """A collective broke because another rank ended: whoever looks for the cause looks there."""
-
-
 @contextmanager
 def _peers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise PeerLostError(f"another rank went away in the middle of a collective: {str(error).splitlines()[0]}") from error
+        raise PeerLostError("another rank went away in the middle of a collective", seen=str(error).splitlines()[0]) from error

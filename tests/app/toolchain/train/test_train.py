@@ -14,6 +14,7 @@ from bedplate.app.pipeline.contract.step import StepResult
 from bedplate.app.toolchain.train.step import plan, run
 from bedplate.app.toolchain.train.story import Story
 from bedplate.core.errors import CancelledError, IntegrityError, ResourcesError, TaskError, UsageError
+from bedplate.core.reporter import CallbackReporter
 from bedplate.core.workload import Gang
 from bedplate.toolchain.train.settings import (
     CheckpointPlace,
@@ -256,7 +257,10 @@ def test_cancelling_leaves_nothing_running_and_the_same_call_goes_on(
             raise CancelledError("stop")
 
     with pytest.raises(CancelledError):
-        run(make_settings(inputs, steps=400), dataclasses.replace(context, check_cancelled=cancel_after_a_step))
+        run(
+            make_settings(inputs, steps=400),
+            dataclasses.replace(context, reporter=CallbackReporter(on_check=cancel_after_a_step)),
+        )
     assert not engine.statistics().tasks_running
 
 
@@ -265,6 +269,7 @@ import dataclasses, os, signal, sys
 from pathlib import Path
 from tests.training_run import make_context, make_settings
 from bedplate.app.toolchain.train.step import run
+from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.toolchain.train.settings import CheckpointSettings
 inputs, place, die = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "die"
@@ -275,7 +280,7 @@ def die_once_a_copy_is_on_disk():
 
 engine = LocalEngine(place / "engine")
 context, _ = make_context(engine, place / "step")
-context = dataclasses.replace(context, check_cancelled=die_once_a_copy_is_on_disk)
+context = dataclasses.replace(context, reporter=CallbackReporter(on_check=die_once_a_copy_is_on_disk))
 run(make_settings(inputs, steps=60, checkpoint=CheckpointSettings(every=5, disk_every=5)), context)
 engine.close()
 """

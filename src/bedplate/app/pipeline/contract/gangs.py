@@ -3,48 +3,33 @@
 For use cases that do not restart their workers: conversion, tokenising, evaluation, compression. A gang that may lose a
 worker and go on (training) has its own loop over the same engine calls.
 
-A worker's own error keeps its kind: an entry wrapped in `worker_errors` returns `{"error": …}` instead of raising, and
-`run_gang` raises the same class here, so that exit codes and codes of the tree survive the process border.
+A worker's own error keeps its kind: an entry wrapped in `core.task.worker_errors` returns `{"error": …}` instead of raising,
+and `run_gang` raises the same class here, so that exit codes and codes of the tree survive the process border.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from bedplate.app.pipeline.contract.step import StepContext
-from bedplate.core.errors import (
-    BedplateError,
-    CancelledError,
-    CheckFailedError,
-    ConfigurationError,
-    IntegrityError,
-    NotFoundError,
-    ResourcesError,
-    TaskError,
-    UnavailableError,
-    UsageError,
-)
-from bedplate.core.json import JsonObject
-from bedplate.core.task import TaskContext
+from bedplate.core.errors import BedplateError, CancelledError, TaskError
+from bedplate.core.reporter import Reporter
 from bedplate.core.workload import ExitCause, Gang, GangStatus, TaskEvent, TaskEventKind, TaskState, TaskStatus
 from bedplate.engines.base import Engine, GangHandle
 
 LOG_TAIL_LINES = 12
 WAIT_S = 0.25
 
-_CROSSING: Mapping[str, type[BedplateError]] = {
-    cls.code: cls
-    for cls in (UsageError, NotFoundError, CheckFailedError, IntegrityError, UnavailableError, ResourcesError, CancelledError)
-} | {ConfigurationError.code: UsageError}
 
-
-def run_gang(context: StepContext, gang: Gang, on_progress: Callable[[TaskEvent], None] | None = None) -> GangStatus:
-    """Run `gang` on the step's engine to its end; the status has every task's result.
+def run_gang(
+    engine: Engine, gang: Gang, reporter: Reporter, on_progress: Callable[[TaskEvent], None] | None = None
+) -> GangStatus:
+    """Run `gang` on `engine` to its end; the status has every task's result.
 
     Args:
-        context: The step that asks; cancellation of the step ends the gang.
+        engine: Where it runs.
         gang: What to run.
+        reporter: Shows progress; its cancellation ends the gang.
         on_progress: Called with each `progress` event. None: events with `done`, `total` and `unit` drive the step's
             bar, and `say` becomes a line for the person who watches.
 
@@ -53,50 +38,37 @@ def run_gang(context: StepContext, gang: Gang, on_progress: Callable[[TaskEvent]
         BedplateError: The class that the worker reported through `worker_errors`.
         CancelledError: Somebody asked for the end.
     """
-    handle = context.engine.submit(gang)
+    handle = engine.submit(gang)
     try:
-        _follow(context, handle, on_progress or functools.partial(_show_progress, context))
-        status = context.engine.status(handle)
+        _follow(engine, handle, reporter, on_progress or functools.partial(_show_progress, reporter))
+        status = engine.status(handle)
     finally:
-        context.engine.cancel(handle)
+        engine.cancel(handle)
     for task in status.tasks:
         raise_reported(task)
     return status
 
 
-def worker_errors(entry: Callable[[TaskContext], JsonObject]) -> Callable[[TaskContext], JsonObject]:
-    """Wrap a worker's entry: an error of the tree becomes a result that `run_gang` raises again with its class."""
-
-    @functools.wraps(entry)
-    def wrapped(context: TaskContext) -> JsonObject:
-        try:
-            return entry(context)
-        except BedplateError as error:
-            return {"error": {key: None if value is None else str(value) for key, value in error.as_json().items()}}
-
-    return wrapped
-
-
-def _follow(context: StepContext, handle: GangHandle, on_progress: Callable[[TaskEvent], None]) -> None:
+def _follow(engine: Engine, handle: GangHandle, reporter: Reporter, on_progress: Callable[[TaskEvent], None]) -> None:
     seen, running = 0, handle.num_tasks
     while running:
-        context.check_cancelled()
-        for event in context.engine.events(handle, after=seen, wait_s=WAIT_S):
+        reporter.check_cancelled()
+        for event in engine.events(handle, after=seen, wait_s=WAIT_S):
             seen = event.sequence + 1
             if event.kind is TaskEventKind.PROGRESS:
                 on_progress(event)
             elif event.kind is TaskEventKind.EXITED:
                 running -= 1
-                _raise_if_ended_badly(context.engine, handle, event)
+                _raise_if_ended_badly(engine, handle, event)
 
 
-def _show_progress(context: StepContext, event: TaskEvent) -> None:
+def _show_progress(reporter: Reporter, event: TaskEvent) -> None:
     attributes = event.attributes
     if "say" in attributes:
-        context.say(str(attributes["say"]))
+        reporter.say(str(attributes["say"]))
     done, total = attributes.get("done"), attributes.get("total")
     if isinstance(done, int | float) and isinstance(total, int | float):
-        context.progress(float(done), float(total), str(attributes.get("unit", "")))
+        reporter.progress(float(done), float(total), str(attributes.get("unit", "")))
 
 
 def _raise_if_ended_badly(engine: Engine, handle: GangHandle, event: TaskEvent) -> None:
@@ -119,11 +91,4 @@ def raise_reported(task: TaskStatus) -> None:
     reported = (task.result or {}).get("error")
     if task.state is not TaskState.DONE or not isinstance(reported, dict):
         return
-    cls = _CROSSING.get(str(reported.get("code")), TaskError)
-    next_step = reported.get("next")
-    raise cls(
-        str(reported.get("error")),
-        seen=reported.get("seen"),
-        expected=reported.get("expected"),
-        next_step=None if next_step is None else str(next_step),
-    )
+    raise BedplateError.from_json(reported)

@@ -2,8 +2,8 @@
 
 A use case is a module in `app/uses/` with
     Settings                                   its frozen settings dataclass (the keys beside `use` and `after`)
-    plan(settings, context) -> Sequence[str]   what it would do and why, in a few lines; touches nothing
-    run(settings, context) -> StepResult       does it
+    plan(settings, context) -> Sequence[str]   what it would do and why, in a few lines (a `PlanContext`)
+    run(settings, context) -> StepResult       does it (a `StepContext`)
 
 `$name` in a file becomes the path that the step `name` gave back, so a file or folder of the user's works in its place.
 A step may be killed at any moment and run again with the same directory: it finds what it had half done there, and
@@ -12,16 +12,18 @@ what it gives back must be whole (written aside, then renamed).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from bedplate.core.clock import Clock
+from bedplate.core.devices import Node
 from bedplate.core.events import EventSink
 from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
+from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
 from bedplate.core.units import Count
 from bedplate.engines.base import Engine
@@ -64,28 +66,45 @@ class StepResult:
     """Tables for the report."""
 
 
+class EngineView(Protocol):
+    """An engine that can be looked at: what a plan may see of it."""
+
+    @property
+    def name(self) -> str:
+        """See `Engine.name`."""
+        ...
+
+    def resources(self) -> tuple[Node, ...]:
+        """See `Engine.resources`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepContext:
-    """What a step is given."""
+class PlanContext:
+    """What a plan may look at. Nothing in it writes, launches or emits."""
 
     name: str
     """The step's name in the file."""
     run_id: str
     directory: Path
-    """The step's own directory; kept between attempts."""
+    """The step's own directory, kept between attempts; a plan finds it missing in a run that has not started."""
     needs: Needs
+    engine: EngineView
+    """Where its processes would run."""
+    results: Mapping[str, StepResult]
+    """Results of all steps that were done before, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext(PlanContext):
+    """What a step is given: all that its plan saw, and the means to act."""
+
     engine: Engine
     """Where its processes run."""
     events: EventSink
     """Events and metric samples; the run and step are filled in."""
     clock: Clock
-    results: Mapping[str, StepResult]
-    """Results of all steps that were done before, by name."""
-    progress: Callable[[float, float, str], None]
-    """progress(done, total, unit): drives the bar, the rate and the remaining time; call it as often as you like."""
-    say: Callable[[str], None]
-    """One line for the person who watches: what is being done and why."""
-    check_cancelled: Callable[[], None]
-    """Raises `CancelledError` once somebody asked for the end; call it wherever the step waits."""
+    reporter: Reporter
+    """How the step speaks to whoever waits for it, and learns that it should end."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time of the steps that were done before, by name."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.uses import USES
 from bedplate.core.errors import UnavailableError
 
@@ -20,7 +20,7 @@ class UseCase:
 
     name: str
     settings: type
-    plan: Callable[[Any, StepContext], Sequence[str]]
+    plan: Callable[[Any, PlanContext], Sequence[str]]
     run: Callable[[Any, StepContext], StepResult]
     explanation: Mapping[str, str]
     """What it does and why, by language: `en`, `zh`."""

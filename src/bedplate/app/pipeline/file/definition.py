@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate import __version__
+from bedplate._version import __version__
 from bedplate.app.configuration import Document
 from bedplate.app.pipeline.contract.step import Needs
 from bedplate.app.pipeline.contract.use_case import UseCase, load_use_case

@@ -31,6 +31,7 @@ from bedplate.core.devices import hardware_text
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events import Event, Severity
 from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine, EngineFactory, GangHandle
 from bedplate.state.records import GangRecord, Status
 from bedplate.state.sink import StateSink
@@ -148,9 +149,11 @@ class Attempt:
             events=self._sink.for_step(step.name),
             clock=self._clock,
             results=dict(self._results),
-            progress=self._progress_taker(step.name),
-            say=lambda text: self._watcher.said(step.name, text),
-            check_cancelled=self._cancellation.check,
+            reporter=CallbackReporter(
+                on_say=lambda text: self._watcher.said(step.name, text),
+                on_progress=self._progress_taker(step.name),
+                on_check=self._cancellation.check,
+            ),
             seconds=self._seconds(),
         )
 

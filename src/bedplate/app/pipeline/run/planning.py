@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepResult
 from bedplate.app.pipeline.contract.stored import result_from_json
 from bedplate.app.pipeline.file.definition import Pipeline, Step
-from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Node
 from bedplate.core.errors import BedplateError
-from bedplate.core.events import Event, MetricSample
 from bedplate.core.json import JsonObject, plain
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.records import Status
@@ -105,7 +103,7 @@ def _planned(step: Step, pipeline: Pipeline, engine: Engine, directory: Path, do
     )
 
 
-def _lines(step: Step, settings: Any, context: StepContext) -> tuple[str, ...]:
+def _lines(step: Step, settings: Any, context: PlanContext) -> tuple[str, ...]:
     try:
         return tuple(step.case.plan(settings, context))
     except BedplateError as error:
@@ -114,19 +112,14 @@ def _lines(step: Step, settings: Any, context: StepContext) -> tuple[str, ...]:
 
 def _looking_context(
     step: Step, pipeline: Pipeline, engine: Engine, directory: Path, done: dict[str, StepResult]
-) -> StepContext:
-    return StepContext(
+) -> PlanContext:
+    return PlanContext(
         name=step.name,
         run_id=directory.name,
         directory=directory / step.name,
         needs=pipeline.needs,
         engine=engine,
-        events=_NothingStored(),
-        clock=SystemClock(),
         results=done,
-        progress=lambda done, total, unit: None,
-        say=lambda text: None,
-        check_cancelled=lambda: None,
     )
 
 
@@ -134,13 +127,3 @@ def _as_json(settings: Any) -> JsonObject:
     """Settings as people write them: a field that ends in `_` is written without it."""
     values = {item.name.removesuffix("_"): getattr(settings, item.name) for item in dataclasses.fields(settings)}
     return {name: _as_json(value) if dataclasses.is_dataclass(value) else plain(value) for name, value in values.items()}
-
-
-class _NothingStored:
-    """A plan changes nothing, so what is emitted while planning goes nowhere."""
-
-    def emit(self, event: Event) -> None:
-        """Not stored."""
-
-    def sample(self, sample: MetricSample) -> None:
-        """Not stored."""

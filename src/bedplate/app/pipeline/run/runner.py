@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bedplate import __version__
+from bedplate._version import __version__
 from bedplate.app.pipeline.contract.step import StepResult
 from bedplate.app.pipeline.contract.stored import result_from_json
 from bedplate.app.pipeline.file.definition import Pipeline

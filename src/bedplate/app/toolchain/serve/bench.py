@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
-from bedplate.app.toolchain.serve.common import ENVIRONMENT, KV_STORE, all_cores, find_model, kv_url
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_url
 from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, table_of, values_of
+from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
@@ -66,7 +67,7 @@ class Settings:
     """Same seed, same prompts."""
 
 
-def plan(settings: Settings, context: StepContext) -> Sequence[str]:
+def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
     return (
         f"serve {settings.model} from a fresh process with KV memory {' and then '.join(settings.kv)}",
@@ -104,7 +105,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
 def _measure(settings: Settings, model: Path, kv: str, context: StepContext) -> LoadRun:
     directory = context.directory / "kv"
     shutil.rmtree(directory, ignore_errors=True)
-    context.say(f"serving {model.name} with KV memory {kv}: {_scale(settings)}")
+    context.reporter.say(f"serving {model.name} with KV memory {kv}: {_scale(settings)}")
     stores = {KV_STORE: kv_url(directory, settings.memory, settings.disk)} if kv == "on" else {}
     task = Task(
         entry="bedplate.workers.serve_load:main",
@@ -117,10 +118,10 @@ def _measure(settings: Settings, model: Path, kv: str, context: StepContext) -> 
 
     def show_progress(event: TaskEvent) -> None:
         done, total = float(event.attributes["done"]), float(event.attributes["total"])  # type: ignore[arg-type]
-        context.progress(before * total + done, len(settings.kv) * total, "requests")
+        context.reporter.progress(before * total + done, len(settings.kv) * total, "requests")
 
     try:
-        status = run_gang(context, Gang(name=f"serve-{kv}", tasks=(task,)), show_progress)
+        status = run_gang(context.engine, Gang(name=f"serve-{kv}", tasks=(task,)), context.reporter, show_progress)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     measured: Mapping[str, Any] | None = status.tasks[0].result

@@ -14,9 +14,6 @@ from bedplate.core.workload import Resources
 from bedplate.engines.base import Engine
 from bedplate.toolchain.models.catalog import MODELS
 
-KV_STORE = "kv"
-"""Name of the KV store in a serving task's `stores`."""
-
 ENVIRONMENT = {"GOMP_SPINCOUNT": "2000"}
 """Of a serving task. A server shares its cores with its clients and the event loop, and a thread pool that spins for
 milliseconds at each of its hundreds of barriers then waits for whole time slices: on a busy machine this bound (some 30 µs)

@@ -12,12 +12,11 @@ from typing import Annotated, Literal
 
 from bedplate.app.paths import state_home
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.pipeline.contract.step import Needs, StepContext
-from bedplate.app.toolchain.serve.common import ENVIRONMENT, KV_STORE, all_cores, find_model, kv_directory, kv_url
-from bedplate.core.clock import SystemClock
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_directory, kv_url
+from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import CancelledError, UsageError
-from bedplate.core.events import Event, MetricSample
 from bedplate.core.json import Json, JsonObject
+from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count, Duration
 from bedplate.core.workload import Gang, Task, TaskEvent
@@ -96,21 +95,13 @@ def serve(
         if is_stopped():
             raise CancelledError("the server was stopped")
 
-    context = StepContext(
-        name="serve",
-        run_id="",
-        directory=directory,
-        needs=Needs(),
-        engine=engine,
-        events=_NoSink(),
-        clock=SystemClock(),
-        results={},
-        progress=lambda done, total, unit: None,
-        say=lambda text: None,
-        check_cancelled=check_cancelled,
-    )
     try:
-        run_gang(context, Gang(name="serve", tasks=(_task(settings, model, key, engine),)), tell)
+        run_gang(
+            engine,
+            Gang(name="serve", tasks=(_task(settings, model, key, engine),)),
+            CallbackReporter(on_check=check_cancelled),
+            tell,
+        )
     except CancelledError:
         if not is_stopped():
             raise
@@ -185,11 +176,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-class _NoSink:
-    def emit(self, event: Event) -> None:
-        pass
-
-    def sample(self, sample: MetricSample) -> None:
-        pass

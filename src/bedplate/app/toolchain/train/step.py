@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from bedplate.app.pipeline.contract.step import StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
 from bedplate.app.toolchain.train.checks import ModelFacts, check_data, check_memory, memory_needed_bytes, read_model_facts
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
@@ -40,7 +40,7 @@ EXPLANATION = {
 }
 
 
-def plan(settings: TrainSettings, context: StepContext) -> Sequence[str]:
+def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
     """What would be trained, on what, and how it is kept."""
     workers = context.needs.workers
     per_step = settings.tokens_per_step(workers.want)
@@ -75,13 +75,13 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     context.directory.mkdir(parents=True, exist_ok=True)
     story = Story(context.directory / "story.jsonl")
     spec = _spec(settings, given, context)
-    context.say(
+    context.reporter.say(
         f"training {format_count(model.num_parameters)} parameters for {settings.num_steps(context.needs.workers.want)} steps"
     )
     result = _finished_before(spec) or _supervised(settings, context, model, spec, story)
     measured = measurements(story, result, settings, context, model.num_parameters)
     for recovery in recoveries(story):
-        context.say(str(recovery))
+        context.reporter.say(str(recovery))
     failures = [item.as_json() for item in recoveries(story)]
     facts = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
     path = Path(str(spec["result"]))
@@ -147,7 +147,9 @@ def _memory_files(settings: TrainSettings, context: StepContext, model: ModelFac
         yield {}
         return
     if not (isinstance(context.engine, CanInheritDescriptors) and context.engine.inherits_descriptors):
-        context.say(f"checkpoints go to disk: memory files cannot be handed to tasks of the engine '{context.engine.name}'")
+        context.reporter.say(
+            f"checkpoints go to disk: memory files cannot be handed to tasks of the engine '{context.engine.name}'"
+        )
         yield {}
         return
     workers = context.needs.workers

@@ -55,6 +55,7 @@ class Supervisor:
 
     def __init__(self, context: StepContext, job: Job, story: Story, copier: DiskCopier | None) -> None:
         self._context, self._job, self._story, self._copier = context, job, story, copier
+        self._reporter = context.reporter
         self._now = context.clock.now
         self._last_copy_step = 0
         self._drill_at_s: float | None = None
@@ -99,7 +100,7 @@ class Supervisor:
                 continue
             self._story.add("attempt", self._now(), workers=count)
             if count < workers.want:
-                self._context.say(f"only {count} of {workers.want} workers fit; each does more, the step stays the same")
+                self._reporter.say(f"only {count} of {workers.want} workers fit; each does more, the step stays the same")
             return handle
         raise AssertionError("min is at most want")
 
@@ -121,7 +122,7 @@ class Supervisor:
         exits: list[TaskEvent] = []
         self._waiting.clear()
         while running:
-            self._context.check_cancelled()
+            self._reporter.check_cancelled()
             for event in engine.events(handle, after=seen, wait_s=0.25):
                 seen = event.sequence + 1
                 if event.kind is TaskEventKind.PROGRESS:
@@ -158,14 +159,14 @@ class Supervisor:
         elif phase == "loaded" and event.rank == 0 and attributes["resumed_from"]:
             self._emit("train.resumed", f"resumed from step {attributes['resumed_from']} in {attributes['store']}")
         elif phase == "evaluated" and event.rank == 0:
-            self._context.say(f"perplexity on held-out text {attributes['when']} training: {attributes['perplexity']:.2f}")
+            self._reporter.say(f"perplexity on held-out text {attributes['when']} training: {attributes['perplexity']:.2f}")
 
     def _on_step(self, handle: GangHandle, event: TaskEvent) -> None:
         attributes, step = event.attributes, int(event.attributes["step"])  # type: ignore[arg-type]
         self._story.add("step", event.at_s, **{key: attributes[key] for key in attributes if key != "phase"})
         settings, workers = self._job.settings, self._context.needs.workers.want
         tokens = settings.tokens_per_step(workers)
-        self._context.progress(step * tokens, settings.num_steps(workers) * tokens, "tokens")
+        self._reporter.progress(step * tokens, settings.num_steps(workers) * tokens, "tokens")
         labels = {"job": self._context.name}
         for name in ("loss", "gradient_norm", "learning_rate"):
             self._sample(f"train_{name}", attributes[name], event.at_s, labels)
@@ -178,7 +179,7 @@ class Supervisor:
         engine = self._context.engine
         if not isinstance(engine, FaultInjection):
             raise UnavailableError(f"the engine '{engine.name}' cannot kill a worker", next_step="remove 'drill'")
-        self._context.say(f"drill: killing worker {rank} after step {step} (SIGKILL)")
+        self._reporter.say(f"drill: killing worker {rank} after step {step} (SIGKILL)")
         self._drill_at_s = self._now()
         self._story.add("drill", self._drill_at_s, rank=rank, step=step)
         engine.kill(handle, rank, signal.SIGKILL)
@@ -198,7 +199,7 @@ class Supervisor:
         message = str(event.attributes.get("message", ""))
         self._story.add("failure", began_s, failure=kind, rank=event.rank, detected_s=detected_s, message=message)
         self._emit("train.failure", f"rank {event.rank} ended ({cause}): {message}", Severity.ERROR)
-        self._context.say(
+        self._reporter.say(
             f"worker {event.rank} ended ({cause}): {message or 'killed'}; starting again from the last checkpoint"
         )
         self._drill_at_s = None

@@ -1,0 +1,183 @@
+"""Files that are complete or not there, folders that replace only what is ours, and locks that end with their holder.
+
+Everything that bedplate keeps is written aside, flushed to the disk, and renamed into place: a reader, or the same command
+after a crash, sees the old content or the new, never a part. Names that begin with a dot and end in `.partial` are such
+asides; whoever writes the same target next removes what a dead process left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from bedplate.core.errors import UnavailableError, UsageError
+from bedplate.core.reporter import NullReporter, Reporter
+
+_POLL_S = 0.2
+_NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Make `path` hold `content`, at once; the folder must exist.
+
+    Raises:
+        OSError: The disk or the rights do not allow it; what was there before is untouched.
+    """
+    with replacing_file(path) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[IO[bytes]]:
+    """A binary stream that becomes `path` when the block ends well, and vanishes when it raises."""
+    aside = _aside(path)
+    try:
+        with aside.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+        sync_folder(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """An empty folder that becomes `path` when the block ends well, and vanishes when it raises.
+
+    A folder that stands at `path` is replaced only if it is empty or `is_ours` recognises it, checked before the block runs
+    and again before the swap: nothing that another program or a person put there is ever removed.
+
+    Args:
+        path: The folder to make; its parent is made when it is missing.
+        is_ours: Whether a folder is an earlier result that may be replaced.
+
+    Raises:
+        UsageError: Something else stands at `path`.
+    """
+    path = path.absolute()
+    check_replaceable(path, is_ours)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside, old = _aside(path), path.with_name(f".{path.name}.old.partial")
+    _remove_tree(aside)
+    aside.mkdir()
+    try:
+        yield aside
+        check_replaceable(path, is_ours)
+        _sync_tree(aside)
+        _remove_tree(old)
+        if path.exists():
+            path.rename(old)
+        aside.rename(path)
+        sync_folder(path.parent)
+    finally:
+        _remove_tree(aside)
+        if path.exists():
+            _remove_tree(old)
+        elif old.exists():  # the second rename failed: what was there before comes back
+            old.rename(path)
+
+
+def check_replaceable(path: Path, is_ours: Callable[[Path], bool]) -> None:
+    """Raise UsageError unless `path` is free, an empty folder, or a folder that `is_ours` recognises."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if path.is_dir() and not path.is_symlink():
+        if path in (Path.cwd(), *Path.cwd().parents):
+            raise UsageError("the working directory cannot be replaced", seen=path, next_step="name a folder in it")
+        names = sorted(item.name for item in path.iterdir())
+        if not names or is_ours(path):
+            return
+        seen = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise UsageError(f"{path} is not empty, and not an earlier result", seen=seen, next_step="name another folder")
+    raise UsageError(
+        f"{path} is not a folder", seen="a link" if path.is_symlink() else "a file", next_step="name another folder"
+    )
+
+
+@contextmanager
+def file_lock(path: Path, reporter: Reporter | None = None, waiting_for: str = "") -> Iterator[None]:
+    """Hold the lock file `path`; the kernel gives it back when the process ends, however it ends.
+
+    Args:
+        path: Made when it is not there, and left there.
+        reporter: Told once that another process holds it; may cancel the wait.
+        waiting_for: What the other process does, for that line.
+
+    Raises:
+        CancelledError: From `reporter`, while waiting.
+        UnavailableError: This file system has no locks.
+    """
+    reporter = reporter or NullReporter()
+    with path.open("a") as stream:
+        if not try_lock(stream.fileno(), path):
+            reporter.say(f"another process {waiting_for or f'holds {path.name}'}; waiting for it")
+            while not try_lock(stream.fileno(), path):
+                reporter.check_cancelled()
+                time.sleep(_POLL_S)
+        yield
+
+
+def try_lock(descriptor: int, path: Path) -> bool:
+    """Take the exclusive lock of an open file without waiting; False when another open file has it.
+
+    Args:
+        descriptor: The open file; closing it gives the lock back.
+        path: Its name, for the error.
+
+    Raises:
+        UnavailableError: This file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS_HERE:
+            raise
+        raise UnavailableError(
+            "files cannot be locked here",
+            seen=f"{path}: {os.strerror(error.errno or 0)}",
+            expected="a file system with flock (local disks, NFS 4)",
+            next_step="keep state and caches on a local disk: set XDG_STATE_HOME and XDG_CACHE_HOME, or --state",
+        ) from error
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a power cut, where its file system can promise that."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network and FUSE file systems refuse; the rename itself stands
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def _sync_tree(folder: Path) -> None:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            descriptor = os.open(Path(root) / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(Path(root))
+
+
+def _remove_tree(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,184 @@
+"""One codec for what crosses a process border or waits in a file: frozen dataclasses to JSON and back.
+
+`encode` writes every field by its name. `decode` checks every value against the field's type and refuses by name what it
+does not know, so a message of another version is an error and never a guess. Numbers that are not finite have a meaning
+and survive: they travel as the strings `NaN`, `Infinity` and `-Infinity`, and come back where a float is expected.
+
+Field types: bool, int, float, str, None, Path, enums, Literal, Json, dataclasses, unions, and tuples, frozensets and
+mappings (string keys) of these. A union of dataclasses tells its members apart by a field `kind: Literal["…"]`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import math
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from bedplate.core.errors import MessageError, nearest
+from bedplate.core.json import Json, JsonObject
+
+T = TypeVar("T")
+
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def encode(message: object) -> JsonObject:
+    """The JSON object of a dataclass.
+
+    Raises:
+        TypeError: `message` is no dataclass, or holds something that is not of the field types above.
+    """
+    if not dataclasses.is_dataclass(message) or isinstance(message, type):
+        raise TypeError(f"{type(message).__name__} is no dataclass")
+    return {item.name: _encoded(getattr(message, item.name)) for item in dataclasses.fields(message)}
+
+
+def decode(cls: type[T], document: Json) -> T:
+    """The dataclass that `encode` made `document` from; absent fields take their defaults.
+
+    Raises:
+        MessageError: A field is missing, unknown or of another type; names its path.
+    """
+    return _decoded(cls, document, cls.__name__)  # type: ignore[no-any-return]
+
+
+def _encoded(value: object) -> Json:
+    if isinstance(value, enum.Enum):
+        return _encoded(value.value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if dataclasses.is_dataclass(value):
+        return encode(value)
+    if isinstance(value, Mapping):
+        return {_key(key): _encoded(item) for key, item in value.items()}
+    if isinstance(value, frozenset | set):
+        return sorted((_encoded(item) for item in value), key=str)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_encoded(item) for item in value]
+    raise TypeError(f"{type(value).__name__} cannot be part of a message")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"the key {key!r} of a mapping is not a string")
+    return key
+
+
+def _decoded(wanted: Any, value: Json, path: str) -> Any:
+    if wanted is Any:
+        return value
+    origin = get_origin(wanted)
+    if origin in (Union, types.UnionType):
+        return _decoded_union(get_args(wanted), value, path)
+    if origin is Literal:
+        return value if value in get_args(wanted) else _refuse(path, value, " or ".join(map(repr, get_args(wanted))))
+    if dataclasses.is_dataclass(wanted):
+        return _decoded_dataclass(wanted, value, path)
+    if origin is not None:
+        return _decoded_container(origin, get_args(wanted), value, path)
+    return _decoded_plain(wanted, value, path)
+
+
+def _decoded_plain(wanted: Any, value: Json, path: str) -> Any:
+    if wanted is float:
+        if isinstance(value, str) and value in _NOT_FINITE:
+            return _NOT_FINITE[value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif wanted is Path and isinstance(value, str):
+        return Path(value)
+    elif isinstance(wanted, type) and issubclass(wanted, enum.Enum):
+        if value in [item.value for item in wanted]:
+            return wanted(value)
+        _refuse(path, value, ", ".join(str(item.value) for item in wanted))
+    elif wanted is types.NoneType or wanted is None:
+        if value is None:
+            return None
+    elif type(value) is wanted and wanted in (bool, int, str):
+        return value
+    return _refuse(path, value, getattr(wanted, "__name__", str(wanted)))
+
+
+def _decoded_dataclass(cls: Any, value: Json, path: str) -> Any:
+    if not isinstance(value, Mapping):
+        return _refuse(path, value, f"an object ({cls.__name__})")
+    hints, fields = _hints(cls), {item.name: item for item in dataclasses.fields(cls) if item.init}
+    for name in value:
+        if name not in fields:
+            near = nearest(name, fields)
+            hint = f"did you mean '{near}'?" if near else "both sides must be of the same version"
+            raise MessageError(f"unknown field '{path}.{name}'", expected=", ".join(fields), next_step=hint)
+    missing = [name for name, item in fields.items() if name not in value and _is_required(item)]
+    if missing:
+        raise MessageError(f"{path} lacks '{missing[0]}'", seen=", ".join(value) or "no field", expected=", ".join(fields))
+    return cls(**{name: _decoded(hints[name], item, f"{path}.{name}") for name, item in value.items()})
+
+
+def _decoded_container(origin: Any, arguments: tuple[Any, ...], value: Json, path: str) -> Any:
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            return _refuse(path, value, "an object")
+        return {name: _decoded(arguments[1], item, f"{path}.{name}") for name, item in value.items()}
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return _refuse(path, value, "a list")
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        if len(value) != len(arguments):
+            return _refuse(path, value, f"a list of {len(arguments)}")
+        return tuple(
+            _decoded(kind, item, f"{path}[{at}]") for at, (kind, item) in enumerate(zip(arguments, value, strict=True))
+        )
+    items = [_decoded(arguments[0], item, f"{path}[{at}]") for at, item in enumerate(value)]
+    return tuple(items) if origin is tuple or not isinstance(origin, type) else _container(origin)(items)
+
+
+def _container(origin: type) -> Any:
+    return origin if issubclass(origin, frozenset | set | list) else tuple
+
+
+def _decoded_union(members: tuple[Any, ...], value: Json, path: str) -> Any:
+    if isinstance(value, Mapping) and "kind" in value:
+        for member in members:
+            if dataclasses.is_dataclass(member) and value["kind"] in get_args(_hints(member).get("kind")):
+                return _decoded(member, value, path)
+    errors = []
+    for member in members:
+        try:
+            return _decoded(member, value, path)
+        except MessageError as error:
+            errors.append(error)
+    raise errors[0] if len(errors) == 1 else _refusal(path, value, " or ".join(_name(member) for member in members))
+
+
+@functools.cache
+def _hints_of(cls: type) -> Mapping[str, Any]:
+    return get_type_hints(cls, localns={"Json": Any, "JsonObject": Mapping[str, Any]})
+
+
+def _hints(cls: Any) -> Mapping[str, Any]:
+    return _hints_of(cls)
+
+
+def _is_required(item: dataclasses.Field[Any]) -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+
+
+def _name(wanted: Any) -> str:
+    return "null" if wanted is types.NoneType else getattr(wanted, "__name__", str(wanted))
+
+
+def _refuse(path: str, value: Json, expected: str) -> Any:
+    raise _refusal(path, value, expected)
+
+
+def _refusal(path: str, value: Json, expected: str) -> MessageError:
+    seen = repr(value)
+    return MessageError(f"{path} is of another type", seen=seen if len(seen) <= 80 else seen[:77] + "…", expected=expected)

@@ -1,0 +1,110 @@
+"""What is written is complete or not there, and only what is ours is replaced."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bedplate.core.errors import CancelledError, UsageError
+from bedplate.core.files import file_lock, replacing_file, replacing_folder, try_lock, write_file
+from bedplate.core.reporter import CallbackReporter
+
+
+def is_ours(folder: Path) -> bool:
+    return (folder / "mark").exists()
+
+
+def test_a_file_is_replaced_at_once_and_leaves_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    write_file(target, "old")
+    with replacing_file(target) as stream:
+        stream.write(b"new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_failure_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    write_file(target, "old")
+    with pytest.raises(ZeroDivisionError), replacing_file(target) as stream:
+        stream.write(b"half")
+        raise ZeroDivisionError
+    assert target.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_earlier_result_is_replaced_after_the_block_succeeded(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        with replacing_folder(tmp_path / "out", is_ours) as aside:
+            (aside / "mark").write_text(content)
+    assert (tmp_path / "out" / "mark").read_text() == "second"
+    assert [item.name for item in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_failing_block_keeps_the_earlier_result(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "out", is_ours) as aside:
+        (aside / "mark").write_text("good")
+    with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "out", is_ours) as aside:
+        (aside / "mark").write_text("bad")
+        raise ZeroDivisionError
+    assert (tmp_path / "out" / "mark").read_text() == "good"
+    assert [item.name for item in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_of_somebody_else_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match=r"not an earlier result; seen: thesis\.tex"), replacing_folder(tmp_path, is_ours):
+        pytest.fail("the block must not run")
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_files_that_appear_while_the_block_runs_are_not_removed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(UsageError), replacing_folder(out, is_ours) as aside:
+        (aside / "mark").write_text("new")
+        out.mkdir()
+        (out / "thesis.tex").write_text("years of work")
+    assert (out / "thesis.tex").read_text() == "years of work"
+
+
+def test_the_working_directory_a_file_and_a_link_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name in (".", "file", "link"):
+        with pytest.raises(UsageError), replacing_folder(Path(name), lambda folder: True):
+            pytest.fail("the block must not run")
+
+
+def test_a_lock_waits_says_so_once_and_can_be_cancelled(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def give_up() -> None:
+        raise CancelledError("stop")
+
+    with file_lock(tmp_path / "lock"):
+        reporter = CallbackReporter(on_say=said.append, on_check=give_up)
+        with pytest.raises(CancelledError), file_lock(tmp_path / "lock", reporter, "makes the model"):
+            pytest.fail("the lock is taken")
+    assert said == ["another process makes the model; waiting for it"]
+    with file_lock(tmp_path / "lock"):
+        pass
+
+
+def test_a_killed_holder_gives_its_lock_back(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from bedplate.core.files import file_lock\n"
+        "with file_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with (tmp_path / "lock").open("a") as stream:
+            assert not try_lock(stream.fileno(), tmp_path / "lock")
+            os.kill(holder.pid, signal.SIGKILL)
+            holder.wait()
+            assert try_lock(stream.fileno(), tmp_path / "lock")
