@@ -15,25 +15,46 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from bedplate.core.errors import BedplateError
-from bedplate.core.json import Json
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.train.attention import attend_in_blocks
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.flat import FlatParameters
 from bedplate.toolchain.train.loss import IGNORED, cross_entropy_sum, negative_log_likelihood
+from bedplate.toolchain.train.messages import StepReport
 from bedplate.toolchain.train.optimiser import ShardedAdamW, learning_rate
 from bedplate.toolchain.train.settings import NonFinitePolicy, Precision, TrainSettings
 
-Tell = Callable[..., None]
-"""tell(phase, **attributes): what the trainer does now; called before it does it, and at least once a micro-batch."""
+
+class TrainerObserver(Protocol):
+    """Hears what the trainer is about to do; each call is also a sign of life, and there is one at least in a micro-batch."""
+
+    def forward_begins(self, step: int, micro_batch: int) -> None:
+        """The forward pass of a micro-batch of this rank."""
+        ...
+
+    def backward_begins(self, step: int, micro_batch: int) -> None:
+        """The backward pass of a micro-batch of this rank."""
+        ...
+
+    def evaluation_begins(self) -> None:
+        """The forward pass of a batch of held-out text."""
+        ...
+
+    def wait_begins(self, step: int) -> None:
+        """This rank has done its part of a step, and waits for the others in a collective."""
+        ...
+
+    def checkpoint_rejected(self, step: int, store: str, reason: str) -> None:
+        """A checkpoint cannot be used; the one before it is tried."""
+        ...
+
 
 DTYPES = {Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}
 
@@ -46,31 +67,11 @@ class Batches(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepReport:
-    """One finished optimiser step, over all ranks."""
-
-    step: int
-    loss: float
-    """Mean cross-entropy of the step's tokens in nats, before the update."""
-    tokens: int
-    gradient_norm: float
-    """Before clipping."""
-    learning_rate: float
-    seconds: float
-    compute_s: float
-    """Forward and backward on this rank."""
-    exchange_s: float
-    """Waiting for and talking to the other ranks."""
-    is_skipped: bool = False
-    """Loss or gradient norm is not finite, and the step was not applied."""
-
-
 class Trainer:
     """One rank of a training run. `steps_done` of the model's `num_steps` are behind it; `train_step` does the next."""
 
     def __init__(
-        self, *, model: Llama, settings: TrainSettings, workers: int, exchange: Exchange, data: Batches, tell: Tell
+        self, *, model: Llama, settings: TrainSettings, workers: int, exchange: Exchange, data: Batches, observer: TrainerObserver
     ) -> None:
         """Take over `model`; its weights are ignored until `start` or a checkpoint fills them.
 
@@ -80,9 +81,9 @@ class Trainer:
             workers: Wanted workers: with `settings.accumulate` they fix the tokens of a step, however many there are.
             exchange: This rank among those that there are.
             data: Training data.
-            tell: Hears what is being done.
+            observer: Hears what is about to be done.
         """
-        self.settings, self.exchange, self.data, self.tell = settings, exchange, data, tell
+        self.settings, self.exchange, self.data, self.observer = settings, exchange, data, observer
         self.num_steps = settings.num_steps(workers)
         self.micro_batches_per_step = settings.accumulate * workers
         self.model = model
@@ -108,7 +109,7 @@ class Trainer:
         self.flat.gradients.zero_()
         loss_sum, tokens = self._accumulate(step)
         computed_s = time.monotonic()
-        self.tell("exchange", step=step)
+        self.observer.wait_begins(step)
         self.exchange.sum_in_place(self.flat.gradients)
         loss_sum, tokens = self.exchange.sum_scalars(loss_sum, tokens)
         summed_s = time.monotonic()
@@ -138,7 +139,9 @@ class Trainer:
         """Whether weights and moments of all ranks are finite: a finite gradient can still carry them out of range."""
         mine = self.flat.weights[self.optimiser.start : self.optimiser.end]
         buffers = [mine, self.optimiser.buffers["moment_1"], self.optimiser.buffers["moment_2"]]
-        return self.exchange.all_agree(all(_is_finite(buffer) for buffer in buffers))
+        is_finite = all(_is_finite(buffer) for buffer in buffers)
+        self.observer.wait_begins(self.steps_done)
+        return self.exchange.all_agree(is_finite)
 
     def negative_log_likelihood(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, int]:
         """Sum in nats and number of tokens over all ranks' (inputs_BT, targets_BT)."""
@@ -146,10 +149,11 @@ class Trainer:
         self.model.eval()
         with torch.inference_mode():
             for inputs_BT, targets_BT in batches:
-                self.tell("evaluate")
+                self.observer.evaluation_begins()
                 hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
                 total += float(negative_log_likelihood(hidden_ND, self.model.lm_head.weight, targets_BT.flatten()))
                 tokens += int((targets_BT != IGNORED).sum())
+        self.observer.wait_begins(self.steps_done)
         total, count = self.exchange.sum_scalars(total, tokens)
         return total, round(count)
 
@@ -158,11 +162,11 @@ class Trainer:
         self.model.train()
         weight = self.model.lm_head.weight
         for index in range(self.exchange.rank, self.micro_batches_per_step, self.exchange.world_size):
-            self.tell("forward", step=step, micro_batch=index)
+            self.observer.forward_begins(step, index)
             inputs_BT, targets_BT = self.data.micro_batch(step, index)
             hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
             loss = cross_entropy_sum(hidden_ND, weight, targets_BT.flatten(), self.flat.gradient_of(weight))
-            self.tell("backward", step=step, micro_batch=index)
+            self.observer.backward_begins(step, index)
             loss.backward()  # type: ignore[no-untyped-call]
             loss_sum += float(loss.detach())
             tokens += int((targets_BT != IGNORED).sum())
@@ -205,17 +209,3 @@ def _is_finite(values: Tensor) -> bool:
         return True
     low, high = torch.aminmax(values)
     return math.isfinite(float(low)) and math.isfinite(float(high))
-
-
-def progress_attributes(report: StepReport) -> dict[str, Json]:
-    """A step as a worker reports it to its supervisor."""
-    return {
-        "step": report.step,
-        "loss": report.loss,
-        "tokens": report.tokens,
-        "gradient_norm": report.gradient_norm,
-        "learning_rate": report.learning_rate,
-        "seconds": report.seconds,
-        "compute_s": report.compute_s,
-        "exchange_s": report.exchange_s,
-    }

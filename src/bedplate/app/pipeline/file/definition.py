@@ -18,7 +18,7 @@ from bedplate.app.pipeline.file.references import references_in, resolved
 from bedplate.app.uses import USES
 from bedplate.core.errors import ConfigurationError, nearest
 from bedplate.core.json import Json, JsonObject, digest
-from bedplate.core.settings import Source, read_settings, unknown_key
+from bedplate.core.settings import Source, identifying, read_settings, unknown_key
 
 _TOP_KEYS = ("version", "name", "needs", "steps")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
@@ -59,9 +59,11 @@ class Pipeline:
     file: str
 
     def key(self) -> str:
-        """What makes two runs the same work: content, inputs and version. 32 hex digits."""
+        """What makes two runs the same work: content (but for operational settings), inputs and version. 32 hex digits."""
         inputs = [facts for step in self.steps for facts in input_digests(step.written)]
-        steps: Json = [[step.name, step.case.name, list(step.after), step.written] for step in self.steps]
+        steps: Json = [
+            [step.name, step.case.name, list(step.after), identifying(step.case.settings, step.written)] for step in self.steps
+        ]
         return digest(
             {"name": self.name, "needs": self.document.get("needs"), "steps": steps, "inputs": inputs, "by": __version__}
         )
