@@ -8,10 +8,10 @@ at 5.16 GB with 1,024; this says 3.98 and 5.49.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 from bedplate.core.errors import ResourcesError
 from bedplate.core.units import format_bytes
+from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.train.settings import CheckpointPlace, Precision, TrainSettings
 from bedplate.toolchain.train.slices import share_bytes
 from bedplate.toolchain.train.tiles import LONGEST_IN_BLOCKS, LOSS_CHUNK_TOKENS
@@ -26,20 +26,7 @@ _HIDDEN_KEPT, _FEED_FORWARD_KEPT = 36, 5
 """Numbers a token and layer that the backward pass needs, in hidden sizes and in feed-forward sizes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSize:
-    """What decides how much memory a model takes."""
-
-    num_parameters: int
-    """Tied ones once."""
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int
-    num_heads: int
-
-
-def memory_needed_bytes(settings: TrainSettings, model: ModelSize, world_size: int) -> int:
+def memory_needed_bytes(settings: TrainSettings, model: ModelConfig, world_size: int) -> int:
     """Memory of all workers and checkpoints together, from above.
 
     Per worker: weights, fp32 gradients, a share of master weights and moments, activations of one micro-batch; and two
@@ -53,7 +40,7 @@ def memory_needed_bytes(settings: TrainSettings, model: ModelSize, world_size: i
     return worker * world_size
 
 
-def _activation_bytes(settings: TrainSettings, model: ModelSize, itemsize: int) -> int:
+def _activation_bytes(settings: TrainSettings, model: ModelConfig, itemsize: int) -> int:
     tokens = settings.micro_batch * settings.sequence
     kept = (_HIDDEN_KEPT * model.hidden_size + _FEED_FORWARD_KEPT * model.intermediate_size) * itemsize
     kept += 3 * model.num_heads * min(settings.sequence, LONGEST_IN_BLOCKS)  # half of its attention weights, fp32 and bf16
@@ -61,12 +48,12 @@ def _activation_bytes(settings: TrainSettings, model: ModelSize, itemsize: int) 
     return tokens * model.num_layers * kept + logits
 
 
-def checkpoint_disk_bytes(model: ModelSize, world_size: int) -> int:
+def checkpoint_disk_bytes(model: ModelConfig, world_size: int) -> int:
     """Disk that the checkpoints of all ranks take at most, one that is being written included."""
     return _DISK_GENERATIONS * world_size * share_bytes(model.num_parameters, world_size)
 
 
-def check_memory(settings: TrainSettings, model: ModelSize, world_size: int, available_bytes: int) -> None:
+def check_memory(settings: TrainSettings, model: ModelConfig, world_size: int, available_bytes: int) -> None:
     """Whether the run fits.
 
     Raises:

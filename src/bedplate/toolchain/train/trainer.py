@@ -71,7 +71,14 @@ class Trainer:
     """One rank of a training run. `steps_done` of the model's `num_steps` are behind it; `train_step` does the next."""
 
     def __init__(
-        self, *, model: Llama, settings: TrainSettings, workers: int, exchange: Exchange, data: Batches, observer: TrainerObserver
+        self,
+        *,
+        model: Llama,
+        settings: TrainSettings,
+        workers: int,
+        exchange: Exchange,
+        data: Batches,
+        observer: TrainerObserver,
     ) -> None:
         """Take over `model`; its weights are ignored until `start` or a checkpoint fills them.
 

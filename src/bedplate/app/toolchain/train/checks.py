@@ -3,58 +3,38 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.data.tokenizer import tokenizer_digest
-from bedplate.toolchain.train.footprint import ModelSize
+from bedplate.toolchain.models.config import ModelConfig
+from bedplate.toolchain.models.families import read_config, read_config_json
 from bedplate.toolchain.train.settings import TrainSettings
 
 _LONGEST_HEADER_BYTES = 100_000_000
 """What the safetensors format allows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFacts:
-    """What the folder's headers say."""
-
-    size: ModelSize
-    max_positions: int
-
-
-def read_model_facts(folder: Path) -> ModelFacts:
-    """Shape and size of a Hugging Face folder.
+def read_trainable(folder: Path) -> ModelConfig:
+    """The config of a model folder whose weights can be trained.
 
     Raises:
         NotFoundError: No config or no weights.
-        UsageError: The weights are compressed.
-        IntegrityError: A file of weights has no header.
+        UsageError: The weights are compressed, or the model is of a kind that is not supported.
+        IntegrityError: The config or a file of weights is damaged.
     """
-    file, weights = folder / "config.json", sorted(folder.glob("*.safetensors"))
-    if not file.is_file() or not weights:
-        raise NotFoundError("not a model folder", seen=folder, expected="a folder with config.json and *.safetensors")
-    config: dict[str, Any] = json.loads(file.read_text())
-    if config.get("quantization_config"):
+    weights = sorted(folder.glob("*.safetensors"))
+    if read_config_json(folder).get("quantization_config"):
         raise UsageError("a compressed model cannot be trained", seen=folder, expected="plain weights", next_step="train first")
-    shapes = {name: shape for item in weights for name, shape in _shapes(item).items()}
-    if config.get("tie_word_embeddings"):
-        shapes.pop("lm_head.weight", None)
-    size = ModelSize(
-        num_parameters=sum(math.prod(shape) for shape in shapes.values()),
-        vocab_size=config["vocab_size"],
-        hidden_size=config["hidden_size"],
-        intermediate_size=config["intermediate_size"],
-        num_layers=config["num_hidden_layers"],
-        num_heads=config["num_attention_heads"],
-    )
-    return ModelFacts(size=size, max_positions=config["max_position_embeddings"])
+    if not weights:
+        raise NotFoundError("not a model folder", seen=folder, expected="a folder with config.json and *.safetensors")
+    for file in weights:
+        _check_header(file)
+    return read_config(folder)
 
 
-def check_data(settings: TrainSettings, model: ModelFacts) -> None:
+def check_data(settings: TrainSettings, model: ModelConfig) -> None:
     """The shards must be whole, long enough, and made with this model's tokenizer.
 
     Raises:
@@ -76,8 +56,8 @@ def check_data(settings: TrainSettings, model: ModelFacts) -> None:
         if split == "train":
             shards.num_windows(settings.sequence)
         largest = int(shards.tokens().max(initial=0))
-        if largest >= model.size.vocab_size:
-            raise _another_tokenizer(f"token {largest} in {split}", f"tokens below {model.size.vocab_size}")
+        if largest >= model.vocab_size:
+            raise _another_tokenizer(f"token {largest} in {split}", f"tokens below {model.vocab_size}")
 
 
 def _check_tokenizer(shards: TokenShards, model: Path) -> None:
@@ -98,17 +78,14 @@ def _another_tokenizer(seen: str, expected: str) -> UsageError:
     )
 
 
-def _shapes(file: Path) -> dict[str, list[int]]:
+def _check_header(file: Path) -> None:
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header = stream.read(length) if length <= _LONGEST_HEADER_BYTES else b""
     try:
-        entries = json.loads(header)
-        return {name: entry["shape"] for name, entry in entries.items() if name != "__metadata__"}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise IntegrityError(
-            "a file of weights has no header",
-            seen=file,
-            expected="a safetensors file",
-            next_step="fetch it again; a Git LFS pointer is a text of three lines: run 'git lfs pull'",
-        ) from error
+        is_whole = isinstance(json.loads(header), dict)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        next_step = "fetch it again; where it is the pointer of a Git LFS file, run 'git lfs pull'"
+        raise IntegrityError("a file of weights has no header", seen=file, expected="a safetensors file", next_step=next_step)

@@ -132,6 +132,4 @@ def _read(file: Path) -> Iterator[Entry]:
 
 def _damaged(file: Path, number: int, line: str) -> MessageError:
     next_step = "delete the file: the run resumes without its history"
-    return MessageError(
-        "a line of the training journal is damaged", seen=f"{file}:{number}: {line[:60]}", next_step=next_step
-    )
+    return MessageError("a line of the training journal is damaged", seen=f"{file}:{number}: {line[:60]}", next_step=next_step)

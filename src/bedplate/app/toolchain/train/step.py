@@ -18,7 +18,7 @@ import psutil
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
-from bedplate.app.toolchain.train.checks import ModelFacts, check_data, read_model_facts
+from bedplate.app.toolchain.train.checks import check_data, read_trainable
 from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
@@ -32,6 +32,7 @@ from bedplate.storage.checkpoint.copier import DiskCopier
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_memory_files
 from bedplate.toolchain.data.corpus import is_corpus
 from bedplate.toolchain.data.shards import file_digest, read_manifest
+from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.train.footprint import check_memory, checkpoint_disk_bytes, memory_needed_bytes
 from bedplate.toolchain.train.messages import TrainingResult, TrainSpec
 from bedplate.toolchain.train.result_folder import TRAINING_FILE, check_result_folder
@@ -56,7 +57,7 @@ def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
         "at most this many steps are repeated after a failure",
     ]
     if (Path(settings.model) / "config.json").is_file():
-        needed = memory_needed_bytes(settings, read_model_facts(Path(settings.model)).size, workers.want)
+        needed = memory_needed_bytes(settings, read_trainable(Path(settings.model)), workers.want)
         lines.append(f"about {format_bytes(needed)} of memory for workers and checkpoints")
     if settings.drill:
         lines.append(f"drill: worker {settings.drill.kill} is killed after step {settings.drill.at_step}")
@@ -73,14 +74,14 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
         TaskError: More failures than `restarts` allows.
         BedplateError: Loss or gradient is not finite (see `on_non_finite`).
     """
-    given, model = Path(settings.data), read_model_facts(Path(settings.model))
+    given, model = Path(settings.data), read_trainable(Path(settings.model))
     settings = _checked(settings, model, context)
     spec = _spec(settings, given, context)
     journal = TrainingJournal(context.directory / "journal.jsonl", spec.run)
     num_steps = settings.num_steps(context.needs.workers.want)
-    context.reporter.say(f"training {format_count(model.size.num_parameters)} parameters for {num_steps} steps")
+    context.reporter.say(f"training {format_count(model.num_parameters)} parameters for {num_steps} steps")
     result = _finished_before(spec) or _supervised(settings, context, model, spec, journal)
-    measured = measurements(journal, result, settings, context, model.size.num_parameters)
+    measured = measurements(journal, result, settings, context, model.num_parameters)
     for recovery in recoveries(journal):
         context.reporter.say(str(recovery))
     shown = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
@@ -92,12 +93,12 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     return StepResult(path=path, outputs=outputs, measurements=measured, figures=figures(journal))
 
 
-def _checked(settings: TrainSettings, model: ModelFacts, context: StepContext) -> TrainSettings:
+def _checked(settings: TrainSettings, model: ModelConfig, context: StepContext) -> TrainSettings:
     """The settings with data and windows made to fit the model; all that can fail later and be seen now was looked at."""
     workers = context.needs.workers
-    check_memory(settings, model.size, workers.want, psutil.virtual_memory().available)
-    checkpoint_bytes = checkpoint_disk_bytes(model.size, workers.want)
-    check_result_folder(Path(settings.model), _result(context), model.size.num_parameters, checkpoint_bytes)
+    check_memory(settings, model, workers.want, psutil.virtual_memory().available)
+    checkpoint_bytes = checkpoint_disk_bytes(model, workers.want)
+    check_result_folder(Path(settings.model), _result(context), model.num_parameters, checkpoint_bytes)
     evaluate = replace(settings.evaluate, context=min(settings.evaluate.context, model.max_positions))
     tokens = tokens_for(Path(settings.data), Path(settings.model), context)
     settings = replace(settings, data=str(tokens), evaluate=evaluate)
@@ -106,7 +107,7 @@ def _checked(settings: TrainSettings, model: ModelFacts, context: StepContext) -
 
 
 def _supervised(
-    settings: TrainSettings, context: StepContext, model: ModelFacts, spec: TrainSpec, journal: TrainingJournal
+    settings: TrainSettings, context: StepContext, model: ModelConfig, spec: TrainSpec, journal: TrainingJournal
 ) -> TrainingResult:
     with _memory_files(settings, context, model) as descriptors, _copier(context, descriptors) as copier:
         stores = {"disk": str(_disk(context))}
@@ -159,7 +160,7 @@ def _identifying(settings: TrainSettings) -> JsonObject:
 
 
 @contextlib.contextmanager
-def _memory_files(settings: TrainSettings, context: StepContext, model: ModelFacts) -> Iterator[Mapping[str, int]]:
+def _memory_files(settings: TrainSettings, context: StepContext, model: ModelConfig) -> Iterator[Mapping[str, int]]:
     """Memory files for all ranks by name, closed at the end; none where checkpoints go to disk."""
     if settings.checkpoint.in_ is not CheckpointPlace.MEMORY:
         yield {}
@@ -171,7 +172,7 @@ def _memory_files(settings: TrainSettings, context: StepContext, model: ModelFac
         yield {}
         return
     workers = context.needs.workers
-    descriptors = create_memory_files(workers.want, share_bytes(model.size.num_parameters, workers.min))
+    descriptors = create_memory_files(workers.want, share_bytes(model.num_parameters, workers.min))
     try:
         yield {f"checkpoint-{rank:04d}": descriptor for rank, descriptor in enumerate(descriptors)}
     finally:
