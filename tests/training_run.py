@@ -36,6 +36,25 @@ class Heard:
         self.samples.append(sample)
 
 
+class SilentObserver:
+    """A trainer's observer that keeps nothing."""
+
+    def forward_begins(self, step: int, micro_batch: int) -> None:
+        pass
+
+    def backward_begins(self, step: int, micro_batch: int) -> None:
+        pass
+
+    def evaluation_begins(self) -> None:
+        pass
+
+    def wait_begins(self, step: int) -> None:
+        pass
+
+    def checkpoint_rejected(self, step: int, store: str, reason: str) -> None:
+        pass
+
+
 def make_context(engine: Engine, directory: Path, *, workers: int = 2, least: int | None = None) -> tuple[StepContext, Heard]:
     """A context of a step named `train`, and what it hears."""
     heard = Heard()

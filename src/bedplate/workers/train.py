@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from bedplate.core.errors import BedplateError, ResourcesError
+from bedplate.core.errors import ResourcesError
 from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode, encode
 from bedplate.core.task import TaskContext, worker_errors
@@ -154,14 +154,6 @@ class _Rank:
                 self._keep(report.step)
 
     def _keep(self, step: int) -> None:
-        """Make a checkpoint; one that holds NaN or infinity would be resumed from for ever, so it is refused."""
-        if not self.trainer.has_finite_state():
-            raise BedplateError(
-                f"the weights are not finite after step {step}",
-                seen="NaN or infinity",
-                expected="finite weights and moments",
-                next_step="lower 'learning_rate' or set 'clip'; the checkpoint before it is kept",
-            )
         began_s, named = time.monotonic(), self.stores[0]
         try:
             named.store.save(step, make_shard(self.trainer, self.meta))

@@ -10,11 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from bedplate.toolchain.models.llama import Llama, LlamaConfig, load_llama, save_llama, shape_only
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.families import read_config
+from bedplate.toolchain.models.llama import Llama, load_llama, save_llama, shape_only
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.optimiser import BETA_1, BETA_2, EPSILON, learning_rate
 from bedplate.toolchain.train.settings import Precision, TrainSettings
 from bedplate.toolchain.train.trainer import Trainer
+from tests.training_run import SilentObserver
 
 STEPS, SEQUENCE = 5, 24
 SETTINGS = TrainSettings(
@@ -77,12 +80,12 @@ def make_base(config: LlamaConfig, folder: Path) -> Path:
 
 def losses_of_ours(base: Path, result: Path) -> list[float]:
     trainer = Trainer(
-        model=shape_only(LlamaConfig.from_folder(base)),
+        model=shape_only(read_config(base)),
         settings=SETTINGS,
         workers=1,
         exchange=Exchange(rank=0, world_size=1),
         data=RandomBatches(),
-        tell=lambda phase, **attributes: None,
+        observer=SilentObserver(),
     )
     trainer.start({name: weight.detach() for name, weight in load_llama(base).named_parameters()})
     losses = [trainer.train_step().loss for _ in range(STEPS)]

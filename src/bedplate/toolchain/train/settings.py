@@ -99,11 +99,11 @@ class TrainSettings:
     """Sequences in one forward and backward pass."""
     accumulate: Annotated[Count, Range(1)] = 2
     """Micro-batches of each wanted worker in one optimiser step; fewer workers do more each, the step stays the same."""
-    learning_rate: Annotated[float, Range(0)] = 5e-5
+    learning_rate: Annotated[float, Range(0, 1e6)] = 5e-5
     """Peak learning rate."""
     warm_up: Fraction = 0.1
     """Share of the steps in which the rate rises from 0 to its peak; a cosine to a tenth of the peak follows."""
-    weight_decay: Annotated[float, Range(0)] = 0.01
+    weight_decay: Annotated[float, Range(0, 1e6)] = 0.01
     """Decoupled weight decay of the matrices; norms have none."""
     clip: Annotated[float, Range(0)] = 1.0
     """Largest gradient norm; 0 does not clip."""

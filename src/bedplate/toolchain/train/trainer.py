@@ -142,14 +142,6 @@ class Trainer:
             is_skipped=not is_finite,
         )
 
-    def has_finite_state(self) -> bool:
-        """Whether weights and moments of all ranks are finite: a finite gradient can still carry them out of range."""
-        mine = self.flat.weights[self.optimiser.start : self.optimiser.end]
-        buffers = [mine, self.optimiser.buffers["moment_1"], self.optimiser.buffers["moment_2"]]
-        is_finite = all(_is_finite(buffer) for buffer in buffers)
-        self.observer.wait_begins(self.steps_done)
-        return self.exchange.all_agree(is_finite)
-
     def negative_log_likelihood(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, int]:
         """Sum in nats and number of tokens over all ranks' (inputs_BT, targets_BT)."""
         total, tokens = 0.0, 0
@@ -208,11 +200,3 @@ class Trainer:
                 expected=f"at most {self.settings.max_skipped_steps} such steps ('max_skipped_steps')",
                 next_step="lower 'learning_rate', use 'precision: fp32', or look for damaged text",
             )
-
-
-def _is_finite(values: Tensor) -> bool:
-    """Whether all of a flat tensor is; one pass without a copy."""
-    if not len(values):
-        return True
-    low, high = torch.aminmax(values)
-    return math.isfinite(float(low)) and math.isfinite(float(high))

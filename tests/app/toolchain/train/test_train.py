@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from bedplate.app.pipeline.contract.step import StepResult
+from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.step import plan, run
-from bedplate.app.toolchain.train.story import Story
 from bedplate.core.errors import CancelledError, IntegrityError, ResourcesError, TaskError, UsageError
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.workload import Gang
+from bedplate.toolchain.train.messages import Loaded
 from bedplate.toolchain.train.settings import (
     CheckpointPlace,
     CheckpointSettings,
@@ -57,7 +58,13 @@ def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def losses(directory: Path) -> list[float]:
-    return [step["loss"] for step in Story(directory / "story.jsonl").steps()]
+    return [step.loss for step in journal(directory).steps()]
+
+
+def journal(directory: Path) -> TrainingJournal:
+    """The journal of the run whose result is in the step's directory."""
+    run = json.loads((directory / "model" / "training.json").read_text())["run"]
+    return TrainingJournal(directory / "journal.jsonl", run)
 
 
 def weights(directory: Path) -> bytes:
@@ -143,7 +150,7 @@ def test_a_drill_is_detected_within_a_second_and_measured(engine: FaultyEngine, 
     assert sum(failure["phases_s"].values()) == pytest.approx(failure["resume_step_s"])
     assert {figure.id for figure in result.figures} == {"train_loss", "train_recovery"}
     assert any("killing worker 1" in line for line in heard.said)
-    assert any("worker 1 was lost after step" in line and "steps done twice" in line for line in heard.said)
+    assert any("worker 1 was lost after step" in line and "steps repeated" in line for line in heard.said)
     assert {"train_loss", "train_tokens_per_s"} <= {sample.name for sample in heard.samples}
 
 
@@ -158,12 +165,24 @@ def test_a_worker_that_hangs_is_ended_and_training_goes_on(
     assert weights(tmp_path / "step") == undisturbed[1]
 
 
+def test_a_healthy_worker_that_waits_is_not_blamed_for_a_hang(
+    engine: FaultyEngine, inputs: Path, tmp_path: Path, undisturbed: tuple[list[float], bytes, StepResult]
+) -> None:
+    engine.fault = Fault(what="stop", rank=1, step=3, phase="backward", micro_batch=3)
+    context, heard = make_context(engine, tmp_path / "step")
+    result = run(make_settings(inputs, steps=STEPS, hang_timeout=3.0), context)
+    (failure,) = result.outputs["failures"]  # type: ignore[misc]
+    assert (failure["kind"], failure["rank"]) == ("hung", 1)
+    assert any("worker 1 ended (hung): silent while rank 0 waited for it" in line for line in heard.said)
+    assert weights(tmp_path / "step") == undisturbed[1]
+
+
 def test_a_run_that_keeps_failing_ends_with_the_failing_ranks_own_words(
     engine: FaultyEngine, inputs: Path, tmp_path: Path
 ) -> None:
     engine.fault = Fault(what="raise", rank=1, step=3, times=9)
     context, _ = make_context(engine, tmp_path / "step")
-    with pytest.raises(TaskError, match=r"rank 1.*the dog ate the gradients") as caught:
+    with pytest.raises(TaskError, match=r"rank 1.*injected failure") as caught:
         run(make_settings(inputs, steps=STEPS, restarts=1), context)
     assert "Traceback" in str(caught.value) or "failing_worker.py" in str(caught.value)
     assert engine.num_submitted == 2
@@ -299,8 +318,8 @@ def test_a_killed_supervisor_resumes_from_disk_by_the_same_call(inputs: Path, tm
     assert _supervise(inputs, killed, "die") == -signal.SIGKILL
     assert _supervise(inputs, killed, "finish") == 0
     assert _supervise(inputs, whole, "finish") == 0
-    loaded = Story(killed / "step" / "story.jsonl").of("loaded")
-    assert {(entry["store"], entry["resumed_from"] > 0) for entry in loaded} == {("model", False), ("disk", True)}
+    loaded = journal(killed / "step").of(Loaded)
+    assert {(entry.store, entry.resumed_from > 0) for entry in loaded} == {("model", False), ("disk", True)}
     assert losses(killed / "step") == losses(whole / "step")
     assert weights(killed / "step") == weights(whole / "step")
 

@@ -125,8 +125,8 @@ def goodput_frac(journal: TrainingJournal) -> float:
     evaluation.
     """
     useful_s = sum(step.seconds for step in journal.steps() if not step.is_skipped)
-    evaluations = (entry for entry in journal.entries if entry.rank == 0 and isinstance(entry.what, Evaluated))
-    evaluation_s = sum(entry.what.seconds for entry in evaluations if entry.what.when == "before")  # type: ignore[union-attr]
+    evaluations = (entry.what for entry in journal.entries if entry.rank == 0 and isinstance(entry.what, Evaluated))
+    evaluation_s = sum(evaluated.seconds for evaluated in evaluations if evaluated.when == "before")
     ended_s = max(entry.at_s for entry in journal.entries if isinstance(entry.what, StepReport))
     began_s = next(entry.at_s for entry in journal.entries if isinstance(entry.what, AttemptBegan))
     return min(1.0, useful_s / (ended_s - began_s - evaluation_s))
