@@ -106,7 +106,9 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE, *, tied: b
     return folder
 
 
-def make_shards(folder: Path, *, train_tokens: int = 6000, vocab_size: int = VOCABULARY_SIZE) -> Path:
+def make_shards(
+    folder: Path, *, train_tokens: int = 6000, vocab_size: int = VOCABULARY_SIZE, tokenizer_digest: str | None = None
+) -> Path:
     """A folder of token shards with a text that can be learned: each token is a function of the one before, mostly."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -121,6 +123,7 @@ def make_shards(folder: Path, *, train_tokens: int = 6000, vocab_size: int = VOC
         digest = hashlib.blake2b(data, digest_size=32).hexdigest()
         shards.append({"file": name, "split": split, "tokens": count, "documents": 1, "digest": digest})
     manifest = {"format": FORMAT, "version": VERSION, "dtype": "<u2", "separator": 0, "shards": shards}
+    manifest |= {} if tokenizer_digest is None else {"tokenizer_digest": tokenizer_digest}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

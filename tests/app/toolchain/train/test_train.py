@@ -16,6 +16,7 @@ from bedplate.app.toolchain.train.step import plan, run
 from bedplate.core.errors import CancelledError, IntegrityError, ResourcesError, TaskError, UsageError
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.workload import Gang
+from bedplate.toolchain.data.tokenizer import tokenizer_digest
 from bedplate.toolchain.train.messages import Loaded
 from bedplate.toolchain.train.settings import (
     CheckpointPlace,
@@ -341,11 +342,21 @@ def test_data_and_model_that_do_not_fit_are_named_before_anything_starts(
     assert engine.num_submitted == 0
 
 
-def test_shards_of_another_tokenizer_are_named(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+def test_tokens_that_the_model_does_not_know_are_named(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     model = make_micro_model(tmp_path / "small", vocab_size=100)
     context, _ = make_context(engine, tmp_path / "step")
-    with pytest.raises(UsageError, match="another tokenizer"):
+    with pytest.raises(UsageError, match=r"another tokenizer.*token \d+ in train"):
         run(make_settings(inputs, model=str(model)), context)
+
+
+def test_shards_of_another_tokenizer_of_the_same_size_are_refused(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+    context, _ = make_context(engine, tmp_path / "step")
+    ours = make_shards(tmp_path / "ours", tokenizer_digest=tokenizer_digest(inputs / "base"))
+    others = make_shards(tmp_path / "others", tokenizer_digest=32 * "a")
+    with pytest.raises(UsageError, match=r"another tokenizer.*aaaaaaaa"):
+        run(make_settings(inputs, steps=2, data=str(others)), context)
+    assert engine.num_submitted == 0
+    run(make_settings(inputs, steps=2, data=str(ours)), context)
 
 
 def test_a_corrupted_shard_is_named(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
