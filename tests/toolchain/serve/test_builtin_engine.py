@@ -276,7 +276,7 @@ def test_a_kv_store_that_fails_costs_time_and_no_request(caplog: pytest.LogCaptu
     expected = tokens_of(engine.submit(ask(prompt=(5,) * 100)))
     engine.close()
     store = open_kv_store("kv:?memory=10MB")
-    engine = BuiltInEngine(make_model(), EngineSettings(chunk_tokens=32), store, kv_namespace("m", "0", torch.bfloat16, 32))
+    engine = BuiltInEngine(make_model(), EngineSettings(chunk_tokens=32), store, kv_namespace(CONFIG, "0", torch.bfloat16, 32))
     engine._memory._store = None  # type: ignore[union-attr,assignment]
     steps = list(engine.submit(ask(prompt=(5,) * 100)))
     assert steps[-1].finish is FinishReason.LENGTH

@@ -91,7 +91,7 @@ def test_logprobs_are_the_same_to_the_bit_among_others(engine: BuiltInEngine) ->
 
 def test_logprobs_are_the_same_to_the_bit_with_kv_memory(model: Llama) -> None:
     store = open_kv_store("kv:?memory=100MB")
-    namespace = kv_namespace("test", "0", model.lm_head.weight.dtype, SETTINGS.chunk_tokens)
+    namespace = kv_namespace(model.config, "0", model.lm_head.weight.dtype, SETTINGS.chunk_tokens)
     engine = BuiltInEngine(model, SETTINGS, store, namespace)
     first = ask(engine, logprobs=4, prompt_logprobs=4)
     assert ask(engine, logprobs=4, prompt_logprobs=4) == first

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.models.families import read_config
-from bedplate.toolchain.models.llama import Llama, load_llama, save_llama, shape_only
+from bedplate.toolchain.models.folder import load_model, save_model, shape_only
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.optimiser import BETA_1, BETA_2, EPSILON, learning_rate
 from bedplate.toolchain.train.settings import Precision, TrainSettings
@@ -61,7 +62,7 @@ def test_losses_and_weights_are_those_of_transformers(tmp_path: Path, shape: str
     base = make_base(dataclasses.replace(SHAPES[shape], tie_embeddings=tied), tmp_path)
     ours, theirs = losses_of_ours(base, tmp_path / "ours"), losses_of_transformers(base, tmp_path / "theirs")
     assert ours == pytest.approx(theirs, rel=1e-4)
-    trained, expected = load_llama(tmp_path / "ours"), load_llama(tmp_path / "theirs")
+    trained, expected = load_model(tmp_path / "ours"), load_model(tmp_path / "theirs")
     for (name, weight), (_, reference) in zip(trained.named_parameters(), expected.named_parameters(), strict=True):
         difference = torch.linalg.vector_norm(weight.detach() - reference.detach()) / reference.detach().norm()
         assert float(difference) < 1e-3, name
@@ -74,7 +75,7 @@ def make_base(config: LlamaConfig, folder: Path) -> Path:
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 torch.nn.init.normal_(parameter, std=0.05)
-    save_llama(model, folder / "base", torch.float32)
+    save_model(model, folder / "base", torch.float32)
     return folder / "base"
 
 
@@ -87,9 +88,9 @@ def losses_of_ours(base: Path, result: Path) -> list[float]:
         data=RandomBatches(),
         observer=SilentObserver(),
     )
-    trainer.start({name: weight.detach() for name, weight in load_llama(base).named_parameters()})
+    trainer.start({name: weight.detach() for name, weight in load_model(base).named_parameters()})
     losses = [trainer.train_step().loss for _ in range(STEPS)]
-    save_llama(trainer.model, result, torch.float32)
+    save_model(trainer.model, result, torch.float32)
     return losses
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from bedplate.core.errors import ResourcesError
 from bedplate.core.files import replacing_folder
 from bedplate.core.json import JsonObject
-from bedplate.toolchain.models.llama import save_llama
+from bedplate.toolchain.models.folder import save_model
 from bedplate.toolchain.train.result_folder import TRAINING_FILE, copied_files, is_result
 from bedplate.toolchain.train.trainer import Trainer
 
@@ -33,7 +33,7 @@ def export(trainer: Trainer, base: Path, folder: Path, lineage: JsonObject, trai
     """
     try:
         with replacing_folder(folder, is_result) as aside:
-            save_llama(trainer.model, aside, torch.bfloat16)
+            save_model(trainer.model, aside, torch.bfloat16)
             _keep_base_config(base, aside)
             for file in copied_files(base):
                 shutil.copyfile(file, aside / file.name)

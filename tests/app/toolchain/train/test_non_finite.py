@@ -14,7 +14,7 @@ from bedplate.app.pipeline.contract.stored import result_as_json
 from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.step import run
 from bedplate.core.errors import BedplateError
-from bedplate.toolchain.models.llama import load_llama
+from bedplate.toolchain.models.folder import load_model
 from bedplate.toolchain.train.messages import StepReport
 from bedplate.toolchain.train.settings import DrillSettings, NonFinitePolicy
 from tests.failing_worker import Fault, FaultyEngine
@@ -50,7 +50,7 @@ def test_all_workers_skip_a_step_that_one_of_them_spoiled(engine: FaultyEngine, 
     assert any(sample.name == "train_gradient_norm" and math.isnan(sample.value) for sample in heard.samples)
     assert (3.0, "skipped") in result.figures[0].marks
     assert result.path is not None
-    assert all(bool(torch.isfinite(weight).all()) for weight in load_llama(result.path).parameters())
+    assert all(bool(torch.isfinite(weight).all()) for weight in load_model(result.path).parameters())
 
 
 def test_a_kill_after_a_skipped_step_changes_no_bit(engine: FaultyEngine, tmp_path: Path) -> None:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
+from bedplate.core.errors import UsageError
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.data.tokenizer import tokenizer_digest
 from bedplate.toolchain.models.config import ModelConfig
-from bedplate.toolchain.models.families import read_config, read_config_json
+from bedplate.toolchain.models.stored import inspect_model
 from bedplate.toolchain.train.settings import TrainSettings
-
-_LONGEST_HEADER_BYTES = 100_000_000
-"""What the safetensors format allows."""
 
 
 def read_trainable(folder: Path) -> ModelConfig:
     """The config of a model folder whose weights can be trained.
 
     Raises:
-        NotFoundError: No config or no weights.
-        UsageError: The weights are compressed, or the model is of a kind that is not supported.
-        IntegrityError: The config or a file of weights is damaged.
+        UsageError: The weights are compressed.
+        BedplateError: As `inspect_model`.
     """
-    weights = sorted(folder.glob("*.safetensors"))
-    if read_config_json(folder).get("quantization_config"):
+    stored = inspect_model(folder)
+    if stored.is_int8:
         raise UsageError("a compressed model cannot be trained", seen=folder, expected="plain weights", next_step="train first")
-    if not weights:
-        raise NotFoundError("not a model folder", seen=folder, expected="a folder with config.json and *.safetensors")
-    for file in weights:
-        _check_header(file)
-    return read_config(folder)
+    return stored.config
 
 
 def check_data(settings: TrainSettings, model: ModelConfig) -> None:
@@ -76,16 +67,3 @@ def _another_tokenizer(seen: str, expected: str) -> UsageError:
         expected=expected,
         next_step="give 'data' the corpus (the folder that data.text makes): it is tokenised for the model that is trained",
     )
-
-
-def _check_header(file: Path) -> None:
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = stream.read(length) if length <= _LONGEST_HEADER_BYTES else b""
-    try:
-        is_whole = isinstance(json.loads(header), dict)
-    except ValueError:
-        is_whole = False
-    if not is_whole:
-        next_step = "fetch it again; where it is the pointer of a Git LFS file, run 'git lfs pull'"
-        raise IntegrityError("a file of weights has no header", seen=file, expected="a safetensors file", next_step=next_step)

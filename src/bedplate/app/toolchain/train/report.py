@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.journal import AttemptBegan, Entry, Failure, GangCleared, TrainingJournal
-from bedplate.core.devices import hardware_text
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
@@ -149,37 +149,25 @@ def measurements(
     """Speed, loss, perplexities, goodput, skipped steps; and of the last recovery its times."""
     steps, found = journal.steps(), recoveries(journal)
     tokens = sum(step.tokens for step in steps)
-    values: list[tuple[str, float | None, str]] = [
-        ("tokens_per_s", tokens / sum(step.seconds for step in steps), "tokens/s"),
-        ("train_flops_per_token", FLOPS_PER_WEIGHT * num_parameters, "flops"),
-        ("final_loss", result.final_loss, "nats/token"),
-        ("goodput_frac", goodput_frac(journal), "frac"),
-        ("ppl_before", result.perplexity_before, "ratio"),
-        ("ppl_after", result.perplexity_after, "ratio"),
-        ("steps_skipped", result.steps_skipped, "steps"),
-    ]
+    values: dict[str, float | None] = {
+        "tokens_per_s": tokens / sum(step.seconds for step in steps),
+        "train_flops_per_token": FLOPS_PER_WEIGHT * num_parameters,
+        "final_loss": result.final_loss,
+        "goodput_frac": goodput_frac(journal),
+        "ppl_before": result.perplexity_before,
+        "ppl_after": result.perplexity_after,
+        "steps_skipped": result.steps_skipped,
+    }
     if found:
         last = found[-1]
-        values += [
-            ("kill_detect_s", last.detect_s, "s"),
-            ("resume_forward_s", last.resume_forward_s, "s"),
-            ("resume_step_s", last.resume_step_s, "s"),
-            ("steps_repeated", last.steps_repeated, "steps"),
-        ]
-    workers = journal.of(AttemptBegan)[-1].workers
-    return tuple(
-        Measurement(
-            id=name,
-            value=None if value is None else float(value),
-            unit=unit,
-            provenance=Provenance.MEASURED,
-            hardware=hardware_text(context.engine.resources()),
-            scale=f"{workers} workers, {tokens} tokens, {settings.precision}",
-            source="train",
-            at_s=context.clock.now(),
-        )
-        for name, value, unit in values
-    )
+        values |= {
+            "kill_detect_s": last.detect_s,
+            "resume_forward_s": last.resume_forward_s,
+            "resume_step_s": last.resume_step_s,
+            "steps_repeated": last.steps_repeated,
+        }
+    scale = f"{journal.of(AttemptBegan)[-1].workers} workers, {tokens} tokens, {settings.precision}"
+    return measured_in(context, values, scale=scale, source="train")
 
 
 def figures(journal: TrainingJournal) -> tuple[Figure, ...]:

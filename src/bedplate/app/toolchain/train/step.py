@@ -33,6 +33,7 @@ from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_mem
 from bedplate.toolchain.data.corpus import is_corpus
 from bedplate.toolchain.data.shards import file_digest, read_manifest
 from bedplate.toolchain.models.config import ModelConfig
+from bedplate.toolchain.models.weights import weight_files
 from bedplate.toolchain.train.footprint import check_memory, checkpoint_disk_bytes, memory_needed_bytes
 from bedplate.toolchain.train.messages import TrainingResult, TrainSpec
 from bedplate.toolchain.train.result_folder import TRAINING_FILE, check_result_folder
@@ -132,7 +133,7 @@ def _result(context: StepContext) -> Path:
 
 def _spec(settings: TrainSettings, given: Path, context: StepContext) -> TrainSpec:
     base, data, workers = Path(settings.model), Path(settings.data), context.needs.workers.want
-    weights = {file.name: file_digest(file) for file in sorted(base.glob("*.safetensors"))}
+    weights = {file.name: file_digest(file) for file in weight_files(base)}
     manifest = read_manifest(data)
     identity = {
         "settings": _identifying(settings),
