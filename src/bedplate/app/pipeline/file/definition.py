@@ -61,7 +61,7 @@ class Pipeline:
     file: str
 
     def key(self) -> str:
-        """What makes two runs the same work: content (but for operational settings), inputs and the key's format. 32 hex digits."""
+        """What makes two runs the same work: settings but operational ones, inputs, and the key's format. 32 hex digits."""
         inputs = [facts for step in self.steps for facts in input_digests(step.written)]
         steps: Json = [
             [step.name, step.case.name, list(step.after), identifying(step.case.settings, step.written)] for step in self.steps
