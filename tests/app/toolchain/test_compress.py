@@ -18,7 +18,7 @@ from bedplate.cli.main import main
 from bedplate.core.errors import CheckFailedError, NotFoundError, TaskError, UsageError
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.data.corpus import write_corpus
-from bedplate.toolchain.data.tokenise import load_tokenizer
+from bedplate.toolchain.data.tokenizer import load_tokenizer
 from bedplate.toolchain.models.card import read_card, write_card
 from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.llama import Llama
