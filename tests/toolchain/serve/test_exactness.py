@@ -37,7 +37,7 @@ class RecordingEngine(BuiltInEngine):
     def __init__(self, model: Llama, store: KVBlockStore | None = None) -> None:
         self.scores: dict[str, list[Tensor]] = {}
         dtype = model.model.norm.weight.dtype
-        super().__init__(model, SETTINGS, store, kv_namespace("test", "0", dtype, SETTINGS.chunk_tokens))
+        super().__init__(model, SETTINGS, store, kv_namespace(CONFIG, "0", dtype, SETTINGS.chunk_tokens))
 
     def _advance(self, sequence: Sequence, logits_V: Tensor) -> None:
         self.scores.setdefault(sequence.request.id, []).append(logits_V.clone())
