@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.app.paths import state_home
 from bedplate.core.errors import UnavailableError, UsageError, nearest
+from bedplate.core.paths import state_home
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.store import StateStore
 

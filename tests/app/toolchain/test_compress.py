@@ -19,7 +19,7 @@ from bedplate.core.errors import CheckFailedError, NotFoundError, TaskError, Usa
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.data.corpus import write_corpus
 from bedplate.toolchain.data.tokenise import load_tokenizer
-from bedplate.toolchain.models.card import read_card, write_card
+from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
 from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantized import Int8Linear
@@ -47,7 +47,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(tiny_model: Path, corpus: Path, tmp_path: Path) -> Path:
     """A model folder whose card names the corpus, as the train step leaves it."""
     folder = shutil.copytree(tiny_model, tmp_path / "trained")
-    write_card(folder, corpus=str(corpus), licence="none")
+    write_card(folder, ModelCard(kind=ModelKind.TRAINED, corpus=str(corpus), licence="none"))
     return folder
 
 
@@ -58,7 +58,9 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     assert (result.path / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
     assert json.loads((result.path / "config.json").read_text())["eos_token_id"] == 2
     card = read_card(result.path)
-    assert (card["base"], card["licence"]) == (str(trained), "none")
+    assert card is not None and card.base is not None
+    assert (card.kind, card.licence) == (ModelKind.COMPRESSED, "none")
+    assert (card.base.path, card.base.digest) == (str(trained), weights_digest(trained))
 
     (row,) = result.outputs["schemes"]
     base = result.outputs["base"]

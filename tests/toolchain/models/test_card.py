@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from bedplate.core.errors import IntegrityError, NotFoundError
-from bedplate.toolchain.models.card import check_card, read_card, weights_digest, write_card
+from bedplate.toolchain.models.card import ModelCard, ModelKind, check_card, read_card, weights_digest, write_card
 
 
 @pytest.fixture
 def folder(tiny_model: Path, tmp_path: Path) -> Path:
     copy = shutil.copytree(tiny_model, tmp_path / "model")
-    write_card(copy, source="generated")
+    write_card(copy, ModelCard(kind=ModelKind.CONVERTED, source="generated"))
     return copy
 
 
@@ -25,7 +25,7 @@ def spoil(file: Path) -> None:
 
 def test_a_whole_folder_passes(folder: Path) -> None:
     check_card(folder, verify=True)
-    assert read_card(folder)["source"] == "generated"
+    assert read_card(folder).source == "generated"
 
 
 def test_a_short_file_is_found_at_once_and_a_flipped_byte_by_reading(folder: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_short_file_is_found_at_once_and_a_flipped_byte_by_reading(folder: Pat
     with pytest.raises(IntegrityError, match=r"model\.safetensors is damaged"):
         check_card(folder, verify=True)
     os.truncate(folder / "tokenizer.json", 10)
-    with pytest.raises(IntegrityError, match=r"tokenizer\.json is not whole"):
+    with pytest.raises(IntegrityError, match=r"tokenizer\.json is incomplete"):
         check_card(folder)
 
 
@@ -45,6 +45,6 @@ def test_the_digest_is_that_of_the_weights_even_beside_a_stale_card(folder: Path
 
 
 def test_a_folder_without_a_card_says_so(tiny_model: Path) -> None:
-    assert read_card(tiny_model) == {}
+    assert read_card(tiny_model) is None
     with pytest.raises(NotFoundError, match="no card"):
         check_card(tiny_model)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from bedplate.app.paths import state_home
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_directory, kv_url
 from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import CancelledError, UsageError
 from bedplate.core.json import Json, JsonObject
+from bedplate.core.paths import state_home
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count, Duration
