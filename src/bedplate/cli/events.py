@@ -42,7 +42,7 @@ def command(run: str, kind: str | None, follow: bool, state: str | None, output:
 
 def _all(runs: Runs, run_id: str, kind: str | None, after: int = 0) -> list[EventRecord]:
     events: list[EventRecord] = []
-    while batch := runs.state.events(run_id, after=after, kind=kind):
+    while batch := runs.state.events.after(after, run_id=run_id, kind=kind):
         events += batch
         after = batch[-1].number
     return events

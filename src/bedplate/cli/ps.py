@@ -26,7 +26,7 @@ def command(run: str | None, state: str | None, output: str) -> None:
     from bedplate.app.runs import existing, open_runs
 
     with open_runs(state) as runs:
-        views = (existing(runs).find(run),) if run else runs.all() if runs else ()
+        views = (existing(runs).find(run),) if run else runs.page() if runs else ()
     if output == "json":
         print_json({"runs": [view.as_json() for view in views]})
     elif views:

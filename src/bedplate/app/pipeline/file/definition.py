@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate._version import __version__
 from bedplate.app.configuration import Document
 from bedplate.app.pipeline.contract.step import Needs
 from bedplate.app.pipeline.contract.use_case import UseCase, load_use_case
@@ -21,6 +20,9 @@ from bedplate.core.json import Json, JsonObject, digest
 from bedplate.core.settings import Source, read_settings, unknown_key
 
 _TOP_KEYS = ("version", "name", "needs", "steps")
+KEY_FORMAT = "0.1.0"
+"""Version of what `Pipeline.key` is made of: to be changed only when equal files no longer mean equal work, since every
+finished run is forgotten then. The first format bears the version of the bedplate that introduced it."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -59,11 +61,11 @@ class Pipeline:
     file: str
 
     def key(self) -> str:
-        """What makes two runs the same work: content, inputs and version. 32 hex digits."""
+        """What makes two runs the same work: content, inputs and the key's format. 32 hex digits."""
         inputs = [facts for step in self.steps for facts in input_digests(step.written)]
         steps: Json = [[step.name, step.case.name, list(step.after), step.written] for step in self.steps]
         return digest(
-            {"name": self.name, "needs": self.document.get("needs"), "steps": steps, "inputs": inputs, "by": __version__}
+            {"name": self.name, "needs": self.document.get("needs"), "steps": steps, "inputs": inputs, "by": KEY_FORMAT}
         )
 
 
