@@ -78,6 +78,16 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     assert [line[0] for line in result.tables[0].rows] == ["bf16", "int8"]
 
 
+def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path) -> None:
+    result = run(Settings(model=str(trained), schemes=("int8-linear", "int8"), max_perplexity_rise=ANY, **QUICK), context)
+    assert [row["name"] for row in result.outputs["schemes"]] == ["int8-linear", "int8"]
+    linear, everything = (row["size_bytes"] for row in result.outputs["schemes"])
+    assert everything < linear < result.outputs["base"]["size_bytes"]
+    assert {"ppl_int8_linear", "decode_int8_ratio_b8"} <= {item.id for item in result.measurements}
+    assert result.path is not None and result.path.name == "int8-linear"
+    assert not isinstance(load_model(result.path, torch.bfloat16).lm_head, Int8Linear)
+
+
 def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
     """Weights that no input reaches are made huge: the model says the same, its int8 steps become too coarse for the rest."""
     model = load_model(trained)

@@ -22,16 +22,14 @@ from bedplate.core.figures import ResultTable
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.messages import decode, encode
 from bedplate.core.settings import Range
+from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction
 from bedplate.core.workload import Gang, Resources, Task
 from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, SchemeResult, check_out, check_scheme
 from bedplate.toolchain.models.card import read_card
 from bedplate.toolchain.models.stored import inspect_model
 
-EXPLANATION = {
-    "en": "Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.",
-    "zh": "把每个权重从两个字节压到一个字节，并测量质量损失与速度收益。",
-}
+EXPLANATION = text("Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.")
 DEFAULT_TEXT = "wikipedia-sample"
 
 
@@ -42,7 +40,8 @@ class Settings:
     model: str
     """Folder of the model."""
     schemes: tuple[str, ...] = ("int8",)
-    """Schemes to try: `int8`. The first is what later steps get."""
+    """Schemes to try: `int8` (the smallest), `int8-linear` (embedding table and head stay bf16; what vLLM loads). The first is
+    what later steps get."""
     data: str | None = None
     """Corpus (its held-out part is used) or text to judge by; None: what the model was trained on, else wikipedia-sample."""
     tokens: Annotated[Count, Range(2)] = 8192
@@ -135,8 +134,8 @@ def _check(settings: Settings, model: Path, folders: Mapping[str, Path]) -> None
     """What can be known before minutes are spent."""
     if not settings.schemes:
         raise UsageError("no scheme to compress by", expected="schemes: [int8]")
-    if inspect_model(model).is_int8:
-        raise UsageError("the model is int8 already", seen=model, expected="a model with plain weights")
+    if not inspect_model(model).is_plain:
+        raise UsageError("the model is compressed already", seen=model, expected="a model with plain weights")
     for scheme, out in folders.items():
         check_scheme(scheme)
         check_out(model, out)
@@ -175,7 +174,7 @@ def _name_of(corpus: Path) -> str:
 def _measurements(results: CompressionResults, context: StepContext) -> tuple[Measurement, ...]:
     values: dict[str, float | None] = {}
     for row in results.schemes:
-        name, base = row.name, results.base
+        name, base = row.name.replace("-", "_"), results.base
         values |= {
             f"ppl_{name}": row.perplexity,
             f"ppl_rise_{name}_frac": row.perplexity / base.perplexity - 1,
@@ -190,17 +189,28 @@ def _measurements(results: CompressionResults, context: StepContext) -> tuple[Me
 
 def _table(results: CompressionResults) -> ResultTable:
     columns = {
-        "scheme": "name",
-        "size MB": "size_bytes",
-        "perplexity": "perplexity",
-        "KL to base (nats)": "kl_to_base",
-        "same first token": "top1_agreement_frac",
-        "tokens/s batch 1": "tokens_per_s_b1",
-        "tokens/s batch 8": "tokens_per_s_b8",
+        "name": text("scheme"),
+        "size_bytes": text("size MB"),
+        "perplexity": text("perplexity"),
+        "kl_to_base": text("KL to base (nats)"),
+        "top1_agreement_frac": text("same first token"),
+        "tokens_per_s_b1": text("tokens/s batch 1"),
+        "tokens_per_s_b8": text("tokens/s batch 8"),
     }
     rows = tuple(
-        tuple(row.size_bytes / 1e6 if key == "size_bytes" else getattr(row, key) for key in columns.values())
+        tuple(row.size_bytes / 1e6 if key == "size_bytes" else getattr(row, key) for key in columns)
         for row in (results.base, *results.schemes)
     )
-    title = f"Compression: {results.tokens} tokens of {results.text}, context {results.context}; decoding over 128 tokens"
-    return ResultTable(id="compression", title=title, columns=tuple(columns), rows=rows, provenance=Provenance.MEASURED)
+    return ResultTable(
+        id="compression",
+        title=text("Compression"),
+        details=text(
+            "{tokens} tokens of {text}, context {context}; decoding over 128 tokens",
+            tokens=results.tokens,
+            text=results.text,
+            context=results.context,
+        ),
+        columns=tuple(columns.values()),
+        rows=rows,
+        provenance=Provenance.MEASURED,
+    )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.core.errors import CheckFailedError, UsageError, nearest
 from bedplate.core.files import check_replaceable
 from bedplate.toolchain.models.card import ModelKind, is_result_of
+from bedplate.toolchain.models.quantization import Storage
 
-SCHEME_NAMES = ("int8",)
+SCHEMES: Mapping[str, Storage] = {"int8": Storage.INT8, "int8-linear": Storage.INT8_LINEAR}
+"""Name of each scheme, and how it stores the weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +68,10 @@ class CompressOutcome:
 
 def check_scheme(scheme: str) -> None:
     """UsageError where there is no such scheme; it names the nearest."""
-    if scheme not in SCHEME_NAMES:
-        near = nearest(scheme, SCHEME_NAMES)
+    if scheme not in SCHEMES:
+        near = nearest(scheme, SCHEMES)
         next_step = f"did you mean '{near}'?" if near else None
-        expected = ", ".join(SCHEME_NAMES)
+        expected = ", ".join(SCHEMES)
         raise UsageError(f"no compression scheme '{scheme}'", seen=scheme, expected=expected, next_step=next_step)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bedplate.core.reporter import Reporter
 from bedplate.toolchain.compress.decode import decode_rates
 from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.compress.job import (
+    SCHEMES,
     CompressJob,
     CompressOutcome,
     SchemeResult,
@@ -28,10 +28,8 @@ from bedplate.toolchain.evaluate import compare
 from bedplate.toolchain.models.card import ModelCard, ModelKind, Origin, read_card, weights_digest, write_card
 from bedplate.toolchain.models.derived import keep_from_base
 from bedplate.toolchain.models.folder import load_model, save_model
-from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.weights import size_bytes
 
-SCHEMES: Mapping[str, Callable[[Llama], Llama]] = {"int8": quantize_int8}
 BATCHES = (1, 8)
 DECODE_CONTEXT = 128
 
@@ -69,7 +67,7 @@ def write_compressed(model: Path, scheme: str, folder: Path) -> None:
         CheckFailedError: A weight is NaN or infinite.
         ResourcesError: The disk is full, or cannot be written.
     """
-    compressed = SCHEMES[scheme](load_model(model, torch.bfloat16))
+    compressed = quantize_int8(load_model(model, torch.bfloat16), SCHEMES[scheme])
     card = read_card(model)
     about = ModelCard(
         kind=ModelKind.COMPRESSED,

