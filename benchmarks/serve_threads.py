@@ -53,7 +53,7 @@ class Setting:
 
     name: str
     cores: tuple[int, ...]
-    """Cores that the whole process may use: server, client and event loop."""
+    """Cores that the process may use: server, client and event loop."""
     threads: int
     """Threads of the linear algebra."""
     environment: Mapping[str, str]
@@ -113,7 +113,7 @@ def _settings() -> list[Setting]:
     return [
         Setting(name=BASELINE, cores=cores[:1], threads=1, environment={}),
         Setting(name="one thread", cores=cores, threads=1, environment={}),
-        Setting(name="sleep at once", environment={"OMP_WAIT_POLICY": "passive"}, **all_cores),
+        Setting(name="no spinning", environment={"OMP_WAIT_POLICY": "passive"}, **all_cores),
         *(Setting(name=f"spin {spin:,}", environment={"GOMP_SPINCOUNT": str(spin)}, **all_cores) for spin in SPINS),
         Setting(name="libgomp's default", environment={}, **all_cores),
         Setting(name=CHOSEN, environment=ENVIRONMENT, **all_cores),

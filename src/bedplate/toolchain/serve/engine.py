@@ -227,7 +227,7 @@ class BuiltInEngine:
             self._finish_prompt(sequence, hidden_CD, len(tokens) - 1)
 
     def _recall(self, sequence: Sequence) -> None:
-        """Take the prompt's first chunks from the KV store, unless their log-probabilities are asked for."""
+        """Take the prompt's first chunks from the KV store, unless their log-probabilities are wanted."""
         sequence.keys = []
         if self._memory is None:
             return

@@ -5,7 +5,7 @@ cores. All settings get the same prompts, token for token; a turn's prompt conta
 loads stay the same only while the greedy answers do, and whether they did is one of the measurements.
 
 A peer is another OpenAI-compatible server of the same model that runs already: only its URL is known here. Where it runs and
-on what is for whoever compares to say.
+on what, the reader of the comparison has to know.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Settings:
     shared_tokens: Annotated[Count, Range(0)] = 1000
     """Common system prompt of `chat`; length of a document."""
     prompt_tokens: Annotated[Count, Range(1)] = 250
-    """New tokens of a turn, of a question, or the whole prompt in `plain`."""
+    """New tokens of a turn, of a question, or all of a prompt in `plain`."""
     output_tokens: Annotated[Count, Range(1)] = 16
     """Tokens of each answer; end-of-text is ignored."""
     documents: Annotated[Count, Range(1)] = 20
