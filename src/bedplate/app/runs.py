@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bedplate.app.pipeline.run.lock import LockHolder, holder_of
 from bedplate.app.wiring import state_place
-from bedplate.core.errors import NotFoundError, UnavailableError, nearest
+from bedplate.core.errors import NotFoundError, UnavailableError, check_known, did_you_mean
 from bedplate.core.json import JsonObject
 from bedplate.state.records import GangRecord, RunRecord, Status, StepRecord
 from bedplate.state.store import StateStore
@@ -100,9 +100,9 @@ class Runs:
         if len(found) == 1:
             return self._view(found[0])
         ids = ", ".join(run.id for run in (found or runs)[:8])
-        near = nearest(text, [run.id for run in runs])
         what = f"'{text}' fits several runs" if found else f"there is no run '{text}'"
-        raise NotFoundError(what, expected=ids, next_step=f"did you mean '{near}'?" if near else "'bedplate ps' lists them")
+        next_step = did_you_mean(text, [run.id for run in runs], "'bedplate ps' lists them")
+        raise NotFoundError(what, expected=ids, next_step=next_step)
 
     def logs(self, view: RunView, step: str | None, rank: int | None) -> tuple[TaskLog, ...]:
         """Logs of the run's tasks, in the order in which they were started.
@@ -111,10 +111,8 @@ class Runs:
             NotFoundError: The run has no such step.
         """
         names = [item.name for item in view.steps]
-        if step is not None and step not in names:
-            near = nearest(step, names)
-            next_step = f"did you mean '{near}'?" if near else None
-            raise NotFoundError(f"run {view.run.id} has no step '{step}'", expected=", ".join(names), next_step=next_step)
+        if step is not None:
+            check_known(step, names, f"run {view.run.id} has no step", error=NotFoundError)
         return tuple(
             TaskLog(gang=gang, rank=number, path=path)
             for gang in self.state.gangs(view.run.id, step)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.app.paths import state_home
-from bedplate.core.errors import UnavailableError, UsageError, nearest
+from bedplate.core.errors import UnavailableError, UsageError, check_known
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.store import StateStore
 
@@ -60,10 +60,7 @@ def engine_factory(name: str, address: str | None = None) -> EngineFactory:
         UsageError: There is no such engine, or it has no address.
         UnavailableError: It is not installed.
     """
-    if name not in ENGINES:
-        near = nearest(name, ENGINES)
-        next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError("unknown engine", seen=name, expected=", ".join(ENGINES), next_step=next_step)
+    check_known(name, ENGINES, "unknown engine")
     if address is not None and name not in WITH_ADDRESS:
         raise UsageError(f"the engine '{name}' has no address", seen=address, next_step=f"--engine {WITH_ADDRESS[0]}")
     module, _, attribute = ENGINES[name].partition(":")

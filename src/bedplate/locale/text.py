@@ -13,7 +13,7 @@ from importlib import resources
 
 import yaml
 
-from bedplate.core.errors import NotFoundError, nearest
+from bedplate.core.errors import NotFoundError, did_you_mean
 
 
 class Language(enum.StrEnum):
@@ -62,10 +62,7 @@ def table(language: Language) -> dict[str, str]:
 
 def _fill(known: dict[str, str], key: str, language: Language, values: dict[str, object]) -> str:
     if key not in known:
-        near = nearest(key, known)
-        raise NotFoundError(
-            f"no text '{key}' in language '{language.value}'", seen=key, next_step=f"did you mean '{near}'?" if near else None
-        )
+        raise NotFoundError(f"no text '{key}' in language '{language.value}'", seen=key, next_step=did_you_mean(key, known))
     spoken = {name: value.spoken_in(language) if isinstance(value, Text) else value for name, value in values.items()}
     return known[key].format(**spoken)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import UsageError, did_you_mean
 from bedplate.core.topology import Topology
 from bedplate.network.topology.leaf_spine import leaf_spine
 
@@ -30,12 +30,11 @@ def open_topology(specification: str) -> Topology:
     if name == "clos3":
         raise UsageError("three-tier Clos fabrics are not supported yet", seen=specification, expected=_SUPPORTED)
     if colon and not Path(specification).exists():
-        near = nearest(name, GENERATORS)
         raise UsageError(
             f"unknown fabric '{name}'",
             seen=specification,
             expected=_SUPPORTED,
-            next_step=f"did you mean '{near}:{size}'?" if near else None,
+            next_step=did_you_mean(name, GENERATORS, form=f"{{}}:{size}"),
         )
     from bedplate.network.topology.file import read_topology
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import check_known
 from bedplate.core.json import JsonObject
 from bedplate.toolchain.compress.decode import decode_rates
 from bedplate.toolchain.compress.int8 import quantize_int8
@@ -108,10 +108,7 @@ def judge(
 
 def check_scheme(scheme: str) -> None:
     """UsageError where there is no such scheme; it names the nearest."""
-    if scheme not in SCHEMES:
-        near = nearest(scheme, SCHEMES)
-        next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError(f"no compression scheme '{scheme}'", seen=scheme, expected=", ".join(SCHEMES), next_step=next_step)
+    check_known(scheme, SCHEMES, "no compression scheme")
 
 
 def _with_rate(row: SchemeResult, batch: int, rate: float) -> SchemeResult:

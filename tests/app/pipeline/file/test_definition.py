@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedplate.app.configuration import document_from, read_document
 from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.file.order import CycleFoundError, ordered
 from bedplate.app.pipeline.file.references import references_in, resolved
 from bedplate.core.errors import ConfigurationError, UnavailableError
+from bedplate.documents.reading import document_from, read_document
 from tests.command_line import ROOT, USES
 
 

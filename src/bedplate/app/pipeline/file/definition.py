@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedplate._version import __version__
-from bedplate.app.configuration import Document
 from bedplate.app.pipeline.contract.step import Needs
 from bedplate.app.pipeline.contract.use_case import UseCase, load_use_case
 from bedplate.app.pipeline.file.inputs import input_digests, with_absolute_paths
@@ -19,6 +18,7 @@ from bedplate.app.uses import USES
 from bedplate.core.errors import ConfigurationError, nearest
 from bedplate.core.json import Json, JsonObject, digest
 from bedplate.core.settings import Source, read_settings, unknown_key
+from bedplate.documents.reading import Document
 
 _TOP_KEYS = ("version", "name", "needs", "steps")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from bedplate.core.errors import ConfigurationError
 from bedplate.core.json import Json
-from bedplate.core.settings import Path as KeyPath
-from bedplate.core.settings import Source
+from bedplate.core.settings import KeyPath, Source
 
 _MAX_FILES = 20_000
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from bedplate.core.json import Json
-from bedplate.core.settings import Path as KeyPath
+from bedplate.core.settings import KeyPath
 
 _REFERENCE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<braced>[^}]*)\}|(?P<bare>[A-Za-z][A-Za-z0-9_-]*))")
 

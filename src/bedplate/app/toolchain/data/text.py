@@ -17,7 +17,7 @@ from bedplate.app.paths import cache_home
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.cache import lock_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
-from bedplate.core.errors import NotFoundError, ResourcesError, nearest
+from bedplate.core.errors import NotFoundError, ResourcesError, check_known
 from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
 from bedplate.core.units import Count, Fraction, format_bytes
@@ -126,10 +126,8 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
 def _own_text(source: str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
-        near = nearest(source, TEXTS)
-        next_step = f"did you mean '{near}'?" if near else None
         expected = f"a file, a folder, or {', '.join(TEXTS)}"
-        raise NotFoundError(f"no text '{source}'", seen=path.absolute(), expected=expected, next_step=next_step)
+        check_known(source, TEXTS, "no text", error=NotFoundError, seen=path.absolute(), expected=expected)
     return path
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.app.api import run
-from bedplate.app.configuration import Document, read_document
 from bedplate.app.pipeline.run.outcome import RunOutcome
 from bedplate.app.pipeline.run.watch import RunWatcher
 from bedplate.core.settings import Source
+from bedplate.documents.reading import Document, read_document
 
 STEP = "train"
 _OF_THE_PIPELINE = ("name", "needs")
