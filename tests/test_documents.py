@@ -8,6 +8,7 @@ import click
 import pytest
 
 from bedplate.cli.main import command as root_command
+from tests.command_line import CommandLine
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = [REPOSITORY / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted(
@@ -36,6 +37,36 @@ def test_a_command_in_the_documents_is_one_that_the_command_line_takes(document:
         assert found is not None, f"{document}: no verb '{name}' in: {line}"
         verb, context = found, click.Context(found, info_name=name, parent=context)
     verb.make_context("bedplate", words, resilient_parsing=False)
+
+
+RUN_ELSEWHERE = {
+    "run": "takes ten minutes; tests/end_to_end runs a lifecycle of the same steps",
+    "serve": "runs until it is stopped; tests/workers/test_serving.py",
+    "model": "needs the network; tests/app/toolchain/models",
+    "train": "needs a model and minutes; tests/cli/test_train.py",
+    "compress": "needs a model; tests/app/toolchain/test_compress.py",
+    "bench": "needs a model; tests/app/toolchain/serve/test_bench.py",
+}
+"""First word of a command that the test below does not run, and why."""
+
+
+@pytest.fixture(scope="module")
+def place_with_a_run(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """A state in which one small run was finished, with the examples next to it."""
+    place = CommandLine(folder=tmp_path_factory.mktemp("documents"))
+    (place.folder / "examples").symlink_to(REPOSITORY / "examples")
+    pipeline = place.write("version: 1\nname: small\nsteps:\n  a: {use: test.write}\n  score: {use: score, after: [a]}\n")
+    result = place.call("run", pipeline)
+    assert result.code == 0, result.err
+    return place
+
+
+@pytest.mark.parametrize(("document", "line"), [item for item in commands() if item[1].split()[1] not in RUN_ELSEWHERE])
+def test_a_command_in_the_documents_runs(place_with_a_run: CommandLine, document: str, line: str) -> None:
+    caches = {"XDG_CACHE_HOME": str(place_with_a_run.folder / "cache")}
+    result = place_with_a_run.call(*shlex.split(line)[1:], environment=caches)
+    assert result.code == 0, f"{document}: {line}\n{result.err}"
+    assert result.out
 
 
 def test_there_are_commands_to_check() -> None:

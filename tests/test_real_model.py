@@ -9,7 +9,8 @@ import torch
 from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.compress import Settings, run
-from bedplate.app.uses import data_text, model_fetch
+from bedplate.app.toolchain.data import text as data_text
+from bedplate.app.toolchain.models import fetch as model_fetch
 from bedplate.core.errors import UnavailableError
 from bedplate.toolchain.data.tokenise import load_tokenizer
 from bedplate.toolchain.fetch.packages import is_whole

@@ -35,7 +35,8 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
     """Write a Hugging Face folder (config, bf16 safetensors, tokenizer with ChatML template and eos) and return it."""
     import torch
 
-    from bedplate.toolchain.models.llama import Llama, LlamaConfig, save_llama
+    from bedplate.toolchain.models.config import LlamaConfig
+    from bedplate.toolchain.models.llama import Llama, save_llama
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)

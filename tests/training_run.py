@@ -61,7 +61,8 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
     """A decoder of some 60,000 random weights, fp32 on disk, without a tokenizer."""
     import torch
 
-    from bedplate.toolchain.models.llama import Llama, LlamaConfig, save_llama
+    from bedplate.toolchain.models.config import LlamaConfig
+    from bedplate.toolchain.models.llama import Llama, save_llama
 
     with torch.random.fork_rng():
         torch.manual_seed(0)

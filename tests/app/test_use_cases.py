@@ -1,7 +1,5 @@
 """Every use case keeps the contract of `app/pipeline/contract/step.py`, and every key that people write is explained."""
 
-import importlib.util
-
 import pytest
 
 from bedplate.app.pipeline.contract.use_case import load_use_case
@@ -11,8 +9,6 @@ from bedplate.core.settings import describe_settings
 
 @pytest.fixture(params=sorted(USES))
 def use(request: pytest.FixtureRequest) -> str:
-    if importlib.util.find_spec(USES[request.param]) is None:
-        pytest.skip(f"{USES[request.param]} is not there yet")
     return str(request.param)
 
 

@@ -9,7 +9,7 @@ from bedplate.core.blocks import KVNamespace, chain_keys
 from bedplate.storage.kvcache.open import open_kv_store
 from tests.command_line import CommandLine
 
-NAMESPACE = KVNamespace(model="m", weights_digest="0", dtype="bf16", layout="test", block_tokens=1)
+NAMESPACE = KVNamespace(weights_digest="0", config_digest="0", dtype="bf16", layout="test", block_tokens=1)
 
 
 @pytest.fixture

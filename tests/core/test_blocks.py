@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedplate.core.blocks import KVNamespace, chain_keys
+from bedplate.core.blocks import KVNamespace, adopted_key, chain_keys
 
-NAMESPACE = KVNamespace(model="tiny", weights_digest="d0", dtype="bf16", layout="v1", block_tokens=4)
+NAMESPACE = KVNamespace(weights_digest="d0", config_digest="c0", dtype="bf16", layout="v1", block_tokens=4)
 TOKENS = st.lists(st.integers(0, 2**32 - 1), max_size=40)
 
 
@@ -35,11 +35,14 @@ def test_a_block_after_another_prefix_has_another_key() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"model": "other"},
         {"weights_digest": "d1"},
+        {"config_digest": "c1"},
         {"dtype": "fp32"},
         {"layout": "v2"},
         {"tenant": "another"},
+        {"adapter": "a0"},
+        {"shard": "tensor 1 of 2"},
+        {"key_scheme": "another"},
     ],
 )
 def test_whatever_decides_the_bytes_of_a_block_is_in_its_key(change: dict[str, str]) -> None:
@@ -47,4 +50,18 @@ def test_whatever_decides_the_bytes_of_a_block_is_in_its_key(change: dict[str, s
 
 
 def test_a_key_is_the_same_in_every_process_and_release() -> None:
-    assert chain_keys(NAMESPACE, range(4))[0].hex()[:16] == "d27a406b9d25f396"
+    assert chain_keys(NAMESPACE, range(4))[0].hex()[:16] == "73acb51573f06b51"
+
+
+def test_a_foreign_hash_becomes_a_key_in_its_own_namespace() -> None:
+    foreign = replace(NAMESPACE, key_scheme="vllm-sha256")
+    key = adopted_key(foreign, b"a hash of any length")
+    assert len(key) == 32
+    assert key == adopted_key(foreign, b"a hash of any length")
+    others = [replace(foreign, tenant="another"), replace(foreign, shard="tensor 1 of 2"), replace(foreign, key_scheme="x")]
+    assert len({key, *(adopted_key(other, b"a hash of any length") for other in others)}) == 4
+
+
+def test_a_foreign_hash_cannot_pass_for_one_of_our_keys() -> None:
+    with pytest.raises(ValueError, match="key scheme"):
+        adopted_key(NAMESPACE, b"hash")

@@ -108,3 +108,34 @@ def test_a_killed_holder_gives_its_lock_back(tmp_path: Path) -> None:
             os.kill(holder.pid, signal.SIGKILL)
             holder.wait()
             assert try_lock(stream.fileno(), tmp_path / "lock")
+
+
+_WRITER = """
+import sys, time
+from pathlib import Path
+from bedplate.core.files import replacing_file, replacing_folder
+make = replacing_file if sys.argv[2] == "file" else lambda path: replacing_folder(path, lambda folder: True)
+with make(Path(sys.argv[1])):
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_a_living_one_keeps_its_own(tmp_path: Path, kind: str) -> None:
+    command = [sys.executable, "-c", _WRITER, str(tmp_path / "target"), kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        (own,) = tmp_path.iterdir()
+        if kind == "file":
+            write_file(tmp_path / "target", "second writer")
+        assert own.exists()
+        writer.kill()
+        writer.wait()
+    if kind == "file":
+        write_file(tmp_path / "target", "third writer")
+    else:
+        with replacing_folder(tmp_path / "target", is_ours) as aside:
+            (aside / "mark").write_text("")
+    assert [item.name for item in tmp_path.iterdir()] == ["target"]

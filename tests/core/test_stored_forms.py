@@ -23,11 +23,20 @@ WORDS = st.text(max_size=8)
         hardware=WORDS,
         scale=WORDS,
         source=WORDS,
+        num_nodes=st.integers(1, 10**6),
+        num_devices=st.integers(1, 10**6),
+        busy_frac=st.none() | st.floats(0, 1),
         at_s=NUMBERS,
     )
 )
 def test_a_measurement_survives_its_json(measurement: Measurement) -> None:
     assert Measurement.from_json(json.loads(json.dumps(measurement.as_json()))) == measurement
+
+
+def test_a_measurement_that_an_older_version_stored_can_still_be_read() -> None:
+    old = {"id": "network_ecmp_collective_ms", "value": 1.0, "unit": "ms", "provenance": "simulated", "scale": "64 hosts"}
+    found = Measurement.from_json(old)
+    assert (found.unit, found.num_nodes, found.num_devices, found.busy_frac) == ("ms", 1, 1, None)
 
 
 def test_a_measurement_needs_its_provenance() -> None:

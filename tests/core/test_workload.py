@@ -54,6 +54,7 @@ def test_rates_that_were_not_measured_are_null_in_json() -> None:
     assert DeviceRates(matmul_flops={"fp32": 1e9}).as_json() == {
         "matmul_flops": {"fp32": 1e9, "bf16": None, "int8": None},
         "memory_bandwidth_bytes_per_s": None,
+        "disturbed": [],
     }
 
 

@@ -1,6 +1,5 @@
 """The main job as people start it: `examples/lifecycle.yaml` through the real CLI, with a generated model and text."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from bedplate.documents.reading import document_from, read_document
 from tests.command_line import ROOT, CommandLine, statuses
 
 EXAMPLE = ROOT / "examples" / "lifecycle.yaml"
-MISSING = [module for module in USES.values() if importlib.util.find_spec(module) is None]
 FIXED_IDS = {
     "kill_detect_s",
     "resume_forward_s",
@@ -27,8 +25,6 @@ FIXED_IDS = {
     "ppl_int8",
     "peak_memory_bytes",
 }
-
-needs_all_parts = pytest.mark.skipif(bool(MISSING), reason=f"parts that are not there yet: {', '.join(MISSING)}")
 
 
 def small_lifecycle(model: Path, text: Path) -> dict[str, Any]:
@@ -53,7 +49,6 @@ def test_the_example_uses_only_what_there_is() -> None:
     assert {step["use"] for step in steps.values()} == set(USES)
 
 
-@needs_all_parts
 def test_the_example_is_understood_and_its_steps_come_in_the_order_of_the_story() -> None:
     pipeline = read_pipeline(read_document(EXAMPLE))
     assert [step.name for step in pipeline.steps] == [
@@ -68,12 +63,10 @@ def test_the_example_is_understood_and_its_steps_come_in_the_order_of_the_story(
     ]
 
 
-@needs_all_parts
 def test_the_small_lifecycle_is_understood(tiny_model: Path, tiny_text: Path, tmp_path: Path) -> None:
     read_pipeline(document_from(small_lifecycle(tiny_model, tiny_text), tmp_path))
 
 
-@needs_all_parts
 @pytest.mark.timeout(600)
 def test_the_whole_life_of_a_small_model(command_line: CommandLine, tiny_model: Path, tiny_text: Path) -> None:
     file = command_line.write(yaml.safe_dump(small_lifecycle(tiny_model, tiny_text), sort_keys=False))

@@ -45,11 +45,20 @@ def test_a_published_value_is_shown_and_never_scores() -> None:
     assert grade_all([indicator()], [measured("speed", 0.9, Provenance.PUBLISHED)]).coverage_frac == 0
 
 
-@pytest.mark.parametrize(
-    ("scale", "level"), [("", Level.BASE), ("2 workers", Level.BASE), ("3 nodes", Level.BASE), ("1,024 nodes x 8", Level.LEAD)]
-)
-def test_a_measurement_below_the_claimed_scale_stops_at_base(scale: str, level: Level) -> None:
-    assert graded(indicator(claimed_nodes=4), measured("speed", 0.9, scale=scale)).level is level
+@pytest.mark.parametrize(("num_nodes", "level"), [(1, Level.BASE), (3, Level.BASE), (4, Level.LEAD)])
+def test_a_measurement_below_the_claimed_scale_stops_at_base(num_nodes: int, level: Level) -> None:
+    text = "1,024 nodes, for people"
+    assert graded(indicator(claimed_nodes=4), measured("speed", 0.9, num_nodes=num_nodes, scale=text)).level is level
+
+
+def test_a_disturbed_measurement_stops_at_base_and_is_marked() -> None:
+    found = graded(indicator(formula="a / b"), measured("a", 9.0, busy_frac=0.4), measured("b", 10.0, busy_frac=0.0))
+    assert (found.level, found.uncapped, found.cap, found.measured.is_disturbed) == (
+        Level.BASE,
+        Level.LEAD,
+        Cap.DISTURBANCE,
+        True,
+    )
 
 
 def test_a_value_is_worth_what_its_weakest_input_is_worth() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from bedplate.core.errors import ResourcesError, UnavailableError
+from bedplate.core.generation import GeneratedToken, GenerationRequest
 from bedplate.storage.kvcache.inspection import describe_directory, verify_directory
 from bedplate.workers.serve import ServeTask, open_server
 
@@ -80,6 +82,28 @@ def test_kv_memory_outlives_the_server_and_the_answers_stay_the_same(home: Home,
     assert answers[0] == answers[1]
     assert verify_directory(store).damaged == ()
     assert describe_directory(store).blocks == 4
+
+
+def first_answer(model: Path, kv_url: str | None) -> tuple[GeneratedToken, ...]:
+    """What a fresh server answers, with all its scores."""
+    with open_server(ServeTask(model=str(model), name="tiny"), kv_url) as server:
+        request = GenerationRequest(id="1", prompt=tuple(range(5, 205)), max_new_tokens=4, logprobs=20)
+        return tuple(server.engine.submit(request))
+
+
+@pytest.mark.parametrize("change", [{"rope_theta": 500.0}, {"rms_norm_eps": 0.1}], ids=lambda change: next(iter(change)))
+def test_kv_memory_of_an_edited_config_is_not_used(tiny_model: Path, tmp_path: Path, change: dict[str, float]) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    url = f"kv://{tmp_path / 'kv'}?memory=50MB&disk=50MB"
+    before = first_answer(model, url)
+    assert first_answer(model, url)[0].cached_tokens > 0
+    config = json.loads((model / "config.json").read_text())
+    if "rope_parameters" in config:
+        config["rope_parameters"] |= {name: value for name, value in change.items() if name in config["rope_parameters"]}
+    (model / "config.json").write_text(json.dumps(config | change))
+    edited = first_answer(model, url)
+    assert edited == first_answer(model, None)
+    assert [step.logprobs for step in edited] != [step.logprobs for step in before]
 
 
 def test_the_key_is_made_once_and_readable_by_its_owner_alone(home: Home, tiny_model: Path) -> None:

@@ -1,10 +1,11 @@
-"""`bedplate doctor`: what is on this machine, what is missing, how to mend it."""
+"""`bedplate doctor`: what is on this machine, what is missing, how to fix it."""
 
 from __future__ import annotations
 
 import click
 
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.state_option import state_option
 
 
 @click.command()
@@ -12,17 +13,19 @@ from bedplate.cli.terminal.output import note, output_option, print_json, print_
     "--measure/--no-measure", default=True, help="Measure each device (a few seconds each), or show what was measured last."
 )
 @click.option("--budget", default="5s", show_default=True, help="Time for the measurements of one device.")
+@state_option
 @output_option
-def command(measure: bool, budget: str, output: str) -> int:
+def command(measure: bool, budget: str, state: str | None, output: str) -> int:
     """Show the devices of this machine with their measured rates, and check what bedplate needs.
 
+    A rate with a question mark was measured while other work took part of the machine; it is not stored.
     Exit code 4 when a check fails.
     """
     from bedplate.app.compute.doctor import examine, rows_of_rates
     from bedplate.core.errors import CheckFailedError
     from bedplate.core.units import parse_duration
 
-    report = examine(measure=measure, budget_s=parse_duration(budget), say=note)
+    report = examine(measure=measure, budget_s=parse_duration(budget), state=state, say=note)
     if output == "json":
         print_json(report.as_json())
     else:

@@ -81,6 +81,8 @@ def _row(grade: Grade, language: Language) -> list[str]:
     indicator, measured = grade.indicator, grade.measured
     value = text("value.none") if measured.value is None else format_value(measured.value, indicator.unit)
     provenance = "" if measured.provenance is None else text(f"provenance.{measured.provenance.value}").spoken_in(language)
+    if measured.is_disturbed:
+        provenance += f" ({text('disturbed').spoken_in(language)})"
     level = text(f"level.{grade.level.value}").spoken_in(language)
     uncapped = f" ({text(f'level.{grade.uncapped.value}').spoken_in(language)})" if grade.cap else ""
     return [

@@ -16,12 +16,15 @@ class DeviceRates:
     """FLOP/s of a large matrix product by precision: `fp32`, `bf16`, `int8` (integer operations/s)."""
     memory_bandwidth_bytes_per_s: float | None = None
     """Bytes read plus written per second by a large copy."""
+    disturbed: tuple[str, ...] = ()
+    """Precisions, and `copy`, that were measured while other work took much of the machine: lower bounds, never stored."""
 
     def as_json(self) -> JsonObject:
         """The `measured` object of `doctor -o json`."""
         return {
             "matmul_flops": {name: self.matmul_flops.get(name) for name in ("fp32", "bf16", "int8")},
             "memory_bandwidth_bytes_per_s": self.memory_bandwidth_bytes_per_s,
+            "disturbed": list(self.disturbed),
         }
 
 

@@ -2,7 +2,8 @@
 
 Everything that bedplate keeps is written aside, flushed to the disk, and renamed into place: a reader, or the same command
 after a crash, sees the old content or the new, never a part. Names that begin with a dot and end in `.partial` are such
-asides; whoever writes the same target next removes what a dead process left.
+asides. Each is locked by its writer, so the next writer of the same target can tell what a dead process left, also one of
+another machine or process namespace, and removes it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -38,13 +41,14 @@ def write_file(path: Path, content: bytes | str) -> None:
 @contextmanager
 def replacing_file(path: Path) -> Iterator[IO[bytes]]:
     """A binary stream that becomes `path` when the block ends well, and vanishes when it raises."""
-    aside = _aside(path)
+    aside = _new_aside(path)
     try:
-        with aside.open("wb") as stream:
+        with aside.open("xb") as stream:
+            _lock_aside(stream.fileno())
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        aside.replace(path)
+            aside.replace(path)
         sync_folder(path.parent)
     finally:
         aside.unlink(missing_ok=True)
@@ -67,10 +71,11 @@ def replacing_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Pa
     path = path.absolute()
     check_replaceable(path, is_ours)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside, old = _aside(path), path.with_name(f".{path.name}.old.partial")
-    _remove_tree(aside)
+    aside, old = _new_aside(path), path.with_name(f".{path.name}.old")
     aside.mkdir()
+    descriptor = os.open(aside, os.O_RDONLY)
     try:
+        _lock_aside(descriptor)
         yield aside
         check_replaceable(path, is_ours)
         _sync_tree(aside)
@@ -80,6 +85,7 @@ def replacing_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Pa
         aside.rename(path)
         sync_folder(path.parent)
     finally:
+        os.close(descriptor)
         _remove_tree(aside)
         if path.exists():
             _remove_tree(old)
@@ -163,8 +169,29 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+def _new_aside(path: Path) -> Path:
+    """A name that nobody uses, after what dead writers of `path` left was removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with contextlib.suppress(OSError):  # somebody else was quicker, or it is not ours to remove
+            _remove_if_dead(left)
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+def _remove_if_dead(aside: Path) -> None:
+    descriptor = os.open(aside, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        else:
+            aside.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _lock_aside(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # without locks nothing is ever taken for dead
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _sync_tree(folder: Path) -> None:

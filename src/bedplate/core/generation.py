@@ -1,4 +1,8 @@
-"""Generation: what a door or a benchmark asks of an inference engine, whichever it is."""
+"""Generation: what an API server or a benchmark asks of an inference engine, whichever engine it is.
+
+Log-probabilities are natural logarithms of the model's own distribution, before temperature and top-p change it, computed in
+fp32. Asking for them never changes which tokens are generated.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+MAX_LOGPROBS = 20
+"""Most alternatives whose log-probabilities a request may ask for at each position."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingSettings:
     """How the next token is chosen."""
 
     temperature: float = 0.0
-    """0 is greedy."""
+    """Finite and at least 0; 0 is greedy."""
     top_p: float = 1.0
-    """Share of probability mass that is sampled from, 0 to 1."""
+    """Share of probability mass that is sampled from, above 0 and at most 1."""
     seed: int | None = None
     """Same seed, same prompt, same settings: same tokens."""
 
@@ -27,12 +34,17 @@ class GenerationRequest:
     id: str
     prompt: tuple[int, ...]
     max_new_tokens: int = 16
+    """At least 1; 0 only together with `prompt_logprobs`."""
     sampling: SamplingSettings = SamplingSettings()
     stop_tokens: tuple[int, ...] = ()
     tenant: str = ""
     """KV blocks are only shared within one tenant."""
     deadline_s: float | None = None
     """Seconds from submission after which the request ends with `deadline`."""
+    logprobs: int | None = None
+    """Report each generated token's log-probability and those of so many most likely tokens, 0 to 20; None: none."""
+    prompt_logprobs: int | None = None
+    """The same for each prompt token. The prompt is then computed, never loaded from a KV store."""
 
 
 class FinishReason(enum.StrEnum):
@@ -46,6 +58,17 @@ class FinishReason(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprobs:
+    """How likely a token was where it stands, and which tokens were likeliest there."""
+
+    token: int
+    logprob: float
+    """Natural logarithm, at most 0; minus infinity for a token that the model rules out."""
+    top: tuple[tuple[int, float], ...] = ()
+    """(token, log-probability) of as many as were asked for, likeliest first, of equals the smaller token first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedToken:
     """One step of one request's stream; the last one carries the finish reason."""
 
@@ -56,6 +79,10 @@ class GeneratedToken:
     """Prompt tokens whose KV was loaded instead of computed."""
     message: str = ""
     """What went wrong, with `error`."""
+    logprobs: TokenLogprobs | None = None
+    """Of `token`, where the request asked for them."""
+    prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
+    """One entry a prompt token, in the first step of the stream only; None for the first token, which nothing predicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +106,7 @@ class GenerationEngine(Protocol):
         """Queue a request; the iterator blocks until its next token. Closing it cancels the request.
 
         Raises:
-            UsageError: The prompt is empty, or holds what is no token.
+            UsageError: The prompt is empty or holds what is no token, or a setting is out of its range.
             ContextLengthError: It does not fit the model's context.
             QueueFullError: As many requests wait as the engine takes.
             UnavailableError: The engine is closed.

@@ -65,6 +65,7 @@ def _grade_json(grade: Grade, language: Language) -> JsonObject:
         "level": grade.level.value,
         "uncapped_level": grade.uncapped.value,
         "capped_by": grade.cap.value if grade.cap else None,
+        "disturbed": measured.is_disturbed,
         "source": "; ".join(dict.fromkeys(item.source for item in measured.inputs if item.source)) or None,
         "formula": indicator.formula,
         "missing": list(measured.missing),

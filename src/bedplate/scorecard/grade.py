@@ -2,8 +2,8 @@
 
 - A value's level is the highest threshold that it reaches: below_base, base, good, lead.
 - Only a value that was *measured*, on at least the number of nodes that the indicator claims, reaches `good` or `lead`.
-  Emulated, replayed and simulated values, and measurements at a smaller scale, stop at `base`; what would have been
-  reached is kept beside it. A published value is shown and never graded.
+  Emulated, replayed and simulated values, measurements at a smaller scale, and times and rates that other work on the
+  machine disturbed stop at `base`; what would have been reached is kept beside it. A published value is shown and never graded.
 - A level is worth 0, 1/3, 2/3 or 1. The score of a part, and overall, is the mean of what was graded, by weight.
   Missing indicators do not lower the score; they lower the coverage, which always stands beside it.
 """
@@ -41,6 +41,8 @@ class Cap(enum.StrEnum):
 
     PROVENANCE = "provenance"
     SCALE = "scale"
+    DISTURBANCE = "disturbance"
+    """A time or rate of which other work on the machine took part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,9 @@ def _level(indicator: Indicator, value: float) -> Level:
 def _cap(indicator: Indicator, measured: IndicatorValue) -> Cap | None:
     if measured.provenance is not Provenance.MEASURED:
         return Cap.PROVENANCE
-    return Cap.SCALE if measured.num_nodes < indicator.claimed_nodes else None
+    if measured.num_nodes < indicator.claimed_nodes:
+        return Cap.SCALE
+    return Cap.DISTURBANCE if measured.is_disturbed else None
 
 
 def _part_score(part: Part, grades: Sequence[Grade]) -> PartScore:

@@ -56,6 +56,7 @@ def _why(grade: Grade, before_frac: float, after_frac: float) -> Text:
     indicator, measured = grade.indicator, grade.measured
     assert measured.value is not None and measured.provenance is not None
     counts = measured.provenance is Provenance.MEASURED and measured.num_nodes >= indicator.claimed_nodes
+    counts = counts and not measured.is_disturbed
     return text(
         "limiting.why" if counts else "limiting.why_and_evidence",
         nodes=indicator.claimed_nodes,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ _STRENGTH = (
     Provenance.SIMULATED,
     Provenance.PUBLISHED,
 )
-_NODES = re.compile(r"(\d[\d_,]*)\s*(?:nodes?|hosts?|servers?|machines?)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +33,13 @@ class IndicatorValue:
 
     @property
     def num_nodes(self) -> int:
-        """Nodes that the smallest input spanned, as its `scale` says (`8 nodes`); 1 where it says nothing."""
-        return min((_num_nodes(measurement.scale) for measurement in self.inputs), default=1)
+        """Nodes that the smallest input spanned."""
+        return min((measurement.num_nodes for measurement in self.inputs), default=1)
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other work took so much of the machine that an input is not to be believed."""
+        return any(measurement.is_disturbed for measurement in self.inputs)
 
 
 def latest_by_id(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
@@ -57,8 +60,3 @@ def measure(indicator: Indicator, measurements: Mapping[str, Measurement]) -> In
     value = None if missing else formula.evaluate(values)
     provenance = None if value is None else max((item.provenance for item in inputs), key=_STRENGTH.index)
     return IndicatorValue(value=value, provenance=provenance, inputs=inputs, missing=missing)
-
-
-def _num_nodes(scale: str) -> int:
-    found = [int(re.sub(r"\D", "", number)) for number in _NODES.findall(scale)]
-    return max(found, default=1)

@@ -150,8 +150,9 @@ def open_server(task: ServeTask, kv_url: str | None, num_threads: int | None = N
         codec = FolderCodec(folder)
         store = None if kv_url is None else open_kv_store(kv_url)
         try:
-            namespace = kv_namespace(task.name, weights_digest(folder), dtype, task.engine.chunk_tokens)
-            engine = BuiltInEngine(load_llama(folder, dtype), task.engine, store, namespace)
+            model = load_llama(folder, dtype)
+            namespace = kv_namespace(model.config, weights_digest(folder), dtype, task.engine.chunk_tokens)
+            engine = BuiltInEngine(model, task.engine, store, namespace)
             try:
                 yield Server(task, listener, engine, codec, engine.context_tokens)
             finally:

@@ -20,7 +20,8 @@ from bedplate.engines.process_group import joined
 from bedplate.storage.checkpoint.disk import DiskCheckpointStore
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore
 from bedplate.toolchain.data.shards import TokenShards
-from bedplate.toolchain.models.llama import LlamaConfig, load_llama, shape_only
+from bedplate.toolchain.models.families import read_config
+from bedplate.toolchain.models.llama import load_llama, shape_only
 from bedplate.toolchain.train.batches import ShardBatches, held_out
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.export import export
@@ -66,7 +67,7 @@ class _Rank:
         self.base = Path(self.settings.model)
         shards = TokenShards(Path(self.settings.data), "train", verify=False)
         self.trainer = Trainer(
-            model=shape_only(LlamaConfig.from_folder(self.base)),
+            model=shape_only(read_config(self.base)),
             settings=self.settings,
             workers=spec.workers,
             exchange=self.exchange,

@@ -65,7 +65,17 @@ def test_all_rates_of_a_core_are_measured_within_the_budget_and_cross_a_process_
     assert (report.memory_bandwidth_bytes_per_s or 0) > 1e8
     assert (report.reasons, report.wrong) == ({}, ())
     assert len(beats) >= 8
+    assert set(report.busy_frac) == {*PRECISIONS, "copy"}
     assert RateReport.from_json(report.as_json()) == report
+
+
+def test_a_disturbed_rate_is_measured_again_then_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = iter([0.5, 0.3, 0.4, 0.2, 0.0])  # fp32: three tries; copy: two
+    monkeypatch.setattr("bedplate.operations.host.other_work.OtherWork.busy_frac", lambda _watch: next(shares))
+    report = measure_rates(CORE, 0.1, precisions=("fp32",), size=64, largest_buffer_bytes=2**22, num_tries=3)
+    assert report.busy_frac == {"fp32": 0.3, "copy": 0.0}
+    assert report.disturbed == ("fp32",)
+    assert next(shares, None) is None
 
 
 def test_without_torch_there_is_fp32_by_numpy_and_a_reason_for_the_rest(without_torch: None) -> None:

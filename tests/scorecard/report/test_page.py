@@ -50,7 +50,13 @@ class Page(HTMLParser):
 def measurements(evil: str = "") -> tuple[Measurement, ...]:
     return (
         measured(
-            "kv_throughput_ratio", 1.8, unit="ratio", hardware=f"two cores {evil}", scale=evil, source=f"step serve {evil}"
+            "kv_throughput_ratio",
+            1.8,
+            unit="ratio",
+            busy_frac=0.4,
+            hardware=f"two cores {evil}",
+            scale=evil,
+            source=f"step serve {evil}",
         ),
         measured("kv_answers_equal", 1.0, unit="bool"),
         measured("goodput_frac", 0.6),
@@ -187,3 +193,10 @@ def test_failed_steps_are_seen_on_the_timeline() -> None:
 def test_nothing_measured_makes_a_page_that_says_so() -> None:
     html = page(empty=True)
     assert "Nothing was graded yet" in html and "尚无可计分的指标" in html
+
+
+def test_a_disturbed_value_is_marked_in_both_languages_and_says_why_it_stops_at_base() -> None:
+    read = Page(page())
+    legend = 1
+    assert read.by_language["en"].count("disturbed") == read.by_language["zh"].count("受干扰") == legend + 2
+    assert any("other work took part of the machine" in text for text in read.by_language["en"])

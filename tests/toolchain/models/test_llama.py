@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bedplate.core.errors import NotFoundError, UsageError
-from bedplate.toolchain.models.llama import Llama, LlamaConfig, load_llama, save_llama, shape_only
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama, load_llama, save_llama, shape_only
 
 CONFIG = LlamaConfig(
     vocab_size=97,
@@ -51,11 +52,6 @@ def test_number_of_parameters_is_counted_without_building() -> None:
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"config\.json"):
         load_llama(tmp_path)
-
-
-def test_another_architecture_is_refused() -> None:
-    with pytest.raises(UsageError, match="mamba"):
-        LlamaConfig.from_json({"model_type": "mamba"})
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:

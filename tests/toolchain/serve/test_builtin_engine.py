@@ -3,15 +3,20 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
+from torch import Tensor
 
 from bedplate.core.errors import QueueFullError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, SamplingSettings
-from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.storage.kvcache.open import open_kv_store
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.engine import BuiltInEngine
+from bedplate.toolchain.serve.prefix import kv_namespace
+from bedplate.toolchain.serve.runner import ModelRunner
 from bedplate.toolchain.serve.settings import EngineSettings
 
 CONFIG = LlamaConfig(
@@ -137,8 +142,24 @@ def test_a_small_top_p_is_greedy(engine: BuiltInEngine) -> None:
         (ask(prompt=(1, -1)), "not a token"),
         (ask(tokens=0), "nothing to generate"),
         (ask(prompt=(1,) * 2000, tokens=100), "do not fit the context"),
+        (ask(sampling=SamplingSettings(temperature=float("nan"))), "not a temperature"),
+        (ask(sampling=SamplingSettings(temperature=float("inf"))), "not a temperature"),
+        (ask(sampling=SamplingSettings(temperature=-1.0)), "not a temperature"),
+        (ask(sampling=SamplingSettings(top_p=0.0)), "not a top-p"),
+        (ask(sampling=SamplingSettings(top_p=float("nan"))), "not a top-p"),
     ],
-    ids=["empty", "too large a token", "negative", "no tokens", "too long"],
+    ids=[
+        "empty",
+        "too large a token",
+        "negative",
+        "no tokens",
+        "too long",
+        "temperature nan",
+        "temperature inf",
+        "temperature negative",
+        "top-p 0",
+        "top-p nan",
+    ],
 )
 def test_an_impossible_request_is_refused_at_once(engine: BuiltInEngine, request_: GenerationRequest, words: str) -> None:
     with pytest.raises(UsageError, match=words):
@@ -175,21 +196,101 @@ def test_the_context_is_what_memory_and_model_allow() -> None:
 def test_scores_that_are_not_finite_end_one_request_and_leave_nothing_behind(engine: BuiltInEngine) -> None:
     before = tokens_of(engine.submit(ask()))
     with torch.no_grad():
-        row = engine._decoder._embed.weight[50].clone()
-        engine._decoder._embed.weight[50] = float("nan")
+        row = engine._runner._embed.weight[50].clone()
+        engine._runner._embed.weight[50] = float("nan")
     steps = list(engine.submit(ask(prompt=(1, 50, 2))))
     assert steps[-1].finish is FinishReason.ERROR
     assert "finite" in steps[-1].message
     with torch.no_grad():
-        engine._decoder._embed.weight[50] = row
+        engine._runner._embed.weight[50] = row
     assert tokens_of(engine.submit(ask())) == before
+
+
+@pytest.mark.parametrize("temperature", [6e-38, 1e-45, 5e-324, 1e-30, 1e308])
+@pytest.mark.parametrize("top_p", [1.0, 0.5, 5e-324])
+def test_no_temperature_fails_a_request_or_its_neighbour(engine: BuiltInEngine, temperature: float, top_p: float) -> None:
+    greedy = tokens_of(engine.submit(ask(tokens=40)))
+    neighbour = engine.submit(ask(tokens=40))
+    next(neighbour)
+    odd = list(engine.submit(ask(sampling=SamplingSettings(temperature=temperature, top_p=top_p, seed=1))))
+    assert odd[-1].finish is FinishReason.LENGTH
+    if temperature < 1:
+        assert tokens_of(iter(odd)) == greedy[: len(odd)]
+    steps = list(neighbour)
+    assert steps[-1].finish is FinishReason.LENGTH
+    assert tokens_of(iter(steps)) == greedy[1:]
+
+
+class DisturbedAt:
+    """A runner whose decoding is disturbed when a row reaches a position: `disturb` is called with that row first."""
+
+    def __init__(self, runner: ModelRunner, position: int, disturb: Callable[[int], None]) -> None:
+        self._runner, self._position, self._disturb = runner, position, disturb
+        self.prefill, self.logits, self.chunk_logits = runner.prefill, runner.logits, runner.chunk_logits
+
+    def decode(self, tokens: Sequence[int | None], positions: Sequence[int]) -> Tensor:
+        if self._position in positions:
+            self._disturb(positions.index(self._position))
+        return self._runner.decode(tokens, positions)
+
+
+def test_a_row_that_turns_non_finite_while_decoding_ends_alone(engine: BuiltInEngine) -> None:
+    expected = tokens_of(engine.submit(ask(tokens=60)))
+    runner = engine._runner
+
+    def poison(row: int) -> None:
+        engine._slots.arena_L2SGPK[:, :, row] = float("nan")
+
+    engine._runner = DisturbedAt(runner, position=210, disturb=poison)
+    good = engine.submit(ask(tokens=60))
+    next(good)
+    steps = list(engine.submit(ask(prompt=(7,) * 200, tokens=60)))
+    assert (len(steps), steps[-1].finish) == (12, FinishReason.ERROR)
+    assert "finite" in steps[-1].message
+    assert tokens_of(good) == expected[1:]
+    wait_for(lambda: engine.statistics().running == 0)
+    engine._runner = runner
+    again = [engine.submit(ask(tokens=60)) for _ in range(2)]  # in both slots, the one that held NaN included
+    assert [tokens_of(stream) for stream in again] == [expected] * 2
+
+
+def test_a_decode_step_that_fails_for_one_row_ends_that_row_alone(engine: BuiltInEngine) -> None:
+    expected = tokens_of(engine.submit(ask(tokens=60)))
+
+    def fail(row: int) -> None:
+        raise RuntimeError("this position cannot be decoded")
+
+    engine._runner = DisturbedAt(engine._runner, position=210, disturb=fail)
+    good = engine.submit(ask(tokens=60))
+    next(good)
+    steps = list(engine.submit(ask(prompt=(7,) * 200, tokens=60)))
+    assert (len(steps), steps[-1].finish) == (12, FinishReason.ERROR)
+    assert "cannot be decoded" in steps[-1].message
+    assert tokens_of(good) == expected[1:]
+    wait_for(lambda: engine.statistics().running == 0)
+    assert engine._slots.num_free == 2
+
+
+def test_a_kv_store_that_fails_costs_time_and_no_request(caplog: pytest.LogCaptureFixture) -> None:
+    engine = BuiltInEngine(make_model(), EngineSettings(chunk_tokens=32))
+    expected = tokens_of(engine.submit(ask(prompt=(5,) * 100)))
+    engine.close()
+    store = open_kv_store("kv:?memory=10MB")
+    engine = BuiltInEngine(make_model(), EngineSettings(chunk_tokens=32), store, kv_namespace(CONFIG, "0", torch.bfloat16, 32))
+    engine._memory._store = None  # type: ignore[union-attr,assignment]
+    steps = list(engine.submit(ask(prompt=(5,) * 100)))
+    assert steps[-1].finish is FinishReason.LENGTH
+    assert tokens_of(iter(steps)) == expected
+    assert "the KV store failed" in caplog.text
+    engine.close()
+    store.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_engine_whose_thread_breaks_leaves_nobody_waiting(engine: BuiltInEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = engine.submit(ask(tokens=1500))
     next(stream)
-    monkeypatch.setattr(engine, "_let_in", lambda: 1 / 0)
+    monkeypatch.setattr(engine, "_admit", lambda: 1 / 0)
     assert list(stream)[-1].finish is FinishReason.CANCELLED
 
 

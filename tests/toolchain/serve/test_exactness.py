@@ -11,7 +11,8 @@ from bedplate.core.blocks import KVBlockStore
 from bedplate.core.generation import GeneratedToken, GenerationRequest
 from bedplate.storage.kvcache.open import open_kv_store
 from bedplate.toolchain.compress.int8 import quantize_int8
-from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.engine import BuiltInEngine, EngineSettings
 from bedplate.toolchain.serve.prefix import kv_namespace
 from bedplate.toolchain.serve.sequence import Sequence
@@ -36,7 +37,7 @@ class RecordingEngine(BuiltInEngine):
     def __init__(self, model: Llama, store: KVBlockStore | None = None) -> None:
         self.scores: dict[str, list[Tensor]] = {}
         dtype = model.model.norm.weight.dtype
-        super().__init__(model, SETTINGS, store, kv_namespace("test", "0", dtype, SETTINGS.chunk_tokens))
+        super().__init__(model, SETTINGS, store, kv_namespace(CONFIG, "0", dtype, SETTINGS.chunk_tokens))
 
     def _advance(self, sequence: Sequence, logits_V: Tensor) -> None:
         self.scores.setdefault(sequence.request.id, []).append(logits_V.clone())

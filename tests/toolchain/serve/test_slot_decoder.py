@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bedplate.toolchain.compress.int8 import quantize_int8
-from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.codec import FolderCodec
 from bedplate.toolchain.serve.decoder import SlotDecoder, _attention_spans
 from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
@@ -42,11 +43,13 @@ def test_chunks_and_steps_give_the_scores_of_one_forward(heads: int, kv_heads: i
     model, decoder = make_decoder(heads, kv_heads, dtype)
     tokens = torch.randint(97, (150,)).tolist()
     expected = model.logits(model(torch.tensor([tokens])))[0].float()
-    for start in range(0, 140, 64):
-        scores = decoder.prefill(2, start, tokens[start : min(start + 64, 140)], want_logits=True)
-        assert scores is not None
     absolute, relative = TOLERANCE[dtype]
-    torch.testing.assert_close(scores.float(), expected[139], atol=absolute, rtol=relative)
+    for start in range(0, 140, 64):
+        rows = min(64, 140 - start)
+        hidden = decoder.prefill(2, start, tokens[start : start + rows])
+        scores = decoder.chunk_logits(hidden)[:rows].float()
+        torch.testing.assert_close(scores, expected[start : start + rows], atol=absolute, rtol=relative)
+    torch.testing.assert_close(decoder.logits(hidden, rows - 1).float(), expected[139], atol=absolute, rtol=relative)
     for position in range(140, 150):
         scores_MV = decoder.decode([None, None, tokens[position], None], [0, 0, position, 0])
         torch.testing.assert_close(scores_MV[2].float(), expected[position], atol=absolute, rtol=relative)
@@ -55,8 +58,7 @@ def test_chunks_and_steps_give_the_scores_of_one_forward(heads: int, kv_heads: i
 @torch.inference_mode()
 def test_an_output_head_of_its_own_is_used() -> None:
     model, decoder = make_decoder(tied=False)
-    scores = decoder.prefill(0, 0, [1, 2, 3], want_logits=True)
-    assert scores is not None
+    scores = decoder.logits(decoder.prefill(0, 0, [1, 2, 3]), 2)
     torch.testing.assert_close(scores, model.logits(model(torch.tensor([[1, 2, 3]])))[0, -1], atol=1e-4, rtol=1e-4)
 
 
@@ -65,8 +67,8 @@ def test_int8_weights_give_the_scores_of_their_own_modules() -> None:
     model, _ = make_decoder(dtype=torch.bfloat16)
     model = quantize_int8(model)
     slots = KVSlots(SlotShape.of(model.config, torch.bfloat16, 4, 1024))
-    scores = SlotDecoder(model, slots, 64, 4).prefill(0, 0, list(range(20)), want_logits=True)
-    assert scores is not None
+    decoder = SlotDecoder(model, slots, 64, 4)
+    scores = decoder.logits(decoder.prefill(0, 0, list(range(20))), 19)
     expected = model.logits(model(torch.arange(20)[None]))[0, -1]
     torch.testing.assert_close(scores.float(), expected.float(), atol=0.15, rtol=0.05)
 
@@ -74,7 +76,7 @@ def test_int8_weights_give_the_scores_of_their_own_modules() -> None:
 @torch.inference_mode()
 def test_idle_rows_leave_the_slots_alone() -> None:
     _, decoder = make_decoder()
-    decoder.prefill(1, 0, list(range(64)), want_logits=False)
+    decoder.prefill(1, 0, list(range(64)))
     before = decoder.slots.arena_L2SGPK[:, :, 1].clone()
     decoder.decode([5, None, None, None], [0, 0, 0, 0])
     assert torch.equal(decoder.slots.arena_L2SGPK[:, :, 1], before)
@@ -84,7 +86,7 @@ def test_idle_rows_leave_the_slots_alone() -> None:
 def test_a_block_goes_out_and_comes_back_the_same() -> None:
     _, decoder = make_decoder(dtype=torch.bfloat16)
     slots = decoder.slots
-    decoder.prefill(1, 0, list(range(64)), want_logits=False)
+    decoder.prefill(1, 0, list(range(64)))
     block = slots.read_block(1, 0, 64)
     assert block.nbytes == slots.block_bytes(64)
     slots.write_block(3, 128, 64, torch.frombuffer(bytearray(block), dtype=torch.uint8))

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from bedplate.core.errors import BedplateError
-from bedplate.toolchain.models.llama import Llama, LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.loss import IGNORED
 from bedplate.toolchain.train.settings import Precision, TrainSettings

@@ -20,10 +20,10 @@ from bedplate.core.collectives import Collective
 from bedplate.core.errors import UsageError
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.json import JsonObject
-from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.settings import Range
 from bedplate.core.topology import Topology
-from bedplate.core.units import format_bytes
+from bedplate.core.units import format_bytes, format_duration
 from bedplate.network.collectives.placement import RankOrder
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _say_outcome(context: StepContext, main: dict[str, Outcome], bound_frac: flo
     for outcome in main.values():
         context.reporter.say(
             f"{outcome.balance}: worst flow {_percent(outcome.worst_flow_frac)}, mean flow {_percent(outcome.mean_flow_frac)}, "
-            f"mean link {_percent(outcome.link_mean_frac)}, one operation {outcome.collective_ms:.3g} ms (simulated)"
+            f"mean link {_percent(outcome.link_mean_frac)}, one operation {format_duration(outcome.collective_s)} (simulated)"
         )
     context.reporter.say(f"bound of the worst flow by any paths: {_percent(bound_frac)}")
 
@@ -144,27 +144,24 @@ def _percent(fraction: float) -> str:
 def _measurements(
     main: dict[str, Outcome], bound_frac: float, settings: Settings, topology: Topology, setting: str, at_s: float
 ) -> tuple[Measurement, ...]:
-    values = [("network_bound_frac", bound_frac, "frac")]
+    values = {"network_bound_frac": bound_frac}
     for name, outcome in main.items():
-        values += [
-            (f"network_{name}_mean_flow_frac", outcome.mean_flow_frac, "frac"),
-            (f"network_{name}_worst_flow_frac", outcome.worst_flow_frac, "frac"),
-            (f"network_{name}_link_mean_frac", outcome.link_mean_frac, "frac"),
-            (f"network_{name}_link_max_frac", outcome.link_max_frac, "frac"),
-            (f"network_{name}_collective_ms", outcome.collective_ms, "ms"),
-        ]
-    return tuple(
-        Measurement(
-            id=name,
-            value=value,
-            unit=unit,
-            provenance=Provenance.SIMULATED,
-            hardware=f"model fabric {topology.name}",
-            scale=f"{setting}; ranks dealt '{settings.order.value}'",
-            source=f"network.compare, flow level, hash seeds 0 to {settings.seeds - 1}",
-            at_s=at_s,
-        )
-        for name, value, unit in values
+        values |= {
+            f"network_{name}_mean_flow_frac": outcome.mean_flow_frac,
+            f"network_{name}_worst_flow_frac": outcome.worst_flow_frac,
+            f"network_{name}_link_mean_frac": outcome.link_mean_frac,
+            f"network_{name}_link_max_frac": outcome.link_max_frac,
+            f"network_{name}_collective_s": outcome.collective_s,
+        }
+    return measured(
+        values,
+        provenance=Provenance.SIMULATED,
+        hardware=f"model fabric {topology.name}",
+        scale=f"{setting}; ranks dealt '{settings.order.value}'",
+        num_nodes=len(topology.hosts),
+        num_devices=len(topology.hosts),
+        source=f"network.compare, flow level, hash seeds 0 to {settings.seeds - 1}",
+        at_s=at_s,
     )
 
 
@@ -254,7 +251,7 @@ def _table(outcomes: Sequence[Outcome], setting: str) -> ResultTable:
                 round(100 * item.mean_flow_frac, 1),
                 round(100 * item.link_mean_frac, 1),
                 round(100 * item.link_max_frac, 1),
-                round(item.collective_ms, 3),
+                round(1e3 * item.collective_s, 3),
             )
             for item in outcomes
         ),

@@ -11,21 +11,23 @@ from pathlib import Path
 from typing import Annotated
 
 from bedplate.app.paths import cache_home, state_home
+from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext, StepResult, Workers
 from bedplate.core.clock import SystemClock
-from bedplate.core.devices import Node
 from bedplate.core.errors import CheckFailedError, ResourcesError
 from bedplate.core.events import Event, NullEventSink, Severity
 from bedplate.core.json import JsonObject
+from bedplate.core.measurement import Measurement
 from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
+from bedplate.core.workload import TaskState, TaskStatus
 from bedplate.engines.base import CanExclude, Engine
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.preflight.screening import Screening, SlotReport, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
 from bedplate.operations.preflight.stores import StoreReport, try_store
-from bedplate.operations.preflight.summary import cores_text, screening_measurements, screening_table
+from bedplate.operations.preflight.summary import cores_text, screening_scale, screening_table, screening_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +95,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     return StepResult(
         path=path,
         outputs=outputs,
-        measurements=screening_measurements(
-            screening, stores, hardware=_hardware(context.engine.resources()), at_s=context.clock.now()
-        ),
+        measurements=_measurements(context, screening, stores),
         tables=(screening_table(screening),),
     )
 
@@ -212,6 +212,12 @@ def _refuse_too_few(context: StepContext, screening: Screening) -> None:
         )
 
 
+def _measurements(context: StepContext, screening: Screening, stores: Sequence[StoreReport]) -> tuple[Measurement, ...]:
+    tasks = [TaskStatus(rank=slot.slot, state=TaskState.DONE, node=slot.node, cores=slot.cores) for slot in screening.slots]
+    values, scale = screening_values(screening, stores), screening_scale(screening)
+    return measured_in(context, values, scale=scale, source="ops.preflight", tasks=tasks)
+
+
 def _outputs(screening: Screening, stores: Sequence[StoreReport]) -> JsonObject:
     return {
         "excluded": [_excluded(slot) for slot in screening.slots if slot.reason],
@@ -240,11 +246,3 @@ def _write(path: Path, outputs: JsonObject) -> Path:
     aside = path.with_suffix(".new")
     aside.write_text(json.dumps(outputs, indent=2))
     return aside.replace(path)
-
-
-def _hardware(nodes: Sequence[Node]) -> str:
-    models = {device.model: 0 for node in nodes for device in node.devices}
-    for node in nodes:
-        for device in node.devices:
-            models[device.model] += max(1, len(set(device.cores)))
-    return ", ".join(f"{count} x {model} core" for model, count in models.items())

@@ -7,13 +7,13 @@ rises by more than the gate allows fails the step, so that nothing worse than ag
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.core.errors import CheckFailedError, NotFoundError, UsageError
@@ -166,33 +166,19 @@ def _check_gate(settings: Settings, base: Mapping[str, Any], row: Mapping[str, A
 
 
 def _measurements(results: CompressionResults, context: StepContext) -> tuple[Measurement, ...]:
-    scale = f"{results.tokens} tokens, context {results.context}, {results.text}"
-    devices = [device for node in context.engine.resources() for device in node.devices]
-    hardware = ", ".join(sorted({device.model for device in devices}))
-    made = []
+    values: dict[str, float | None] = {}
     for row in results.schemes:
         name, base = row["name"], results.base
-        for identity, value, unit in (
-            (f"ppl_{name}", row["perplexity"], "perplexity"),
-            (f"ppl_rise_{name}_frac", row["perplexity"] / base["perplexity"] - 1, "frac"),
-            (f"kl_to_base_{name}", row["kl_to_base"], "nats"),
-            (f"size_{name}_ratio", row["size_bytes"] / base["size_bytes"], "ratio"),
-            (f"decode_{name}_ratio_b1", row["tokens_per_s_b1"] / base["tokens_per_s_b1"], "ratio"),
-            (f"decode_{name}_ratio_b8", row["tokens_per_s_b8"] / base["tokens_per_s_b8"], "ratio"),
-        ):
-            made.append(
-                Measurement(
-                    id=identity,
-                    value=float(value),
-                    unit=unit,
-                    provenance=Provenance.MEASURED,
-                    hardware=hardware,
-                    scale=scale,
-                    source="compress",
-                    at_s=time.time(),
-                )
-            )
-    return tuple(made)
+        values |= {
+            f"ppl_{name}": row["perplexity"],
+            f"ppl_rise_{name}_frac": row["perplexity"] / base["perplexity"] - 1,
+            f"kl_to_base_{name}": row["kl_to_base"],
+            f"size_{name}_ratio": row["size_bytes"] / base["size_bytes"],
+            f"decode_{name}_ratio_b1": row["tokens_per_s_b1"] / base["tokens_per_s_b1"],
+            f"decode_{name}_ratio_b8": row["tokens_per_s_b8"] / base["tokens_per_s_b8"],
+        }
+    scale = f"{results.tokens} tokens, context {results.context}, {results.text}"
+    return measured_in(context, values, scale=scale, source="compress")
 
 
 def _table(results: CompressionResults) -> ResultTable:

@@ -27,8 +27,8 @@ class Outcome:
     worst_flow_frac: float
     link_mean_frac: float
     link_max_frac: float
-    collective_ms: float
-    """One operation at the rate of its slowest flow: the bandwidth term of a ring."""
+    collective_s: float
+    """Seconds of one operation at the rate of its slowest flow: the bandwidth term of a ring."""
     typical: LoadReport
     """The run whose time is the median."""
 
@@ -59,6 +59,6 @@ def summarise(order: RankOrder, balance: str, loads: Sequence[LoadReport]) -> Ou
         worst_flow_frac=median(load.worst_flow_frac for load in loads),
         link_mean_frac=median(load.mean_link_frac for load in loads),
         link_max_frac=median(load.max_link_frac for load in loads),
-        collective_ms=1e3 * median(load.transfer_s() for load in loads),
+        collective_s=median(load.transfer_s() for load in loads),
         typical=typical,
     )

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bedplate.operations.host.other_work import OtherWork
+
 SMALLEST_BUFFER_BYTES = 64 * 2**20
 NUM_SAMPLES = 3
 ASSUMED_CACHE_BYTES = 32 * 2**20
@@ -33,6 +35,8 @@ class CopyResult:
     is_right: bool
     """Whether the copy equals its source."""
     buffer_bytes: int
+    busy_frac: float | None
+    """Share of the cores' time that other work took meanwhile; None where the system does not say."""
 
 
 def copy_bandwidth(
@@ -59,6 +63,7 @@ def copy_bandwidth(
         list(copiers.map(lambda part: _touch(source[part], target[part]), slices))
         copy_all()
         rates = []
+        others = OtherWork(cores)
         for _ in range(NUM_SAMPLES):
             beat()
             num_done, began_s, elapsed_s = 0, time.perf_counter(), 0.0
@@ -66,10 +71,12 @@ def copy_bandwidth(
                 copy_all()
                 num_done, elapsed_s = num_done + 1, time.perf_counter() - began_s
             rates.append(2 * words * 8 * num_done / elapsed_s)
+        busy_frac = others.busy_frac()
     return CopyResult(
         bandwidth_bytes_per_s=statistics.median(rates),
         is_right=bool(np.array_equal(source, target)),
         buffer_bytes=words * 8,
+        busy_frac=busy_frac,
     )
 
 

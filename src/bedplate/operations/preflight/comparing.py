@@ -64,11 +64,16 @@ def _best_of(first: RateReport, second: RateReport) -> RateReport:
         memory_bandwidth_bytes_per_s=_larger(first.memory_bandwidth_bytes_per_s, second.memory_bandwidth_bytes_per_s),
         reasons={**first.reasons, **second.reasons},
         wrong=tuple(dict.fromkeys((*first.wrong, *second.wrong))),
+        busy_frac={what: _smaller(frac, second.busy_frac.get(what)) for what, frac in first.busy_frac.items()},
     )
 
 
 def _larger(first: float | None, second: float | None) -> float | None:
     return max((rate for rate in (first, second) if rate is not None), default=None)
+
+
+def _smaller(first: float | None, second: float | None) -> float | None:
+    return min((frac for frac in (first, second) if frac is not None), default=None)
 
 
 def _slow(session: Session) -> dict[int, str]:

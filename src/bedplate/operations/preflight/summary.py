@@ -1,51 +1,40 @@
-"""What a screening leaves for reports and for the scorecard: measurements with provenance, and a table of the slots."""
+"""What a screening leaves for reports and for the scorecard: values of measurements, and a table of the slots."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bedplate.core.figures import ResultTable
-from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.measurement import Provenance
 from bedplate.operations.preflight.screening import Screening, SlotReport
 from bedplate.operations.preflight.stores import StoreReport
 
 
-def screening_measurements(
-    screening: Screening, stores: Sequence[StoreReport], *, hardware: str, at_s: float
-) -> tuple[Measurement, ...]:
-    """Time that the screening took, the weakest and the strongest good slot, the slowest pair, the stores."""
-    scale = f"{len(screening.slots)} slots{', over-subscribed' if screening.is_over_subscribed else ''}"
-
-    def measured(id_: str, value: float | None, unit: str) -> Measurement:
-        return Measurement(
-            id=id_,
-            value=value,
-            unit=unit,
-            provenance=Provenance.MEASURED,
-            hardware=hardware,
-            scale=scale,
-            source="ops.preflight",
-            at_s=at_s,
-        )
-
+def screening_values(screening: Screening, stores: Sequence[StoreReport]) -> dict[str, float | None]:
+    """By measurement id: time of the screening, the weakest and the strongest good slot, the slowest pair, the stores."""
     rates = [slot.rates for slot in screening.good if slot.rates is not None]
     copies = [rate.memory_bandwidth_bytes_per_s for rate in rates if rate.memory_bandwidth_bytes_per_s is not None]
     pairs = [seconds for slot in screening.good for seconds in slot.pair_seconds.values() if seconds is not None]
-    found = [
-        measured("screen_seconds", screening.seconds, "s"),
-        measured("screen_slots", len(screening.slots), "count"),
-        measured("screen_slots_excluded", len(screening.slots) - len(screening.good), "count"),
-        measured("slot_memory_bandwidth_bytes_per_s_min", min(copies, default=None), "bytes/s"),
-        measured("pair_all_reduce_s_max", max(pairs, default=None), "s"),
-    ]
+    values: dict[str, float | None] = {
+        "screen_s": screening.seconds,
+        "screen_slots": len(screening.slots),
+        "screen_slots_excluded": len(screening.slots) - len(screening.good),
+        "slot_memory_bandwidth_bytes_per_s_min": min(copies, default=None),
+        "pair_all_reduce_s_max": max(pairs, default=None),
+    }
     for precision in ("fp32", "bf16"):
         flops = [value for rate in rates if (value := rate.matmul_flops.get(precision)) is not None]
-        found.append(measured(f"slot_matmul_flops_{precision}_min", min(flops, default=None), "flops"))
-        found.append(measured(f"slot_matmul_flops_{precision}_max", max(flops, default=None), "flops"))
+        values[f"slot_matmul_flops_{precision}_min"] = min(flops, default=None)
+        values[f"slot_matmul_flops_{precision}_max"] = max(flops, default=None)
     for store in stores:
-        found.append(measured(f"store_{store.name}_write_bytes_per_s", store.write_bytes_per_s, "bytes/s"))
-        found.append(measured(f"store_{store.name}_read_bytes_per_s", store.read_bytes_per_s, "bytes/s"))
-    return tuple(found)
+        values[f"store_{store.name}_write_bytes_per_s"] = store.write_bytes_per_s
+        values[f"store_{store.name}_read_bytes_per_s"] = store.read_bytes_per_s
+    return values
+
+
+def screening_scale(screening: Screening) -> str:
+    """How large the screening was, for people: `2 slots, over-subscribed`."""
+    return f"{len(screening.slots)} slots{', over-subscribed' if screening.is_over_subscribed else ''}"
 
 
 def screening_table(screening: Screening) -> ResultTable:

@@ -19,7 +19,7 @@ from bedplate.core.measurement import Provenance
 from bedplate.core.units import format_duration
 from bedplate.locale.text import Language, Text, text, translated
 from bedplate.scorecard.format import format_value
-from bedplate.scorecard.grade import Cap, Grade, Level, PartScore
+from bedplate.scorecard.grade import Grade, Level, PartScore
 from bedplate.scorecard.indicator import Basis, Indicator, Threshold
 from bedplate.scorecard.limiting import held_back_by_evidence
 from bedplate.scorecard.report.model import Report, ReportStep
@@ -131,8 +131,7 @@ def _cap(grade: Grade) -> Text | None:
     if grade.cap is None or grade.level is Level.UNGRADED:
         return None
     uncapped = text(f"level.{grade.uncapped.value}")
-    key = "cap.provenance" if grade.cap is Cap.PROVENANCE else "cap.scale"
-    return text(key, uncapped=uncapped, nodes=grade.indicator.claimed_nodes)
+    return text(f"cap.{grade.cap.value}", uncapped=uncapped, nodes=grade.indicator.claimed_nodes)
 
 
 def _plot(figure: Figure) -> Markup | None:

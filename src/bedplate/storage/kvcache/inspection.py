@@ -1,4 +1,4 @@
-"""Looking at the directory of a KV store without serving from it; nothing is changed."""
+"""Looking at the directory of a KV store without serving from it; nothing is changed, so a read-only disk will do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from bedplate.core.blocks import IntegrityReport
 from bedplate.core.json import JsonObject
 from bedplate.storage.kvcache.disk_tier import DiskTier
+from bedplate.storage.kvcache.manifest import MANIFEST_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,26 +28,26 @@ class DirectoryDescription:
 
 
 def verify_directory(directory: Path) -> IntegrityReport:
-    """Read and check every block.
+    """Read and check every block, and hold every segment to the manifest.
 
     Returns:
-        `blocks` counts the whole and the damaged ones.
+        `blocks` counts intact, damaged and lost ones.
 
     Raises:
-        NotFoundError: No such directory.
-        UnavailableError: A server has it open.
+        NotFoundError: No such directory, or one that is not a KV store.
+        UnavailableError: A server has it open, or it cannot be read.
     """
     started_s = time.perf_counter()
     with closing(DiskTier(directory, read_only=True)) as disk:
-        lost_headers = disk.damaged_places
-        keys = disk.keys()
-        damaged = [*lost_headers, *(key.hex() for key in keys if not disk.is_whole(key))]
-        return IntegrityReport(
-            blocks=len(keys) + len(lost_headers), damaged=tuple(damaged), seconds=time.perf_counter() - started_s
-        )
+        num_lost, keys = sum(place != MANIFEST_FILE for place in disk.damaged()), disk.keys()
+        for key in keys:
+            disk.check(key)
+        seconds = time.perf_counter() - started_s
+        return IntegrityReport(blocks=len(keys) + num_lost, damaged=disk.damaged(), seconds=seconds)
 
 
 def describe_directory(directory: Path) -> DirectoryDescription:
     """Count blocks and bytes; errors as `verify_directory`."""
     with closing(DiskTier(directory, read_only=True)) as disk:
-        return DirectoryDescription(blocks=len(disk), bytes=disk.size_bytes, segments=disk.num_segments)
+        found = disk.statistics()
+        return DirectoryDescription(blocks=found.blocks, bytes=found.bytes, segments=disk.num_segments)

@@ -8,10 +8,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from bedplate.core.errors import UsageError, check_known
 from bedplate.core.units import parse_bytes
 from bedplate.storage.kvcache.disk_tier import DiskTier
+from bedplate.storage.kvcache.memory_tier import MemoryTier
 from bedplate.storage.kvcache.store import TieredKVStore
+from bedplate.storage.kvcache.write_behind import WriteBehind
 
 DEFAULT_MEMORY_BYTES = 1_000_000_000
 DEFAULT_DISK_BYTES = 10_000_000_000
+WRITE_QUEUE_BYTES = 256_000_000
+"""Most bytes that may wait for the disk."""
 _OPTIONS = ("memory", "disk")
 
 
@@ -19,7 +23,7 @@ def open_kv_store(url: str) -> TieredKVStore:
     """Open the store that a URL names; a directory is made when missing.
 
     Raises:
-        UsageError: Not a `kv:` URL, an unknown option, or a wrong size.
+        UsageError: Not a `kv:` URL, an unknown option, a wrong size, or a directory that holds something else.
         UnavailableError: Another process has the directory open, or it cannot be used.
     """
     parts = urlsplit(url)
@@ -32,6 +36,7 @@ def open_kv_store(url: str) -> TieredKVStore:
     if not parts.path:
         if "disk" in options:
             raise UsageError("a disk tier needs a directory", seen=url, expected="kv:///directory?disk=10GB")
-        return TieredKVStore(memory_bytes)
+        return TieredKVStore([MemoryTier(memory_bytes)])
     disk_bytes = parse_bytes(options.get("disk", DEFAULT_DISK_BYTES))
-    return TieredKVStore(memory_bytes, DiskTier(Path(unquote(parts.path)), disk_bytes))
+    disk = DiskTier(Path(unquote(parts.path)), disk_bytes)
+    return TieredKVStore([MemoryTier(memory_bytes), WriteBehind(disk, WRITE_QUEUE_BYTES)])

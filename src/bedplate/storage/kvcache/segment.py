@@ -7,7 +7,8 @@ A record is a header page and the block, both padded with zeros to whole pages:
 
 A record is written by one call, header first. So what a kill leaves behind is a valid header whose block is cut short (or
 zeros, after a power cut): a torn tail, which was never promised to anybody and is cut off. An invalid header that is
-neither is damage: it is counted, and the scan goes on at the next page that holds a valid header.
+neither is damage: it is counted, and the scan continues at the next page that holds a valid header. Whether a segment was
+longer once, its records cannot say: `manifest.py` does.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class SegmentScan:
 
     records: tuple[Record, ...]
     end: int
-    """Behind the last whole record; what follows is a torn tail."""
+    """Behind the last complete record; what follows is a torn tail."""
     damaged: tuple[int, ...]
     """Offsets of headers that are neither valid nor torn."""
 
@@ -104,11 +105,14 @@ class Segment:
             return False
         return checksum(into) == record.checksum
 
-    def is_whole(self, record: Record) -> bool:
+    def is_intact(self, record: Record) -> bool:
         """Whether every byte of a record, padding included, is what was written."""
-        page = os.pread(self._file.fileno(), PAGE_BYTES, record.offset)
         data = bytearray(record.end - record.data_offset)
-        is_read = os.preadv(self._file.fileno(), [data], record.data_offset) == len(data)
+        try:
+            page = os.pread(self._file.fileno(), PAGE_BYTES, record.offset)
+            is_read = os.preadv(self._file.fileno(), [data], record.data_offset) == len(data)
+        except OSError:  # the disk cannot read it: as good as damaged
+            return False
         block, padding = memoryview(data)[: record.length], data[record.length :]
         return is_read and page == _header_page(record) and checksum(block) == record.checksum and not any(padding)
 
@@ -137,7 +141,7 @@ class Segment:
         self.size_bytes = size_bytes
 
     def close(self) -> None:
-        """Close the file; nobody may read any more."""
+        """Close the file; nobody may read it any more."""
         self._file.close()
 
     def flush(self) -> None:
@@ -150,6 +154,12 @@ def segment_files(directory: Path) -> Iterator[tuple[int, Path]]:
     for path in sorted(directory.glob("*.segment")):
         if path.stem.isdigit():
             yield int(path.stem), path
+
+
+def is_segment(path: Path) -> bool:
+    """Whether a file begins as segments do."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 def segment_path(directory: Path, number: int) -> Path:

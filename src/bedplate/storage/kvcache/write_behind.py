@@ -1,6 +1,7 @@
-"""Writes to disk, off the thread that serves: a bounded queue and one thread that empties it.
+"""Writes to a slow tier, off the thread that serves: a bounded queue and one thread that empties it.
 
-When the disk falls behind, or is full, blocks are not written, and counted: they would only have saved time.
+When the tier falls behind, or is full, blocks are not written, and counted: they would only have saved time. A block that
+waits can already be read.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from bedplate.core.blocks import BlockKey
-from bedplate.storage.kvcache.disk_tier import DiskTier
-from bedplate.storage.kvcache.memory_tier import StoredBlock
+from bedplate.core.blocks import BlockKey, TierStatistics
+from bedplate.storage.kvcache.base import StoredBlock, Tier
+from bedplate.storage.kvcache.checksum import checksum
 
 _log = logging.getLogger(__name__)
 
@@ -25,58 +27,98 @@ class _Write:
 
 
 class WriteBehind:
-    """Carries blocks to a disk tier.
+    """A `Tier` that writes to another one from a thread of its own.
 
     Args:
-        disk: The tier; nobody else appends to it.
+        tier: Where blocks are kept; owned by this one from now on, and written by nobody else.
         limit_bytes: Most bytes that may wait.
     """
 
-    def __init__(self, disk: DiskTier, limit_bytes: int) -> None:
-        self._disk, self._limit_bytes = disk, limit_bytes
+    def __init__(self, tier: Tier, limit_bytes: int) -> None:
+        self._tier, self._limit_bytes = tier, limit_bytes
         self._queue: queue.SimpleQueue[_Write | threading.Event | None] = queue.SimpleQueue()
         self._mutex = threading.Lock()
-        self._waiting: set[BlockKey] = set()
-        self._waiting_bytes = 0
-        self.dropped_blocks = 0
+        self._waiting: dict[BlockKey, StoredBlock] = {}
+        self._waiting_bytes = self._num_dropped = 0
         self._thread = threading.Thread(target=self._work, name="bedplate-kv-writer", daemon=True)
         self._thread.start()
 
     def __contains__(self, key: BlockKey) -> bool:
-        return key in self._waiting
+        return key in self._waiting or key in self._tier
+
+    def keys(self) -> list[BlockKey]:
+        """Keys of what is written and of what waits."""
+        with self._mutex:
+            waiting = list(self._waiting)
+        return list(dict.fromkeys([*self._tier.keys(), *waiting]))
+
+    def read(self, key: BlockKey, into: memoryview) -> bytes | None:
+        """See `Tier.read`."""
+        block = self._waiting.get(key)
+        if block is not None and len(block.data) == into.nbytes:
+            into[:] = block.data
+            if checksum(into) == block.checksum:
+                return block.checksum
+        return self._tier.read(key, into)
 
     def write(self, key: BlockKey, parent: BlockKey, block: StoredBlock) -> bool:
         """Queue a block; False when the queue is full and it will not be written."""
         with self._mutex:
             if self._waiting_bytes + len(block.data) > self._limit_bytes:
-                self.dropped_blocks += 1
+                self._num_dropped += 1
                 return False
-            self._waiting.add(key)
-            self._waiting_bytes += len(block.data)
-        self._queue.put(_Write(key, parent, block))
+            if key not in self._waiting:
+                self._waiting[key] = block
+                self._waiting_bytes += len(block.data)
+                self._queue.put(_Write(key, parent, block))
         return True
+
+    def touch(self, chain: Iterable[BlockKey]) -> None:
+        """See `Tier.touch`."""
+        self._tier.touch(chain)
+
+    def check(self, key: BlockKey) -> bool:
+        """See `Tier.check`; what waits is checked when it is read."""
+        return self._tier.check(key)
+
+    def damaged(self) -> tuple[str, ...]:
+        """See `Tier.damaged`."""
+        return self._tier.damaged()
+
+    def statistics(self) -> TierStatistics:
+        """Those of the tier, with what waits and what was dropped."""
+        with self._mutex:
+            waiting, dropped = len(self._waiting), self._num_dropped
+        return replace(self._tier.statistics(), waiting_blocks=waiting, dropped_blocks=dropped)
 
     def wait_written(self, timeout_s: float | None = None) -> bool:
         """Block until everything queued before this call is written or dropped; False when the time ran out."""
+        if not self._thread.is_alive():
+            return True
         reached = threading.Event()
         self._queue.put(reached)
         return reached.wait(timeout_s)
 
     def close(self) -> None:
-        """Write what waits, then end."""
+        """Write what waits, then close the tier."""
         self._queue.put(None)
         self._thread.join()
+        self._tier.close()
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             if isinstance(item, threading.Event):
                 item.set()
-                continue
-            try:
-                self._disk.append(item.key, item.parent, item.block.data, item.block.checksum)
-            except OSError as error:
-                _log.warning("a KV block was not written to %s: %s", self._disk.directory, error)
-                self.dropped_blocks += 1
-            with self._mutex:
-                self._waiting.discard(item.key)
-                self._waiting_bytes -= len(item.block.data)
+            else:
+                self._write(item)
+
+    def _write(self, item: _Write) -> None:
+        try:
+            is_written = self._tier.write(item.key, item.parent, item.block)
+        except OSError as error:
+            _log.warning("a KV block was not written: %s", error)
+            is_written = False
+        with self._mutex:
+            del self._waiting[item.key]
+            self._waiting_bytes -= len(item.block.data)
+            self._num_dropped += not is_written

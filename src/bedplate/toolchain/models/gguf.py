@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from bedplate.core.errors import IntegrityError, UsageError
-from bedplate.toolchain.models.llama import Llama, LlamaConfig, save_llama
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.llama import Llama, save_llama
 
 _NAMES = {
     "token_embd": "model.embed_tokens",

@@ -11,8 +11,7 @@ Shape suffixes: B batch, T tokens, D hidden, H query heads, G key/value heads, K
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,94 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.models.families import read_config, read_config_json
 from bedplate.toolchain.models.quantized import QUANTIZATION_CONFIG, Int8Linear, is_int8, use_int8_modules
 
 ALIGNMENT = 64
 
 Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q_BHTK, k_BGTK, v_BGTK) -> out_BHTK; q and k are already rotated."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LlamaConfig:
-    """Shape of a decoder, as in a Hugging Face `config.json`."""
-
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_size: int
-    max_positions: int
-    rope_theta: float = 10_000.0
-    rms_norm_eps: float = 1e-5
-    tie_embeddings: bool = True
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> LlamaConfig:
-        """Read `config.json`.
-
-        Raises:
-            NotFoundError: There is none.
-            UsageError: Not a Llama-like architecture, or one with scaled RoPE.
-        """
-        file = folder / "config.json"
-        if not file.is_file():
-            raise NotFoundError("not a model folder", seen=folder, expected="a folder with config.json and *.safetensors")
-        return cls.from_json(json.loads(file.read_text()))
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LlamaConfig:
-        """From the fields of a `config.json`; see `from_folder`."""
-        if data.get("model_type") != "llama":
-            raise UsageError("unknown architecture", seen=data.get("model_type"), expected="llama")
-        rope = data.get("rope_parameters") or data.get("rope_scaling") or {}
-        if rope.get("rope_type", "default") != "default" or data.get("attention_bias") or data.get("mlp_bias"):
-            raise UsageError("a Llama variant that is not supported", seen=rope, expected="default RoPE, no biases")
-        heads = data["num_attention_heads"]
-        return cls(
-            vocab_size=data["vocab_size"],
-            hidden_size=data["hidden_size"],
-            intermediate_size=data["intermediate_size"],
-            num_layers=data["num_hidden_layers"],
-            num_heads=heads,
-            num_kv_heads=data.get("num_key_value_heads") or heads,
-            head_size=data.get("head_dim") or data["hidden_size"] // heads,
-            max_positions=data["max_position_embeddings"],
-            rope_theta=float(rope.get("rope_theta") or data.get("rope_theta") or 10_000.0),
-            rms_norm_eps=float(data.get("rms_norm_eps", 1e-5)),
-            tie_embeddings=bool(data.get("tie_word_embeddings", False)),
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """The `config.json` that transformers reads."""
-        return {
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "vocab_size": self.vocab_size,
-            "hidden_size": self.hidden_size,
-            "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.num_layers,
-            "num_attention_heads": self.num_heads,
-            "num_key_value_heads": self.num_kv_heads,
-            "head_dim": self.head_size,
-            "max_position_embeddings": self.max_positions,
-            "rope_theta": self.rope_theta,
-            "rms_norm_eps": self.rms_norm_eps,
-            "tie_word_embeddings": self.tie_embeddings,
-            "hidden_act": "silu",
-            "attention_bias": False,
-            "mlp_bias": False,
-        }
-
-    @property
-    def num_parameters(self) -> int:
-        """Weights, tied ones once."""
-        attention = self.hidden_size * self.head_size * (2 * self.num_heads + 2 * self.num_kv_heads)
-        layer = attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
-        embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_embeddings else 2)
-        return self.num_layers * layer + embeddings + self.hidden_size
 
 
 class RMSNorm(nn.Module):
@@ -277,12 +196,12 @@ def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
         UsageError: Weights that do not fit the config, another architecture, or another quantisation.
         IntegrityError: A file of weights is cut short.
     """
-    config = LlamaConfig.from_folder(folder)
+    config = read_config(folder)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise NotFoundError("no weights in the model folder", seen=folder, expected="*.safetensors")
     model = shape_only(config)
-    if is_int8(json.loads((folder / "config.json").read_text())):
+    if is_int8(read_config_json(folder)):
         with torch.device("meta"):
             use_int8_modules(model)
     weights = {name: tensor for file in files for name, tensor in _read_weights(file, dtype)}

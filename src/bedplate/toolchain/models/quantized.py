@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from bedplate.core.errors import UsageError
 
 PACKED_ROWS = 8
-"""Most rows for the int8 kernel; above, unpacking is quicker (measured in docs/log/data.md)."""
+"""Most rows for the int8 kernel; above, unpacking is quicker (measured in docs/log/2026-11-22-data.md)."""
 CHUNKED_ROWS = 32
 """Most rows that a matrix too large to unpack for a few rows, the output head, takes in chunks of `PACKED_ROWS`."""
 LARGE_MATRIX = 1 << 23

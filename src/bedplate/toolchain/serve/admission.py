@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from bedplate.core.errors import ContextLengthError, ResourcesError, UsageError
-from bedplate.core.generation import GenerationRequest
+from bedplate.core.generation import MAX_LOGPROBS, GenerationRequest, SamplingSettings
 from bedplate.core.units import format_bytes
-from bedplate.toolchain.models.llama import LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.serve.settings import EngineSettings
 from bedplate.toolchain.serve.slots import POSITION_STEP, SlotShape
 
@@ -16,14 +18,18 @@ def check_request(request: GenerationRequest, context_tokens: int, vocab_size: i
     """Refuse a request that could never be served.
 
     Raises:
-        UsageError: No prompt, nothing to generate, or a token that the model does not know.
+        UsageError: No prompt, nothing to generate, a token that the model does not know, or a setting out of its range.
         ContextLengthError: Prompt and answer do not fit.
     """
     prompt, total = request.prompt, len(request.prompt) + request.max_new_tokens
     if not prompt:
         raise UsageError("the prompt is empty", expected="at least one token")
-    if request.max_new_tokens < 1:
+    if request.max_new_tokens < (1 if request.prompt_logprobs is None else 0):
         raise UsageError("nothing to generate", seen=request.max_new_tokens, expected="max_new_tokens of at least 1")
+    _check_sampling(request.sampling)
+    for number in (request.logprobs, request.prompt_logprobs):
+        if number is not None and not 0 <= number <= MAX_LOGPROBS:
+            raise UsageError("too many log-probabilities", seen=number, expected=f"0 to {MAX_LOGPROBS} at each position")
     if total > context_tokens:
         raise ContextLengthError(
             "prompt and answer do not fit the context",
@@ -34,6 +40,13 @@ def check_request(request: GenerationRequest, context_tokens: int, vocab_size: i
     if min(prompt) < 0 or max(prompt) >= vocab_size:
         wrong = next(token for token in prompt if not 0 <= token < vocab_size)
         raise UsageError("not a token of this model", seen=wrong, expected=f"0 to {vocab_size - 1}")
+
+
+def _check_sampling(sampling: SamplingSettings) -> None:
+    if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0):
+        raise UsageError("not a temperature", seen=sampling.temperature, expected="a finite number of at least 0")
+    if not 0 < sampling.top_p <= 1:
+        raise UsageError("not a top-p", seen=sampling.top_p, expected="a number above 0 and at most 1")
 
 
 def fitting_context(config: LlamaConfig, dtype: torch.dtype, settings: EngineSettings) -> int:

@@ -5,7 +5,7 @@ shapes: a prefill chunk has `chunk_tokens` rows (the last one padded) of one seq
 (idle ones padded). In both, the bits of a row follow from its own sequence alone: products and norms work row by row,
 and attention is done per sequence over its own keys. So a greedy answer is the same alone, among others, after a
 restart, and with its prefix loaded instead of computed. `tests/toolchain/serve/test_exactness.py` holds it to that, and
-`test_decoder.py` to `Llama.forward`.
+`test_slot_decoder.py` to `Llama.forward`.
 
 Whether one attention call over all rows gives each row the bits of a call of its own depends on torch's kernel and the
 math library under it (with MKL in fp32 it does not: which thread takes a row changes how its buffers are aligned). So it
@@ -70,17 +70,16 @@ class SlotDecoder:
     def _group(self) -> int:
         return self.config.num_heads // self.config.num_kv_heads
 
-    def prefill(self, slot: int, start: int, tokens: Sequence[int], *, want_logits: bool) -> Tensor | None:
+    def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Tensor:
         """Compute one chunk of one sequence; its earlier positions are in the slot.
 
         Args:
             slot: The sequence's slot.
             start: Position of the first token, a multiple of `chunk_tokens`.
             tokens: 1 to `chunk_tokens` tokens.
-            want_logits: Whether the last token's logits are needed.
 
         Returns:
-            logits_V of the last token, or None.
+            hidden_CD for `logits` and `chunk_logits`; rows behind the last token hold nothing of use.
         """
         rows, end = len(tokens), start + self.chunk_tokens
         padded = torch.tensor([*tokens, *([0] * (self.chunk_tokens - rows))])
@@ -91,11 +90,17 @@ class SlotDecoder:
             kv_2GPK[1, :, start:] = v_CGK.transpose(0, 1)
             return self._attend_chunk(q_CHK, kv_2GPK)
 
-        x_CD = self._run(padded, self._cos_P1K[start:end], self._sin_P1K[start:end], attend)
-        if not want_logits:
-            return None
-        logits_1V = self._head(self._norm(x_CD[rows - 1 : rows]))
+        return self._run(padded, self._cos_P1K[start:end], self._sin_P1K[start:end], attend)
+
+    def logits(self, hidden_CD: Tensor, row: int) -> Tensor:
+        """logits_V of one row of a chunk: the scores that choose the first generated token."""
+        logits_1V = self._head(self._norm(hidden_CD[row : row + 1]))
         return logits_1V[0]
+
+    def chunk_logits(self, hidden_CD: Tensor) -> Tensor:
+        """logits_CV of all rows of a chunk; in bf16 their last bits are not those of `logits`, which has one row."""
+        logits_CV: Tensor = self._head(self._norm(hidden_CD))
+        return logits_CV
 
     def decode(self, tokens: Sequence[int | None], positions: Sequence[int]) -> Tensor:
         """Compute one token for each row; row r works in slot r.

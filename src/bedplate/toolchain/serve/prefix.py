@@ -2,7 +2,8 @@
 
 Only blocks that prefill made are stored, one a chunk, and reuse ends at a chunk boundary before the last prompt token;
 so what is loaded is bit for bit what the same chunk would compute (see `decoder.py`). The namespace names everything
-that could change those bits: weights, dtype, chunk, threads, torch's version and what the processor can do.
+that could change those bits: weights, the model's config, dtype, chunk, threads, the version of this code and of torch, and
+what the processor can do.
 """
 
 from __future__ import annotations
@@ -13,20 +14,34 @@ from collections.abc import Sequence
 import torch
 
 from bedplate.core.blocks import BlockKey, KVBlockStore, KVNamespace, chain_keys
+from bedplate.toolchain.models.config import LlamaConfig, config_digest
 from bedplate.toolchain.serve.slots import KVSlots
 
 LOAD_BATCH_BLOCKS = 16
 """Blocks that are fetched at a time: bounds the staging memory."""
 
 
-def kv_namespace(model: str, weights_digest: str, dtype: torch.dtype, chunk_tokens: int) -> KVNamespace:
-    """Namespace of the blocks that this process would compute."""
+LAYOUT_VERSION = 2
+"""Of the code that computes and orders the bytes of a block: raise it whenever a change to the decoder, its kernels or
+`KVSlots.read_block` can change a bit of them, so that blocks of older releases are never found again."""
+
+
+def kv_namespace(config: LlamaConfig, weights_digest: str, dtype: torch.dtype, chunk_tokens: int) -> KVNamespace:
+    """Namespace of the blocks that this process would compute; independent of the tokenizer, since keys are over tokens.
+
+    Args:
+        config: All of it is in the key: a field that does not change the bytes costs a recomputation, one left out costs
+            wrong answers.
+        weights_digest: Of the bytes of the weights.
+        dtype: Of weights and KV.
+        chunk_tokens: Tokens of a block, and of a prefill step.
+    """
     computed_by = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
     return KVNamespace(
-        model=model,
         weights_digest=weights_digest,
+        config_digest=config_digest(config),
         dtype=str(dtype).removeprefix("torch."),
-        layout=f"L2GCK chunk {chunk_tokens}; {computed_by}",
+        layout=f"L2GCK {LAYOUT_VERSION}, chunk {chunk_tokens}; {computed_by}",
         block_tokens=chunk_tokens,
     )
 
@@ -40,7 +55,7 @@ class PrefixMemory:
         self._staging = torch.empty((LOAD_BATCH_BLOCKS, slots.block_bytes(self._tokens)), dtype=torch.uint8)
 
     def keys(self, prompt: Sequence[int], tenant: str) -> list[BlockKey]:
-        """Keys of the prompt's whole chunks."""
+        """Keys of the prompt's complete chunks."""
         return chain_keys(dataclasses.replace(self._namespace, tenant=tenant), prompt)
 
     def load(self, keys: Sequence[BlockKey], num_prompt_tokens: int, slot: int) -> int:

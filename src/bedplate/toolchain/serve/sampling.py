@@ -1,6 +1,7 @@
 """From scores to tokens: greedy, or temperature and top-p with a generator of the request's own.
 
-A seeded request draws from its own generator, so its tokens do not depend on what else runs.
+A seeded request draws from its own generator, so its tokens do not depend on what else runs. Probabilities are computed in
+fp64 from scores whose maximum is 0, so that no temperature, however small, overflows: the likeliest token always has one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Sampler:
         """The next token; the first of equals when greedy."""
         if self._settings.temperature == 0:
             return int(torch.argmax(logits_V))
-        probability_V = torch.softmax(logits_V.float() / self._settings.temperature, dim=-1)
+        logits_V = logits_V.double()
+        probability_V = torch.softmax((logits_V - logits_V.max()) / self._settings.temperature, dim=-1)
         if self._settings.top_p < 1:
             probability_V = _nucleus(probability_V, self._settings.top_p)
         return int(torch.multinomial(probability_V, 1, generator=self._generator))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from bedplate.core.blocks import BlockKey
-from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest
+from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, TokenLogprobs
 from bedplate.toolchain.serve.sampling import Sampler
 
 
@@ -29,6 +29,8 @@ class Sequence:
         """Prompt tokens whose KV is in the slot."""
         self.cached_tokens = 0
         self.generated: list[int] = []
+        self.prompt_logprobs: list[TokenLogprobs | None] | None = None if request.prompt_logprobs is None else [None]
+        """Of the prompt tokens computed so far, until the first step of the stream takes them along."""
 
     @property
     def is_prefilled(self) -> bool:
@@ -41,27 +43,41 @@ class Sequence:
         return len(self.request.prompt) + len(self.generated) - 1
 
     def why_ended(self, now_s: float) -> FinishReason | None:
-        """Cancelled or too late; None while it may go on."""
+        """Cancelled or too late; None while it may continue."""
         if self.cancelled.is_set():
             return FinishReason.CANCELLED
         if self.deadline_s is not None and now_s >= self.deadline_s:
             return FinishReason.DEADLINE
         return None
 
-    def take(self, token: int) -> bool:
-        """Add a chosen token and tell the caller; True when it was the last one. Stop tokens are not passed on."""
+    def take(self, token: int, logprobs: TokenLogprobs | None = None) -> bool:
+        """Add a chosen token and send it to the caller; True when it was the last one. Stop tokens are not passed on."""
         if token in self.stop_tokens:
             self.end(FinishReason.STOP)
             return True
         self.generated.append(token)
         is_last = len(self.generated) == self.request.max_new_tokens
-        finish = FinishReason.LENGTH if is_last else None
-        self.outbox.put(GeneratedToken(token=token, finish=finish, cached_tokens=self.cached_tokens))
+        self._send(token, FinishReason.LENGTH if is_last else None, logprobs=logprobs)
         return is_last
 
     def end(self, finish: FinishReason, message: str = "") -> None:
         """Tell the caller that no further token comes."""
-        self.outbox.put(GeneratedToken(token=None, finish=finish, cached_tokens=self.cached_tokens, message=message))
+        self._send(None, finish, message=message)
+
+    def _send(
+        self, token: int | None, finish: FinishReason | None, *, message: str = "", logprobs: TokenLogprobs | None = None
+    ) -> None:
+        prompt_logprobs, self.prompt_logprobs = self.prompt_logprobs, None
+        self.outbox.put(
+            GeneratedToken(
+                token=token,
+                finish=finish,
+                cached_tokens=self.cached_tokens,
+                message=message,
+                logprobs=logprobs,
+                prompt_logprobs=tuple(prompt_logprobs) if prompt_logprobs is not None and self.is_prefilled else None,
+            )
+        )
 
 
 class TokenStream:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bedplate.toolchain.models.llama import LlamaConfig
+from bedplate.toolchain.models.config import LlamaConfig
 
 POSITION_STEP = 512
 """Slots are a multiple of this long, and attention reads them in multiples of it: torch's CPU kernel walks over keys in

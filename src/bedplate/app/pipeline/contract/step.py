@@ -12,7 +12,7 @@ what it gives back must be whole (written aside, then renamed).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -108,3 +108,5 @@ class StepContext(PlanContext):
     """How the step speaks to whoever waits for it, and learns that it should end."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time of the steps that were done before, by name."""
+    busy_frac: Callable[[], float | None] = lambda: None
+    """Share of the machine's CPU time that other work took since the step started, 0 to 1; None where nobody watches."""

@@ -30,9 +30,10 @@ from bedplate.core.clock import SystemClock
 from bedplate.core.devices import hardware_text
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events import Event, Severity
-from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine, EngineFactory, GangHandle
+from bedplate.operations.host.other_work import OtherWork, tree_cpu_s
 from bedplate.state.records import GangRecord, Status
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
@@ -155,7 +156,14 @@ class Attempt:
                 on_check=self._cancellation.check,
             ),
             seconds=self._seconds(),
+            busy_frac=self._busy_frac(engine),
         )
+
+    def _busy_frac(self, engine: Engine) -> Callable[[], float | None]:
+        """Watches from now on; only where the step's processes descend from this one can their time be told from others'."""
+        if engine.name != "local":
+            return lambda: None
+        return OtherWork(own_cpu_s=tree_cpu_s).busy_frac
 
     def _seconds(self) -> Mapping[str, float]:
         return {
@@ -197,17 +205,15 @@ class Attempt:
         self._watcher.step_ended(step.name, status, seconds, error)
 
     def _store_peak_memory(self) -> None:
-        peak = Measurement(
-            id="peak_memory_bytes",
-            value=float(self._memory.peak_bytes),
-            unit="bytes",
+        peak = measured(
+            {"peak_memory_bytes": self._memory.peak_bytes},
             provenance=Provenance.MEASURED,
             hardware=self._hardware,
             scale="sum of PSS over all processes of the run",
             source="runner",
             at_s=self._clock.now(),
         )
-        self._state.measure_run(self._run_id, [peak])
+        self._state.measure_run(self._run_id, peak)
 
     def _look_for_cancel(self) -> None:
         if self._state.is_cancel_requested(self._run_id, self._attempt):

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_url
 from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, table_of, values_of
 from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.json import JsonObject
-from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.measurement import Measurement
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count
 from bedplate.core.workload import Gang, Task, TaskEvent
@@ -154,25 +155,8 @@ def _spec(settings: Settings, model: Path) -> JsonObject:
 
 
 def _measurements(settings: Settings, runs: Sequence[LoadRun], context: StepContext) -> tuple[Measurement, ...]:
-    hardware, at_s = _hardware(context), context.clock.now()
-    return tuple(
-        Measurement(
-            id=name,
-            value=value,
-            unit=unit,
-            provenance=Provenance.MEASURED,
-            hardware=hardware,
-            scale=_scale(settings),
-            source=f"bench.serve of {settings.model}, fresh process and fresh KV store for each setting",
-            at_s=at_s,
-        )
-        for name, value, unit in values_of(runs)
-    )
-
-
-def _hardware(context: StepContext) -> str:
-    devices = [device for node in context.engine.resources() for device in node.devices if device.kind == "cpu"]
-    return f"{all_cores(context.engine).cpus} cores of {devices[0].model}" if devices else ""
+    source = f"bench.serve of {settings.model}, fresh process and fresh KV store for each setting"
+    return measured_in(context, values_of(runs), scale=_scale(settings), source=source)
 
 
 def _scale(settings: Settings) -> str:

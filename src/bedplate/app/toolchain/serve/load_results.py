@@ -84,26 +84,26 @@ def percentiles(values: Sequence[float]) -> dict[str, float | None]:
     return {"p50": median(ordered), "p99": ordered[-(-99 * len(ordered) // 100) - 1]}
 
 
-def values_of(runs: Sequence[LoadRun]) -> list[tuple[str, float | None, str]]:
-    """(id, value, unit) of every measurement; the ratios where memory was both off and on."""
-    values: list[tuple[str, float | None, str]] = []
+def values_of(runs: Sequence[LoadRun]) -> dict[str, float | None]:
+    """Value of every measurement by its id; the ratios where memory was both off and on."""
+    values: dict[str, float | None] = {}
     for run in runs:
-        values += [
-            (f"serve_requests_per_s_kv_{run.kv}", run.requests_per_s, "requests/s"),
-            (f"serve_tokens_per_s_kv_{run.kv}", run.tokens_per_s, "tokens/s"),
-            *((f"serve_ttft_{rank}_s_kv_{run.kv}", value, "s") for rank, value in percentiles(run.first_token_s).items()),
-            *((f"serve_tpot_{rank}_s_kv_{run.kv}", value, "s") for rank, value in percentiles(run.per_token_s).items()),
-        ]
+        values |= {
+            f"serve_requests_per_s_kv_{run.kv}": run.requests_per_s,
+            f"serve_tokens_per_s_kv_{run.kv}": run.tokens_per_s,
+            **{f"serve_ttft_{rank}_s_kv_{run.kv}": value for rank, value in percentiles(run.first_token_s).items()},
+            **{f"serve_tpot_{rank}_s_kv_{run.kv}": value for rank, value in percentiles(run.per_token_s).items()},
+        }
     by_kv = {run.kv: run for run in runs}
     if "on" in by_kv:
-        values.append(("kv_hit_frac", by_kv["on"].hit_frac, "frac"))
+        values["kv_hit_frac"] = by_kv["on"].hit_frac
     if len(by_kv) == 2:
         off, on = by_kv["off"], by_kv["on"]
-        values += [
-            ("kv_throughput_ratio", on.requests_per_s / off.requests_per_s, "ratio"),
-            ("kv_ttft_ratio", median(off.first_token_s) / median(on.first_token_s), "ratio"),
-            ("kv_answers_equal", float(off.answers == on.answers), "bool"),
-        ]
+        values |= {
+            "kv_throughput_ratio": on.requests_per_s / off.requests_per_s,
+            "kv_ttft_ratio": median(off.first_token_s) / median(on.first_token_s),
+            "kv_answers_equal": float(off.answers == on.answers),
+        }
     return values
 
 

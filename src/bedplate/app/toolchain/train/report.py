@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.story import Story
 from bedplate.core.figures import Figure, FigureKind, Series
@@ -127,43 +127,25 @@ def measurements(
 ) -> tuple[Measurement, ...]:
     """Speed, loss, perplexities, goodput; and of the last recovery its times."""
     steps, found = story.steps(), recoveries(story)
-    values: list[tuple[str, Any, str]] = [
-        ("tokens_per_s", sum(step["tokens"] for step in steps) / sum(step["seconds"] for step in steps), "tokens/s"),
-        ("train_flops_per_token", FLOPS_PER_WEIGHT * num_parameters, "flops"),
-        ("final_loss", steps[-1]["loss"], "nats/token"),
-        ("goodput_frac", goodput_frac(story), "frac"),
-        ("ppl_before", result.get("perplexity_before"), "ratio"),
-        ("ppl_after", result.get("perplexity_after"), "ratio"),
-    ]
+    values: dict[str, Any] = {
+        "tokens_per_s": sum(step["tokens"] for step in steps) / sum(step["seconds"] for step in steps),
+        "train_flops_per_token": FLOPS_PER_WEIGHT * num_parameters,
+        "final_loss": steps[-1]["loss"],
+        "goodput_frac": goodput_frac(story),
+        "ppl_before": result.get("perplexity_before"),
+        "ppl_after": result.get("perplexity_after"),
+    }
     if found:
         last = found[-1]
-        values += [
-            ("kill_detect_s", last.detect_s, "s"),
-            ("resume_forward_s", last.resume_forward_s, "s"),
-            ("resume_step_s", last.resume_step_s, "s"),
-            ("steps_repeated", last.steps_repeated, "steps"),
-        ]
+        values |= {
+            "kill_detect_s": last.detect_s,
+            "resume_forward_s": last.resume_forward_s,
+            "resume_step_s": last.resume_step_s,
+            "steps_repeated": last.steps_repeated,
+        }
     workers = story.of("attempt")[-1]["workers"]
     scale = f"{workers} workers, {sum(step['tokens'] for step in steps)} tokens, {settings.precision}"
-    hardware = _hardware(context)
-    return tuple(
-        Measurement(
-            id=name,
-            value=None if value is None else float(value),
-            unit=unit,
-            provenance=Provenance.MEASURED,
-            hardware=hardware,
-            scale=scale,
-            source="train",
-            at_s=time.time(),
-        )
-        for name, value, unit in values
-    )
-
-
-def _hardware(context: StepContext) -> str:
-    devices = [device for node in context.engine.resources() for device in node.devices]
-    return ", ".join(sorted({f"{device.vendor} {device.model}".strip() for device in devices}))
+    return measured_in(context, values, scale=scale, source="train")
 
 
 def figures(story: Story) -> tuple[Figure, ...]:

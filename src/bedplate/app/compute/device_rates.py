@@ -1,0 +1,81 @@
+"""Rates that were measured on this machine's devices, kept next to the state: what the scheduler believes about a device.
+
+Only rates that nothing disturbed are stored: one that was measured while other work ran says how busy the machine was, not
+what the device can do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.app.wiring import state_place
+from bedplate.core.devices import Device, DeviceRates
+from bedplate.core.json import JsonObject, digest
+
+MAX_AGE_S = 7 * 86400.0
+"""Rates older than a week count as never measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRates:
+    """Rates of one device and when they were measured."""
+
+    rates: DeviceRates
+    at_s: float
+
+
+class DeviceRateStore:
+    """One JSON file in the folder that `--state` names.
+
+    Args:
+        state: A folder or a database URL; None for the user's state folder. Rates of a database elsewhere lie in the user's
+            state folder: they are about this machine.
+    """
+
+    def __init__(self, state: str | None = None) -> None:
+        self.file: Path = state_place(state).runs_folder.parent / "device-rates.json"
+
+    def put(self, device: Device, at_s: float) -> bool:
+        """Store the device's rates unless they were disturbed; returns whether they were stored.
+
+        A folder that cannot be written is no error here: `doctor` has a check for that.
+        """
+        if device.measured.disturbed:
+            return False
+        kept = self._read()
+        kept[_identity(device)] = {"measured": device.measured.as_json(), "at_s": at_s}
+        with contextlib.suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            aside = self.file.with_suffix(".new")
+            aside.write_text(json.dumps(kept, indent=2))
+            aside.replace(self.file)
+            return True
+        return False
+
+    def get(self, device: Device, now_s: float) -> StoredRates | None:
+        """What was measured on this very device in the last `MAX_AGE_S` seconds."""
+        entry = self._read().get(_identity(device), {})
+        try:
+            measured, at_s = entry["measured"], float(entry["at_s"])  # type: ignore[arg-type]
+            rates = DeviceRates(
+                matmul_flops=dict(measured["matmul_flops"]),  # type: ignore[index, call-overload, arg-type]
+                memory_bandwidth_bytes_per_s=measured["memory_bandwidth_bytes_per_s"],  # type: ignore[index, call-overload, arg-type]
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+        return StoredRates(rates=rates, at_s=at_s) if now_s - at_s < MAX_AGE_S else None
+
+    def _read(self) -> dict[str, JsonObject]:
+        try:
+            kept = json.loads(self.file.read_text())
+        except (OSError, ValueError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+
+def _identity(device: Device) -> str:
+    """The same id on another machine or cpuset is another device."""
+    return digest({"id": device.id, "model": device.model, "cores": list(device.cores), "features": list(device.features)})

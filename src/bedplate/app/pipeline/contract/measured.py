@@ -1,0 +1,48 @@
+"""The one way in which a step makes its measurements: hardware, time, extent and disturbance are the same words everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bedplate.app.pipeline.contract.step import StepContext
+from bedplate.core.devices import Node, hardware_text
+from bedplate.core.measurement import Measurement, Provenance, measured
+from bedplate.core.workload import TaskStatus
+
+
+def measured_in(
+    context: StepContext, values: Mapping[str, float | None], *, scale: str, source: str, tasks: Sequence[TaskStatus] = ()
+) -> tuple[Measurement, ...]:
+    """Measurements of what a step's tasks did on the step's engine; units come from the registry of ids.
+
+    Args:
+        context: The step that measured; its engine names the hardware, and it knows whether the machine was busy.
+        values: Id -> value in the registered unit; None where it was tried in vain.
+        scale: How large, for people.
+        source: The command or step that the numbers come from.
+        tasks: The tasks that were measured: the nodes and devices they ran on are counted. None: one device.
+
+    Raises:
+        UsageError: An id that is not registered (`bedplate.core.measures`).
+    """
+    nodes = context.engine.resources()
+    return measured(
+        values,
+        provenance=Provenance.MEASURED,
+        hardware=hardware_text(nodes),
+        scale=scale,
+        source=source,
+        at_s=context.clock.now(),
+        num_nodes=max(1, len({task.node for task in tasks})),
+        num_devices=max(1, len(devices_of(tasks, nodes))),
+        busy_frac=context.busy_frac(),
+    )
+
+
+def devices_of(tasks: Sequence[TaskStatus], nodes: Sequence[Node]) -> set[tuple[str, str]]:
+    """(node, device) of every device that `tasks` ran on; CPU devices by the cores that they got."""
+    used = {(task.node, device) for task in tasks for device in task.devices}
+    for node in nodes:
+        cores = {core for task in tasks if task.node == node.id for core in task.cores}
+        used |= {(node.id, device.id) for device in node.devices if device.kind == "cpu" and cores & set(device.cores)}
+    return used
