@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, TypeGuard
 
 from bedplate.core.errors import UsageError, did_you_mean
@@ -157,15 +157,25 @@ class Quantity:
     parse: Callable[[str | float], float]
     unit: str
     example: str
+    units: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """What people may write after the number, and how much it is in the base unit."""
+
+    def written(self, number: float) -> str:
+        """`number` as people write it, exact to a tenth of its unit: 2e9 bytes -> `2GB`; in the base unit where none fits."""
+        for unit, scale in sorted(self.units.items(), key=lambda item: item[1], reverse=True):
+            scaled = number / scale
+            if unit and scaled >= 1 and abs(scaled - round(scaled, 1)) < 1e-9 * scaled:
+                return f"{round(scaled, 1):g}{unit}"
+        return f"{number:g}" if isinstance(number, float) else str(number)
 
 
-ByteCount = Annotated[int, Quantity(parse_bytes, "bytes", "80GB")]
+ByteCount = Annotated[int, Quantity(parse_bytes, "bytes", "80GB", _BYTES)]
 """Settings type: bytes; people write `80GB`."""
-Duration = Annotated[float, Quantity(parse_duration, "seconds", "5m")]
+Duration = Annotated[float, Quantity(parse_duration, "seconds", "5m", _TIME)]
 """Settings type: seconds; people write `5m`."""
-Rate = Annotated[float, Quantity(parse_rate, "bytes/s", "400Gb/s")]
+Rate = Annotated[float, Quantity(parse_rate, "bytes/s", "400Gb/s", _RATE)]
 """Settings type: bytes per second; people write `400Gb/s`."""
-Count = Annotated[int, Quantity(parse_count, "count", "40k")]
+Count = Annotated[int, Quantity(parse_count, "count", "40k", _COUNT)]
 """Settings type: a whole number; people write `40k`."""
-Fraction = Annotated[float, Quantity(parse_fraction, "fraction", "5%")]
+Fraction = Annotated[float, Quantity(parse_fraction, "fraction", "5%", _FRACTION)]
 """Settings type: 0 to 1; people write `5%`."""

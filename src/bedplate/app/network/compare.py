@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +20,7 @@ from bedplate.core.errors import UsageError
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance, measured
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.topology import Topology
 from bedplate.core.units import format_bytes, format_duration
 from bedplate.network.collectives.placement import RankOrder
@@ -34,7 +33,7 @@ _RESULT_FILE = "network.json"
 _BINS = ((0.0, "0 %"), (0.25, "1–25 %"), (0.5, "26–50 %"), (0.75, "51–75 %"), (0.99, "76–99 %"), (1.0, "100 %"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of the step."""
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from bedplate.core.events import Event, NullEventSink, Severity
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
 from bedplate.core.workload import TaskState, TaskStatus
 from bedplate.engines.base import CanExclude, Engine
@@ -30,7 +29,7 @@ from bedplate.operations.preflight.stores import StoreReport, try_store
 from bedplate.operations.preflight.summary import cores_text, screening_scale, screening_table, screening_values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """The keys of an `ops.preflight` step."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.scorecard.graded_run import GradedRun, write_report
+from bedplate.core.settings import settings
 from bedplate.locale.text import Language
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.report.model import ReportStep
@@ -17,7 +17,7 @@ EXPLANATION = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `score` step."""
 

@@ -20,7 +20,7 @@ from bedplate.core.errors import CheckFailedError, NotFoundError, UsageError
 from bedplate.core.figures import ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import Count, Fraction
 from bedplate.core.workload import Gang, Resources, Task
 from bedplate.toolchain.models.card import read_card
@@ -32,7 +32,7 @@ EXPLANATION = {
 DEFAULT_TEXT = "wikipedia-sample"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `compress` step."""
 

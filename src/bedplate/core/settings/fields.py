@@ -15,6 +15,7 @@ from typing import Any
 
 from bedplate.core.settings.source import KeyPath
 from bedplate.core.settings.types import Kind, SettingType, setting_type
+from bedplate.core.units import Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ class SettingField:
             return None
         if isinstance(self.default, tuple):
             return ", ".join(map(_written, self.default)) or None
-        return _written(self.default)
+        quantity = self.value_type.mark(Quantity)
+        return _written(self.default) if quantity is None else quantity.written(self.default)
 
 
 @functools.cache

@@ -14,12 +14,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from bedplate.core.errors import NotFoundError, UsageError
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import Count
 
 Conversation: TypeAlias = list[list[int]]
@@ -33,7 +32,7 @@ _COMMON_WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class LoadSettings:
     """The shape of a load."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 
 from bedplate.core.errors import UsageError
 from bedplate.core.json import JsonObject
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import Count, Duration, Fraction, Quantity, parse_count
 
 
@@ -42,7 +42,7 @@ class CheckpointPlace(enum.StrEnum):
     """Straight to disk; slower, survives the supervisor too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class CheckpointSettings:
     """How often the state of training is kept, and where."""
 
@@ -54,7 +54,7 @@ class CheckpointSettings:
     """Optimiser steps between copies of the memory checkpoint to disk, which serve when the supervisor dies too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class DrillSettings:
     """A failure on purpose: one worker is killed with SIGKILL while the run watches how it recovers."""
 
@@ -64,7 +64,7 @@ class DrillSettings:
     """It is killed as soon as this step has finished."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class EvaluationSettings:
     """Perplexity on held-out documents before and after."""
 
@@ -74,7 +74,7 @@ class EvaluationSettings:
     """Tokens of one window; each window starts cold. The compress step judges by the same text in the same windows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class TrainSettings:
     """One training run."""
 

@@ -24,12 +24,12 @@ from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import Count
 from bedplate.engines.base import Engine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Workers:
     """How many worker processes a job gets."""
 
@@ -39,7 +39,7 @@ class Workers:
     """Fewest that the job still makes sense with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Needs:
     """What the jobs of a file need: the `needs` key."""
 

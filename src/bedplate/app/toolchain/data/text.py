@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,7 @@ from bedplate.app.toolchain.cache import lock_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
 from bedplate.core.errors import NotFoundError, ResourcesError, check_known
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import Count, Fraction, format_bytes
 from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
 from bedplate.toolchain.data.documents import read_documents
@@ -33,7 +32,7 @@ EXPLANATION = {
 _CHECK_EVERY_DOCUMENTS = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `data.text` step."""
 

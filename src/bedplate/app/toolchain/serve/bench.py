@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +22,7 @@ from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count
 from bedplate.core.workload import Gang, Task, TaskEvent
 
@@ -34,7 +33,7 @@ EXPLANATION = {
 RESULT_FILE = "serve.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `bench.serve` step."""
 

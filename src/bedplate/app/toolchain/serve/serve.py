@@ -17,7 +17,7 @@ from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import CancelledError, UsageError
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.reporter import CallbackReporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration
 from bedplate.core.workload import Gang, Task, TaskEvent
 from bedplate.engines.base import Engine
@@ -26,7 +26,7 @@ DRAIN_S = 4.0
 """Running requests get this long when the server is told to stop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """What `bedplate serve` takes."""
 
