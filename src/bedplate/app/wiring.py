@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,3 +71,14 @@ def engine_factory(name: str, address: str | None = None) -> EngineFactory:
             f"the engine '{name}' is not installed", seen=error, next_step=f"pip install 'bedplate[{name}]'"
         ) from error
     return factory if address is None else functools.partial(factory, address=address)
+
+
+def open_local_engine(directory: Path, cores: Sequence[int] | None = None) -> Engine:
+    """A local engine of this process, for work outside a run; the caller closes it.
+
+    Args:
+        directory: For its logs and scratch files; made when it is missing.
+        cores: The cores that it may use; all of this process when None.
+    """
+    factory: Callable[..., Engine] = engine_factory("local")
+    return factory(directory) if cores is None else factory(directory, cores)

@@ -16,11 +16,14 @@ Why not a library: errors must carry the line in the file and the nearest right 
 
 from bedplate.core.settings.declaring import settings as settings
 from bedplate.core.settings.fields import SettingField as SettingField
+from bedplate.core.settings.fields import identifying as identifying
 from bedplate.core.settings.fields import setting_fields as setting_fields
 from bedplate.core.settings.fields import type_at as type_at
 from bedplate.core.settings.marks import Input as Input
 from bedplate.core.settings.marks import InputFile as InputFile
+from bedplate.core.settings.marks import Operational as Operational
 from bedplate.core.settings.marks import Range as Range
+from bedplate.core.settings.marks import looks_like_path as looks_like_path
 from bedplate.core.settings.reading import read_settings as read_settings
 from bedplate.core.settings.reading import read_value as read_value
 from bedplate.core.settings.schema import json_schema as json_schema

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bedplate.core.settings.marks import Operational
 from bedplate.core.settings.source import KeyPath
 from bedplate.core.settings.types import Kind, SettingType, setting_type
 from bedplate.core.units import Quantity
@@ -88,6 +89,16 @@ def type_at(cls: Any, path: KeyPath) -> SettingType | None:
         else:
             return None
     return found
+
+
+def identifying(cls: Any, written: Mapping[str, Any]) -> dict[str, Any]:
+    """`written`, settings of `cls` by key or field name, without those that are `Operational`."""
+    fields = setting_fields(cls)
+    return {
+        name: value
+        for name, value in written.items()
+        if (field := fields.get(name.removesuffix("_"))) is None or field.value_type.mark(Operational) is None
+    }
 
 
 def _written(value: object) -> str:

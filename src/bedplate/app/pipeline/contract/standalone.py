@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bedplate.app.pipeline.contract.step import Needs, StepContext
+from bedplate.app.wiring import open_local_engine
 from bedplate.core.clock import SystemClock
 from bedplate.core.events import NullEventSink
 from bedplate.core.reporter import NullReporter, Reporter
@@ -21,9 +22,7 @@ def standalone_context(name: str, directory: Path, reporter: Reporter | None = N
         directory: The step's directory; engine logs go under it.
         reporter: Shows lines and progress at the terminal; None: nobody watches.
     """
-    from bedplate.engines.local.engine import LocalEngine
-
-    engine = LocalEngine(directory / "engine")
+    engine = open_local_engine(directory / "engine")
     try:
         yield StepContext(
             name=name,
