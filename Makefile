@@ -4,17 +4,18 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.bedplate-setup
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup postgres demo test lint bench reference clean
 
 help:
 	@echo "make setup   own .venv with everything that demo and test need, and the demo's model and text"
 	@echo "make demo    the main job: a real model's whole life in about ten minutes"
 	@echo "make test    lint, types, layers and all tests"
 	@echo "make lint    ruff, mypy --strict, import-linter"
+	@echo "make reference   docs/reference/ from the settings classes and the command line"
 	@echo "make bench   slow benchmarks, each beside its peers"
 	@echo "make clean   remove .venv and caches of this checkout"
 
-setup: $(STAMP)
+setup: $(STAMP) postgres
 	@$(BIN)/python -m bedplate model fetch smollm2-135m-instruct --download-only --with-text \
 	  || echo "setup: the demo's model or text could not be fetched; 'make demo' needs them, the tests skip what does" >&2
 
@@ -24,6 +25,18 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
+
+# Tests of shared state start a PostgreSQL server of their own. Where it cannot be installed they skip and say so.
+# No cluster is made by the package: nothing of ours runs on this machine outside the tests.
+POSTGRES_CONFIG := /etc/postgresql-common/createcluster.conf
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -qq -y --no-install-recommends install postgresql
+
+postgres:
+	@if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { [ -e $(POSTGRES_CONFIG) ] || { mkdir -p $(dir $(POSTGRES_CONFIG)) && echo 'create_main_cluster = false' > $(POSTGRES_CONFIG); }; } \
+	  && { $(APT_INSTALL) || { timeout 120 apt-get -qq update && $(APT_INSTALL); }; } >/dev/null 2>&1 \
+	  || echo "setup: PostgreSQL could not be installed; the tests that need a server skip" >&2; fi
 
 demo: setup
 	$(BIN)/python -m bedplate run examples/lifecycle.yaml --explain
@@ -40,6 +53,9 @@ test: setup lint
 
 bench: setup
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+reference: $(STAMP)
+	$(BIN)/python -m bedplate.cli.reference docs/reference
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

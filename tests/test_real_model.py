@@ -15,7 +15,7 @@ from bedplate.core.errors import UnavailableError
 from bedplate.toolchain.data.tokenise import load_tokenizer
 from bedplate.toolchain.fetch.packages import is_whole
 from bedplate.toolchain.models.catalog import MODELS, TEXTS
-from bedplate.toolchain.models.llama import load_llama
+from bedplate.toolchain.models.folder import load_model
 
 pytestmark = pytest.mark.real_model
 
@@ -41,7 +41,7 @@ def smollm2(context: StepContext) -> Path:
 
 
 def test_it_answers_a_question(smollm2: Path) -> None:
-    model, tokenizer = load_llama(smollm2, torch.bfloat16), load_tokenizer(smollm2)
+    model, tokenizer = load_model(smollm2, torch.bfloat16), load_tokenizer(smollm2)
     prompt = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
     tokens = tokenizer.encode(prompt).ids
     start = len(tokens)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from bedplate.toolchain.models.llama import load_llama
+from bedplate.toolchain.models.folder import load_model
 from tests.tiny_model import make_tiny_model, tiny_documents
 
 
 def test_it_has_about_four_million_parameters(tiny_model: Path) -> None:
-    assert 3.5e6 < load_llama(tiny_model).config.num_parameters < 4.5e6
+    assert 3.5e6 < load_model(tiny_model).config.num_parameters < 4.5e6
 
 
 def test_transformers_loads_model_and_tokenizer_and_agrees(tiny_model: Path) -> None:
@@ -20,7 +20,7 @@ def test_transformers_loads_model_and_tokenizer_and_agrees(tiny_model: Path) -> 
     assert text == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer.eos_token == "<|im_end|>"
     tokens = torch.tensor([tokenizer(next(tiny_documents(1)))["input_ids"]])
-    ours, theirs = load_llama(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    ours, theirs = load_model(tiny_model), AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     torch.testing.assert_close(ours.logits(ours(tokens)), theirs(tokens).logits, atol=1e-3, rtol=1e-3)
 
 

@@ -36,7 +36,8 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
     import torch
 
     from bedplate.toolchain.models.config import LlamaConfig
-    from bedplate.toolchain.models.llama import Llama, save_llama
+    from bedplate.toolchain.models.folder import save_model
+    from bedplate.toolchain.models.llama import Llama
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -44,7 +45,7 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
         for parameter in model.parameters():
             if parameter.dim() == 2:
                 torch.nn.init.normal_(parameter, std=0.05)
-    save_llama(model, folder)
+    save_model(model, folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(
         json.dumps(config | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}, indent=2)

@@ -62,7 +62,8 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
     import torch
 
     from bedplate.toolchain.models.config import LlamaConfig
-    from bedplate.toolchain.models.llama import Llama, save_llama
+    from bedplate.toolchain.models.folder import save_model
+    from bedplate.toolchain.models.llama import Llama
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -80,7 +81,7 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 torch.nn.init.normal_(parameter, std=0.05)
-    save_llama(model, folder, torch.float32)
+    save_model(model, folder, torch.float32)
     (folder / "tokenizer.json").write_text("{}")
     return folder
 

@@ -10,14 +10,15 @@ import torch
 from bedplate.core.errors import CheckFailedError, UsageError
 from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.evaluate import compare, perplexity
-from bedplate.toolchain.models.llama import Llama, load_llama
+from bedplate.toolchain.models.folder import load_model
+from bedplate.toolchain.models.llama import Llama
 
 TOKENS = np.random.default_rng(0).integers(0, 2048, 150)
 
 
 @pytest.fixture(scope="module")
 def model(tiny_model: Path) -> Llama:
-    return load_llama(tiny_model)
+    return load_model(tiny_model)
 
 
 def by_definition(model: Llama, tokens: np.ndarray, context: int) -> float:
@@ -64,7 +65,7 @@ def test_a_compressed_model_diverges_a_little(model: Llama) -> None:
 
 
 def test_weights_that_are_not_numbers_are_found(tiny_model: Path) -> None:
-    broken = load_llama(tiny_model)
+    broken = load_model(tiny_model)
     with torch.no_grad():
         broken.model.norm.weight[0] = float("nan")
     with pytest.raises(CheckFailedError, match="not numbers"):

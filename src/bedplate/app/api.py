@@ -13,7 +13,7 @@ from bedplate.app.pipeline.run.planning import Plan, plan_pipeline
 from bedplate.app.pipeline.run.runner import run_pipeline
 from bedplate.app.pipeline.run.watch import NobodyWatches, RunWatcher
 from bedplate.app.uses import USES
-from bedplate.app.wiring import engine_factory, open_state, state_place
+from bedplate.app.wiring import engine_factory, open_state, state_location
 from bedplate.documents.reading import Document, document_from, read_document
 from bedplate.state.store import StateStore
 
@@ -49,7 +49,7 @@ def run(
     """
     checked = _read(pipeline, uses)
     open_engine = engine_factory(engine, engine_address)
-    place = state_place(state)
+    place = state_location(state)
     store = open_state(place)
     try:
         where = RunPlace(state=store, runs_folder=place.runs_folder, engine_name=engine, open_engine=open_engine)
@@ -76,8 +76,8 @@ def plan(
         UnavailableError: State, engine or a use case cannot be had.
     """
     checked = _read(pipeline, uses)
-    place = state_place(state)
-    store = StateStore.open_existing(place.url)
+    place = state_location(state)
+    store = StateStore.open_existing(place)
     try:
         return plan_pipeline(
             checked,

@@ -1,26 +1,29 @@
 """Looking at runs from another process: which there are, how they stand, what their tasks wrote, and asking one to end.
 
-A run that the state calls running and whose lock nobody holds was killed: it is shown as failed, with the reason.
+A run that the state calls running and whose lock no process holds was killed: it is shown as failed, with the reason.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bedplate.app.pipeline.run.lock import LockHolder, holder_of
-from bedplate.app.wiring import state_place
+from bedplate.app.pipeline.run.lock import UNKNOWN, holder_of
+from bedplate.app.pipeline.run.process import ProcessIdentity, identity_from_json, kill
+from bedplate.app.wiring import state_location
 from bedplate.core.errors import NotFoundError, UnavailableError, check_known, did_you_mean
 from bedplate.core.json import JsonObject
-from bedplate.state.records import GangRecord, RunRecord, Status, StepRecord
+from bedplate.state.records import EventRecord as EventRecord
+from bedplate.state.records import GangRecord, RunRecord, Status
+from bedplate.state.records import StepRecord as StepRecord
 from bedplate.state.store import StateStore
 
 _LOOK_EVERY_S = 0.1
+_NAMED_IN_ERRORS = 8
+PAGE = 100
+"""Runs that are listed where nothing else is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +33,8 @@ class RunView:
     run: RunRecord
     steps: tuple[StepRecord, ...]
     directory: Path
-    holder: LockHolder | None
-    """The process that runs it; None: nobody does."""
+    holder: ProcessIdentity | None
+    """The process that runs it; None: none does."""
 
     def as_json(self) -> JsonObject:
         """One entry of `ps -o json`."""
@@ -43,6 +46,7 @@ class RunView:
             "attempt": self.run.attempt,
             "engine": self.run.engine,
             "pid": self.holder.pid if self.holder else None,
+            "host": self.holder.host if self.holder else None,
             "created_at_s": self.run.created_at_s,
             "started_at_s": self.run.started_at_s,
             "ended_at_s": self.run.ended_at_s,
@@ -78,9 +82,18 @@ class Runs:
     def __init__(self, state: StateStore, folder: Path) -> None:
         self.state, self._folder = state, folder
 
-    def all(self) -> tuple[RunView, ...]:
-        """Every run, the one that was started last first."""
-        return tuple(self._view(run) for run in self.state.runs())
+    def page(self, limit: int = PAGE, before: str | None = None) -> tuple[RunView, ...]:
+        """At most `limit` runs, the one that was started last first; a handful of queries, however many there are.
+
+        Args:
+            limit: Runs at most.
+            before: Id of the last run of the page before; None: the first page.
+
+        Raises:
+            NotFoundError: There is no run `before`.
+        """
+        last = None if before is None else self.find(before).run
+        return self._views(self.state.runs.page(limit, last))
 
     def find(self, text: str) -> RunView:
         """The run that `text` means: its id, the beginning of it, a pipeline's name (its last run), or `last`.
@@ -88,21 +101,19 @@ class Runs:
         Raises:
             NotFoundError: None, or several that differ.
         """
-        runs = self.state.runs()
-        if not runs:
+        newest = self.state.runs.page(1)
+        if not newest:
             raise NotFoundError("there is no run", next_step="start one with 'bedplate run FILE'")
-        if text == "last":
-            return self._view(runs[0])
-        exact = [run for run in runs if run.id == text] or [run for run in runs if run.name == text]
-        if exact:
-            return self._view(exact[0])
-        found = [run for run in runs if run.id.startswith(text)]
-        if len(found) == 1:
-            return self._view(found[0])
-        ids = ", ".join(run.id for run in (found or runs)[:8])
-        what = f"'{text}' fits several runs" if found else f"there is no run '{text}'"
-        next_step = did_you_mean(text, [run.id for run in runs], "'bedplate ps' lists them")
-        raise NotFoundError(what, expected=ids, next_step=next_step)
+        found = newest[0] if text == "last" else self.state.runs.get(text) or self.state.runs.named(text)
+        if found is not None:
+            return self._view(found)
+        fitting = self.state.runs.starting_with(text, _NAMED_IN_ERRORS)
+        if len(fitting) == 1:
+            return self._view(fitting[0])
+        known = [run.id for run in fitting or self.state.runs.page(PAGE)]
+        what = f"'{text}' fits several runs" if fitting else f"there is no run '{text}'"
+        next_step = did_you_mean(text, known, "'bedplate ps' lists them")
+        raise NotFoundError(what, expected=", ".join(known[:_NAMED_IN_ERRORS]), next_step=next_step)
 
     def logs(self, view: RunView, step: str | None, rank: int | None) -> tuple[TaskLog, ...]:
         """Logs of the run's tasks, in the order in which they were started.
@@ -115,7 +126,7 @@ class Runs:
             check_known(step, names, f"run {view.run.id} has no step", error=NotFoundError)
         return tuple(
             TaskLog(gang=gang, rank=number, path=path)
-            for gang in self.state.gangs(view.run.id, step)
+            for gang in self.state.gangs.of_run(view.run.id, step)
             for number in (range(gang.num_tasks) if rank is None else (rank,))
             if (path := view.directory / "engine" / str(gang.attempt) / gang.id / f"rank-{number}.log").exists()
         )
@@ -123,59 +134,81 @@ class Runs:
     def cancel(self, view: RunView, *, wait_s: float, force: bool) -> RunView:
         """Ask a run to end and wait until it has; with `force`, kill its process when it does not.
 
-        What nobody runs is marked as cancelled when it was not finished; a finished run stays as it is.
+        A run that no process works on is marked as cancelled unless it is done.
 
         Raises:
-            UnavailableError: It did not end in `wait_s`, or its process is on another machine and `force` is wanted.
+            UnavailableError: It did not end in `wait_s`, or `force` is wanted and its process cannot be reached.
         """
         run_id = view.run.id
         if view.holder is None:
             if view.run.status is not Status.DONE:
-                self.state.end_run(run_id, Status.CANCELLED, None)
+                self.state.runs.finish(run_id, Status.CANCELLED, None)
             return self.find(run_id)
-        self.state.request_cancel(run_id)
-        if not _wait_free(view.directory, wait_s):
+        self.state.runs.request_cancel(run_id)
+        if not self._wait_free(run_id, wait_s):
             if not force:
                 raise UnavailableError(
                     f"run {run_id} has not ended yet",
-                    seen=f"process {view.holder.pid} after {wait_s:g} s",
+                    seen=f"{view.holder} after {wait_s:g} s",
                     next_step=f"wait, or 'bedplate cancel {run_id} --force'",
                 )
-            self._kill(view)
+            self._kill(run_id)
         return self.find(run_id)
 
-    def _kill(self, view: RunView) -> None:
-        holder = holder_of(view.directory)
-        if holder is None:
+    def _kill(self, run_id: str) -> None:
+        if (holder := self._holder(run_id)) is None:
             return
-        if not holder.is_here or holder.pid <= 0:
+        kill(holder)
+        if not self._wait_free(run_id, 10.0):
             raise UnavailableError(
-                "its process is on another machine", seen=f"{holder.pid} on {holder.host}", next_step="end it there"
+                f"{holder} survives SIGKILL, or one that it started keeps the run's lock",
+                next_step="see what holds it: a driver or a file system that hangs, or a process that was forked",
             )
-        os.kill(holder.pid, signal.SIGKILL)
-        if not _wait_free(view.directory, 10.0):
-            raise UnavailableError(f"process {holder.pid} survives SIGKILL", next_step="a driver or a file system holds it")
-        self.state.end_run(view.run.id, Status.CANCELLED, None)
+        self.state.runs.finish(run_id, Status.CANCELLED, None)
+
+    def _wait_free(self, run_id: str, wait_s: float) -> bool:
+        deadline_s = self.state.clock.now() + wait_s
+        while self._holder(run_id) is not None:
+            if self.state.clock.now() >= deadline_s:
+                return False
+            self.state.clock.wait(_LOOK_EVERY_S)
+        return True
+
+    def _holder(self, run_id: str) -> ProcessIdentity | None:
+        run = self.state.runs.get(run_id)
+        return None if run is None else self._holders((run,)).get(run_id)
+
+    def _holders(self, runs: Sequence[RunRecord]) -> dict[str, ProcessIdentity]:
+        found = {run.id: holder for run in runs if (holder := holder_of(self._folder / run.id)) is not None}
+        held_elsewhere = self.state.locks.held([run.id for run in runs if run.id not in found])
+        return found | {run.id: identity_from_json(run.holder) or UNKNOWN for run in runs if run.id in held_elsewhere}
 
     def _view(self, run: RunRecord) -> RunView:
-        directory = self._folder / run.id
-        holder = holder_of(directory)
-        steps = self.state.steps(run.id)
+        return self._views((run,), look_at_all=True)[0]
+
+    def _views(self, runs: Sequence[RunRecord], *, look_at_all: bool = False) -> tuple[RunView, ...]:
+        """Views of `runs`; locks are looked at where a run may be under way, or everywhere."""
+        open_ones = [run for run in runs if look_at_all or run.status in (Status.RUNNING, Status.WAITING)]
+        holders = self._holders(open_ones)
+        unheld = tuple(run.id for run in runs if run.status is Status.RUNNING and run.id not in holders)
+        ended_since = {run.id: run for run in self.state.runs.by_ids(unheld)}  # between the two looks
+        runs = [ended_since.get(run.id, run) for run in runs]
+        steps = self.state.steps.of_runs([run.id for run in runs])
+        return tuple(self._seen(run, steps[run.id], holders.get(run.id)) for run in runs)
+
+    def _seen(self, run: RunRecord, steps: tuple[StepRecord, ...], holder: ProcessIdentity | None) -> RunView:
         if run.status is Status.RUNNING and holder is None:
-            run = next(again for again in self.state.runs() if again.id == run.id)  # it may have ended between two looks
-            steps = self.state.steps(run.id)
-            if run.status is Status.RUNNING:
-                run, steps = _killed(run, steps)
-        return RunView(run=run, steps=steps, directory=directory, holder=holder)
+            run, steps = _lost(run, steps)
+        return RunView(run=run, steps=steps, directory=self._folder / run.id, holder=holder)
 
 
 @contextlib.contextmanager
 def open_runs(state: str | None) -> Iterator[Runs | None]:
     """The runs of the state that `--state` names; None when nothing was ever stored there. Makes nothing."""
-    place = state_place(state)
-    store = StateStore.open_existing(place.url)
+    location = state_location(state)
+    store = StateStore.open_existing(location)
     try:
-        yield None if store is None else Runs(store, place.runs_folder)
+        yield None if store is None else Runs(store, location.runs_folder)
     finally:
         if store is not None:
             store.close()
@@ -192,17 +225,11 @@ def existing(runs: Runs | None) -> Runs:
     return runs
 
 
-def _killed(run: RunRecord, steps: tuple[StepRecord, ...]) -> tuple[RunRecord, tuple[StepRecord, ...]]:
-    error: JsonObject = {"error": "its process is gone without a word", "next": "the same 'bedplate run' goes on with it"}
+def _lost(run: RunRecord, steps: tuple[StepRecord, ...]) -> tuple[RunRecord, tuple[StepRecord, ...]]:
+    error: JsonObject = {
+        "error": "its process exited without recording a result",
+        "next": "run the same command again to resume it",
+    }
     return replace(run, status=Status.FAILED, error=error), tuple(
         replace(step, status=Status.FAILED, error=error) if step.status is Status.RUNNING else step for step in steps
     )
-
-
-def _wait_free(directory: Path, wait_s: float) -> bool:
-    deadline_s = time.monotonic() + wait_s
-    while holder_of(directory) is not None:
-        if time.monotonic() >= deadline_s:
-            return False
-        time.sleep(_LOOK_EVERY_S)
-    return True

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.app.paths import state_home
 from bedplate.core.errors import UnavailableError, UsageError, check_known
 from bedplate.engines.base import Engine, EngineFactory
+from bedplate.state.location import StateLocation, read_location
 from bedplate.state.store import StateStore
 
 ENGINES: dict[str, str] = {
@@ -23,30 +23,14 @@ WITH_ADDRESS = ("ray",)
 """Engines of clusters that are elsewhere: their factory takes `address` too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatePlace:
-    """Where state lies: the database, and the folder with the runs' directories."""
-
-    url: str
-    runs_folder: Path
+def state_location(state: str | None = None) -> StateLocation:
+    """What `--state` means; the user's state folder when it is not given. See `read_location`."""
+    return read_location(state, state_home)
 
 
-def state_place(state: str | None = None) -> StatePlace:
-    """What `--state` means: a folder, a database URL, or the user's state folder when it is not given.
-
-    The runs' directories lie beside an SQLite database, and in the user's state folder for any other.
-    """
-    if state is None or "://" not in state:
-        folder = state_home() if state is None else Path(state).expanduser().absolute()
-        return StatePlace(url=f"sqlite:///{folder / 'state.db'}", runs_folder=folder / "runs")
-    database = state.partition(":///")[2] if state.startswith("sqlite") else ""
-    folder = Path(database).absolute().parent if database else state_home()
-    return StatePlace(url=state, runs_folder=folder / "runs")
-
-
-def open_state(place: StatePlace) -> StateStore:
+def open_state(location: StateLocation) -> StateStore:
     """The state, made when it is not there; see `StateStore.open`."""
-    return StateStore.open(place.url)
+    return StateStore.open(location)
 
 
 def engine_factory(name: str, address: str | None = None) -> EngineFactory:

@@ -11,9 +11,8 @@ from bedplate.cli.terminal.output import output_option, print_json
 from bedplate.cli.terminal.state_option import state_option
 
 if TYPE_CHECKING:
-    from bedplate.app.runs import Runs
+    from bedplate.app.runs import EventRecord, Runs
     from bedplate.core.json import JsonObject
-    from bedplate.state.records import EventRecord
 
 _LOOK_EVERY_S = 0.5
 
@@ -21,11 +20,17 @@ _LOOK_EVERY_S = 0.5
 @click.command("events")
 @click.argument("run", default="last")
 @click.option("--kind", metavar="KIND", help="Only this kind (task.exited), or all below it (task).")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing until the run ends.")
 @state_option
 @output_option
 def command(run: str, kind: str | None, follow: bool, state: str | None, output: str) -> None:
-    """Show what happened in RUN, oldest first; with --follow -o json, one JSON object a line."""
+    """Show what happened in RUN, oldest first; with --follow -o json, one JSON object a line.
+
+    \b
+    Examples:
+      bedplate events last --kind task
+      bedplate events lifecycle --follow -o json
+    """
     from bedplate.app.runs import existing, open_runs
 
     with open_runs(state) as found:
@@ -42,7 +47,7 @@ def command(run: str, kind: str | None, follow: bool, state: str | None, output:
 
 def _all(runs: Runs, run_id: str, kind: str | None, after: int = 0) -> list[EventRecord]:
     events: list[EventRecord] = []
-    while batch := runs.state.events(run_id, after=after, kind=kind):
+    while batch := runs.state.events.after(after, run_id=run_id, kind=kind):
         events += batch
         after = batch[-1].number
     return events

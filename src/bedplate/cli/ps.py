@@ -10,8 +10,7 @@ from bedplate.cli.terminal.output import note, output_option, print_json, print_
 from bedplate.cli.terminal.state_option import state_option
 
 if TYPE_CHECKING:
-    from bedplate.app.runs import RunView
-    from bedplate.state.records import StepRecord
+    from bedplate.app.runs import RunView, StepRecord
 
 
 @click.command("ps")
@@ -22,11 +21,16 @@ def command(run: str | None, state: str | None, output: str) -> None:
     """List runs and their steps, the newest run first; only RUN when it is given.
 
     RUN is a run's id or the beginning of it, a pipeline's name, or 'last'.
+
+    \b
+    Examples:
+      bedplate ps
+      bedplate ps last -o json
     """
     from bedplate.app.runs import existing, open_runs
 
     with open_runs(state) as runs:
-        views = (existing(runs).find(run),) if run else runs.all() if runs else ()
+        views = (existing(runs).find(run),) if run else runs.page() if runs else ()
     if output == "json":
         print_json({"runs": [view.as_json() for view in views]})
     elif views:

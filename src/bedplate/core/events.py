@@ -19,6 +19,35 @@ class Severity(enum.StrEnum):
     ERROR = "error"
 
 
+class SubjectKind(enum.StrEnum):
+    """What an event can be about."""
+
+    RUN = "run"
+    STEP = "step"
+    """Of a run; its id is `RUN/STEP`."""
+    NODE = "node"
+    DEVICE = "device"
+    LINK = "link"
+    SERVICE = "service"
+    """A verb or a server of bedplate's own: `doctor`, `serve`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The thing that an event or a sample is about."""
+
+    kind: SubjectKind
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.id}"
+
+
+def run_subject(run_id: str, step: str = "") -> Subject:
+    """The run, or one of its steps."""
+    return Subject(kind=SubjectKind.STEP, id=f"{run_id}/{step}") if step else Subject(kind=SubjectKind.RUN, id=run_id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that happened, once."""
@@ -30,9 +59,8 @@ class Event:
     message: str = ""
     """For people; one line."""
     severity: Severity = Severity.INFO
-    run_id: str = ""
-    step: str = ""
-    """Name of the pipeline step; empty outside a pipeline."""
+    subject: Subject | None = None
+    """What it is about; None: what the sink is for, a step for instance."""
     source: str = ""
     """Who says so: `engine.local`, `worker.train.1`."""
     attributes: Mapping[str, Json] = field(default_factory=dict)
@@ -47,6 +75,20 @@ class MetricSample:
     value: float
     at_s: float
     labels: Mapping[str, str] = field(default_factory=dict)
+    subject: Subject | None = None
+    """What it is about; None: what the sink is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkStatistics:
+    """What became of the events and samples that a sink took."""
+
+    written: int = 0
+    """Stored."""
+    waiting: int = 0
+    """Not stored yet."""
+    dropped: int = 0
+    """Lost: they came faster than they could be stored, or the store failed."""
 
 
 class EventSink(Protocol):
@@ -60,6 +102,10 @@ class EventSink(Protocol):
         """Take one metric sample."""
         ...
 
+    def statistics(self) -> SinkStatistics:
+        """Counts since it was opened."""
+        ...
+
 
 class NullEventSink:
     """A sink that keeps nothing."""
@@ -69,3 +115,7 @@ class NullEventSink:
 
     def sample(self, sample: MetricSample) -> None:
         """Discard `sample`."""
+
+    def statistics(self) -> SinkStatistics:
+        """Nothing is written, and nothing counts as lost."""
+        return SinkStatistics()

@@ -162,9 +162,11 @@ class Quantity:
 
     def written(self, number: float) -> str:
         """`number` as people write it, exact to a tenth of its unit: 2e9 bytes -> `2GB`; in the base unit where none fits."""
-        for unit, scale in sorted(self.units.items(), key=lambda item: item[1], reverse=True):
+        named = sorted(((scale, unit) for unit, scale in self.units.items() if unit), key=lambda item: -item[0])
+        for scale, unit in named:
             scaled = number / scale
-            if unit and scaled >= 1 and abs(scaled - round(scaled, 1)) < 1e-9 * scaled:
+            is_large_enough = scaled >= 1 or (scale == named[-1][0] and scaled > 0)
+            if is_large_enough and abs(scaled - round(scaled, 1)) < 1e-9 * scaled:
                 return f"{round(scaled, 1):g}{unit}"
         return f"{number:g}" if isinstance(number, float) else str(number)
 

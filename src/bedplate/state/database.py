@@ -1,164 +1,125 @@
-"""Opening the state database, and turning its driver's errors into ours.
+"""One database of state: transactions on it, and the two ways in which engines of SQL differ.
 
-SQLite runs in WAL mode, so that readers (`ps` while a run goes on) never wait for the writer; every write takes the
-write lock at its start (`BEGIN IMMEDIATE`), which spares two writers the deadlock of an upgrade in the middle.
-Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/lang_transaction.html.
+SQLite runs in WAL mode, so that readers (`ps` during a run) never wait for the writer; every write takes the write lock
+at its start (`BEGIN IMMEDIATE`), which spares two writers the deadlock of an upgrade in the middle. PostgreSQL lets
+writers work at the same time: where two of them must not, `serialise` makes the second wait for the first one's commit.
+Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/lang_transaction.html,
+https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, event, exc
+from sqlalchemy import Connection, Engine, event
 
-from bedplate.core.errors import BedplateError, IntegrityError, UnavailableError, UsageError
-from bedplate.state import tables
+from bedplate.state.driver_errors import LOCK_TIMEOUT_S, read_only_error, translated_errors
+from bedplate.state.location import StateLocation
+from bedplate.state.rows import json_text
 
-_BUSY_TIMEOUT_MS = 15_000
-_NO_ROOM_BYTES = 1 << 16
+_CONNECT_TIMEOUT_S = 10
 _READING = "bedplate_reading"
 
 
-def open_database(url: str, *, create: bool) -> Engine | None:
-    """An engine over the database at `url` with the tables in it; None when it does not exist and `create` is false.
+class Database:
+    """Transactions on the database at `location`. Thread-safe; several processes may share the database.
+
+    Args:
+        location: Where it is.
+        engine: An engine over it.
+        on_close: Called once it is closed.
+        is_snapshot: It is a copy of a database that cannot be written, so writing is refused.
+    """
+
+    def __init__(
+        self, location: StateLocation, engine: Engine, *, on_close: Callable[[], None] | None = None, is_snapshot: bool = False
+    ) -> None:
+        self.location = location
+        self._engine, self._on_close, self._is_snapshot = engine, on_close, is_snapshot
+
+    @property
+    def engine(self) -> Engine:
+        """For what is done outside transactions."""
+        return self._engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection inside one read transaction: all its answers are of one moment.
+
+        Raises:
+            UnavailableError, IntegrityError: See `translated_errors`.
+        """
+        options: dict[str, Any] = {_READING: True}
+        if not self.location.is_sqlite:
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with (
+            translated_errors(self.location),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection inside one write transaction: committed completely at the end, or not at all.
+
+        Raises:
+            UnavailableError, IntegrityError: See `translated_errors`.
+        """
+        if self._is_snapshot:
+            raise read_only_error(self.location)
+        with translated_errors(self.location), self._engine.begin() as connection:
+            yield connection
+
+    def serialise(self, connection: Connection, name: str) -> None:
+        """Let only one write transaction at a time past this line for this `name`; SQLite has only one at a time anyway."""
+        if not self.location.is_sqlite:
+            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(lock_number(name))))
+
+    def close(self) -> None:
+        """Release connections. Calling it twice is fine."""
+        self._engine.dispose()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+
+def lock_number(name: str) -> int:
+    """The number of PostgreSQL's advisory lock for `name`: 63 bits, since all applications of a database share them."""
+    return int.from_bytes(hashlib.blake2b(f"bedplate {name}".encode(), digest_size=8).digest()) >> 1
+
+
+def make_engine(location: StateLocation) -> Engine:
+    """An engine over the database at `location`; connects when it is first used.
 
     Raises:
-        UsageError: `url` is not a database URL.
-        UnavailableError: It cannot be opened or made.
-        IntegrityError: It is not a state database, or a newer bedplate's.
+        UnavailableError: Its driver is not installed.
     """
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except exc.ArgumentError:
-        raise UsageError("not a state URL", seen=url, expected="sqlite:////path/state.db, postgresql://… or a folder") from None
-    is_sqlite = parsed.get_backend_name() == "sqlite"
-    if is_sqlite and parsed.database and not Path(parsed.database).exists():
-        if not create:
-            return None
-        _make_folder(Path(parsed.database).parent, url)
-    with translated_errors(url):
-        engine = sqlalchemy.create_engine(parsed)
-        if is_sqlite:
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-        _check_schema(engine, url)
-    return engine
+    with translated_errors(location):
+        if not location.is_sqlite:
+            # a session that is idle between two events may have been cut since: pre-ping replaces it
+            arguments: dict[str, object] = {
+                "connect_timeout": _CONNECT_TIMEOUT_S,
+                "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s",
+            }
+            return sqlalchemy.create_engine(location.url, connect_args=arguments, pool_pre_ping=True, json_serializer=json_text)
+        engine = sqlalchemy.create_engine(location.url, json_serializer=json_text)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
 
 
-@contextmanager
-def reading(engine: Engine, url: str) -> Iterator[Connection]:
-    """A connection inside one read transaction: all its answers are of one moment."""
-    with translated_errors(url), engine.connect().execution_options(**{_READING: True}) as connection, connection.begin():
-        yield connection
-
-
-@contextmanager
-def writing(engine: Engine, url: str) -> Iterator[Connection]:
-    """A connection inside one write transaction: committed whole at the end, or not at all."""
-    with translated_errors(url), engine.begin() as connection:
-        yield connection
-
-
-@contextmanager
-def translated_errors(url: str) -> Iterator[None]:
-    """Driver errors inside become ours, with what to do."""
-    try:
-        yield
-    except exc.DBAPIError as error:
-        raise _translated(str(error.orig), url) from error
-    except exc.NoSuchModuleError as error:
-        raise UsageError("no driver for this state URL", seen=url, expected="sqlite:////path/state.db") from error
-
-
-def _translated(text: str, url: str) -> BedplateError:
-    words = text.lower()
-    if "full" in words or ("i/o error" in words and _is_disk_full(url)):
-        return UnavailableError(
-            "the disk under the state is full",
-            seen=f"{url}: {text}",
-            expected="some free megabytes",
-            next_step="free some space, then run the same command again: finished steps are kept",
-        )
-    if "readonly" in words or "read-only" in words or "unable to open" in words:
-        return UnavailableError(
-            "the state cannot be written",
-            seen=f"{url}: {text}",
-            expected="a database in a folder that you may write",
-            next_step="mend its permissions, or choose another place with --state FOLDER",
-        )
-    if "locked" in words:
-        return UnavailableError(
-            "the state is locked by another process",
-            seen=f"{url}: {text}",
-            expected="a lock that is free within 15 s",
-            next_step="see who holds the file open, or choose another place with --state FOLDER",
-        )
-    if "not a database" in words or "malformed" in words or "no such" in words:
-        return IntegrityError(
-            "the state is damaged, or is not bedplate's",
-            seen=f"{url}: {text}",
-            expected="a state database",
-            next_step="move it away and run again, or choose another place with --state FOLDER",
-        )
-    return UnavailableError("the state database refuses", seen=f"{url}: {text}", next_step="choose another with --state")
-
-
-def _is_disk_full(url: str) -> bool:
-    """Whether the disk of an SQLite database has no room: growing its shared-memory file then fails as an I/O error."""
-    folder = Path(sqlalchemy.make_url(url).database or ".").parent
-    return folder.exists() and shutil.disk_usage(folder).free < _NO_ROOM_BYTES
-
-
-def _make_folder(folder: Path, url: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnavailableError(
-            "the folder for the state cannot be made",
-            seen=f"{folder}: {error.strerror}",
-            expected="a place that you may write",
-            next_step="choose another with --state FOLDER",
-        ) from error
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not guessed by the driver
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "foreign_keys=on", "synchronous=full"):
+    for pragma in (f"busy_timeout={LOCK_TIMEOUT_S * 1000}", "foreign_keys=on", "synchronous=full"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
     is_reading = connection.get_execution_options().get(_READING)
     connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
-
-
-def _check_schema(engine: Engine, url: str) -> None:
-    if not sqlalchemy.inspect(engine).has_table("schema"):
-        _make_tables(engine, url)
-    with reading(engine, url) as connection:
-        version = connection.scalar(sqlalchemy.select(tables.schema.c.version))
-    if version != tables.SCHEMA_VERSION:
-        raise IntegrityError(
-            "the state was written by another version of bedplate",
-            seen=f"{url}: schema {version}",
-            expected=f"schema {tables.SCHEMA_VERSION}",
-            next_step="use that version, or choose another place with --state FOLDER",
-        )
-
-
-def _make_tables(engine: Engine, url: str) -> None:
-    if engine.dialect.name == "sqlite":
-        connection = engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA journal_mode=wal")
-        finally:
-            connection.close()
-    with writing(engine, url) as connection_:
-        tables.metadata.create_all(connection_)
-        if connection_.scalar(sqlalchemy.select(tables.schema.c.version)) is None:
-            connection_.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))

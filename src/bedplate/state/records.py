@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bedplate.core.events import Subject
 from bedplate.core.json import Json, JsonObject
 
 
@@ -25,7 +26,7 @@ class RunRecord:
 
     id: str
     key: str
-    """Digest of the file, its inputs and the version; the same key is the same work."""
+    """Digest of the file, its inputs and the pipeline's format; the same key is the same work."""
     generation: int
     """From 1; `--new` counts on."""
     name: str
@@ -42,6 +43,8 @@ class RunRecord:
     started_at_s: float | None = None
     ended_at_s: float | None = None
     error: JsonObject | None = None
+    holder: JsonObject | None = None
+    """The process that ran it last; see `app/pipeline/run/process.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +68,12 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """One stored event; `number` grows with time and is what a reader goes on from."""
+    """One stored event; `number` grows with time and is where a reader continues."""
 
     number: int
-    run_id: str
+    subject: Subject
+    run_id: str | None
+    """The run that it happened in; None: outside of runs."""
     step: str
     kind: str
     at_s: float

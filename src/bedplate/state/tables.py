@@ -1,13 +1,13 @@
-"""The tables of the state: runs, their steps, and what both left behind.
+"""The tables of the state as they are today; `migrations/versions` says how they came to be, and a test compares both.
 
-JSON columns hold documents that are read whole (results, errors, attributes); whatever is searched has a column.
-`schema` has one row; a newer number than `SCHEMA_VERSION` means that a newer bedplate wrote here.
+JSON columns hold documents that are read as one (results, errors, attributes); what is searched has a column.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     Float,
     ForeignKeyConstraint,
@@ -18,13 +18,16 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
 )
-
-SCHEMA_VERSION = 1
 
 metadata = MetaData()
 
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+_DOCUMENT = JSON(none_as_null=True)
+
 schema = Table("schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+"""Kept for bedplate 0.1.0, which looks here and refuses what it does not know."""
 
 runs = Table(
     "runs",
@@ -43,9 +46,14 @@ runs = Table(
     Column("created_at_s", Float, nullable=False),
     Column("started_at_s", Float),
     Column("ended_at_s", Float),
-    Column("error", JSON(none_as_null=True)),
+    Column("error", _DOCUMENT),
+    Column("holder", _DOCUMENT),
     UniqueConstraint("key", "generation"),
 )
+last_started_at_s = func.coalesce(runs.c.started_at_s, runs.c.created_at_s)
+"""What runs are ordered by."""
+Index("runs_newest_first", last_started_at_s, runs.c.id)
+Index("runs_by_name", runs.c.name)
 
 steps = Table(
     "steps",
@@ -58,9 +66,9 @@ steps = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("started_at_s", Float),
     Column("seconds", Float),
-    Column("progress", JSON(none_as_null=True)),
-    Column("error", JSON(none_as_null=True)),
-    Column("result", JSON(none_as_null=True)),
+    Column("progress", _DOCUMENT),
+    Column("error", _DOCUMENT),
+    Column("result", _DOCUMENT),
     ForeignKeyConstraint(["run_id"], ["runs.id"]),
 )
 
@@ -87,6 +95,7 @@ gangs = Table(
     Column("num_tasks", Integer, nullable=False),
     ForeignKeyConstraint(["run_id"], ["runs.id"]),
 )
+Index("gangs_of_run", gangs.c.run_id, gangs.c.number)
 
 exclusions = Table(
     "exclusions",
@@ -99,12 +108,15 @@ exclusions = Table(
     Column("reason", Text, nullable=False),
     ForeignKeyConstraint(["run_id"], ["runs.id"]),
 )
+Index("exclusions_of_run", exclusions.c.run_id, exclusions.c.number)
 
 events = Table(
     "events",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("run_id", String, nullable=False),
+    Column("number", _NUMBER, primary_key=True),
+    Column("subject_kind", String, nullable=False, server_default="run"),
+    Column("subject_id", String, nullable=False, server_default=""),
+    Column("run_id", String),
     Column("step", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("at_s", Float, nullable=False),
@@ -114,12 +126,15 @@ events = Table(
     Column("attributes", JSON, nullable=False),
 )
 Index("events_of_run", events.c.run_id, events.c.number)
+Index("events_of_subject", events.c.subject_kind, events.c.subject_id, events.c.number)
 
 metrics = Table(
     "metrics",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("run_id", String, nullable=False),
+    Column("number", _NUMBER, primary_key=True),
+    Column("subject_kind", String, nullable=False, server_default="run"),
+    Column("subject_id", String, nullable=False, server_default=""),
+    Column("run_id", String),
     Column("step", String, nullable=False),
     Column("name", String, nullable=False),
     Column("at_s", Float, nullable=False),
@@ -127,3 +142,4 @@ metrics = Table(
     Column("labels", JSON, nullable=False),
 )
 Index("metrics_of_run", metrics.c.run_id, metrics.c.name, metrics.c.at_s)
+Index("metrics_of_subject", metrics.c.subject_kind, metrics.c.subject_id, metrics.c.name, metrics.c.at_s)

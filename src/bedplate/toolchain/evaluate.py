@@ -74,7 +74,7 @@ def perplexity(
     """Perplexity of `tokens` under `model`.
 
     Args:
-        model: Any decoder that `load_llama` gives.
+        model: Any decoder that `load_model` gives.
         tokens: int64 (N,).
         context: Most tokens that a prediction sees, plus one.
         stride: New tokens scored in each window after the first; None: `context`.

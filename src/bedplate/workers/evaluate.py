@@ -16,7 +16,7 @@ def main(context: TaskContext) -> JsonObject:
     from bedplate.toolchain.data.shards import TokenShards
     from bedplate.toolchain.data.tokenise import tokenise
     from bedplate.toolchain.evaluate import perplexity
-    from bedplate.toolchain.models.llama import load_llama
+    from bedplate.toolchain.models.folder import load_model
 
     def report(done: float, total: float, unit: str) -> None:
         context.progress(done=done, total=total, unit=unit)
@@ -26,6 +26,6 @@ def main(context: TaskContext) -> JsonObject:
     shards = TokenShards(tokenise(corpus, model, report=report), split)
     limit, length = spec.get("max_tokens"), spec.get("context", 1024)
     assert isinstance(length, int) and (limit is None or isinstance(limit, int))
-    decoder = load_llama(model, torch.bfloat16)
+    decoder = load_model(model, torch.bfloat16)
     result = perplexity(decoder, shards.tokens(limit), length, text=f"{split} of {corpus}", report=report)
     return result.as_json()

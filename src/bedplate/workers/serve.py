@@ -27,6 +27,7 @@ from bedplate.core.units import ByteCount, Duration, format_bytes
 from bedplate.service.openai.codec import TextCodec
 from bedplate.service.openai.settings import ServerSettings
 from bedplate.toolchain.models.card import weights_digest
+from bedplate.toolchain.models.weights import size_bytes
 from bedplate.toolchain.serve.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def open_server(task: ServeTask, kv_url: str | None, num_threads: int | None = N
         import torch
 
         from bedplate.storage.kvcache.open import open_kv_store
-        from bedplate.toolchain.models.llama import load_llama
+        from bedplate.toolchain.models.folder import load_model
         from bedplate.toolchain.serve.codec import FolderCodec
         from bedplate.toolchain.serve.engine import BuiltInEngine
         from bedplate.toolchain.serve.prefix import kv_namespace
@@ -150,7 +151,7 @@ def open_server(task: ServeTask, kv_url: str | None, num_threads: int | None = N
         codec = FolderCodec(folder)
         store = None if kv_url is None else open_kv_store(kv_url)
         try:
-            model = load_llama(folder, dtype)
+            model = load_model(folder, dtype)
             namespace = kv_namespace(model.config, weights_digest(folder), dtype, task.engine.chunk_tokens)
             engine = BuiltInEngine(model, task.engine, store, namespace)
             try:
@@ -185,7 +186,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _check_memory(folder: Path) -> None:
     """Weights are read, then reordered: for a moment they are there twice."""
-    needed_bytes = 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    needed_bytes = 2 * size_bytes(folder)
     free_bytes = psutil.virtual_memory().available
     if needed_bytes > free_bytes:
         raise ResourcesError(

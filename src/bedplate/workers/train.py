@@ -21,7 +21,7 @@ from bedplate.storage.checkpoint.disk import DiskCheckpointStore
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.models.families import read_config
-from bedplate.toolchain.models.llama import load_llama, shape_only
+from bedplate.toolchain.models.folder import load_model, shape_only
 from bedplate.toolchain.train.batches import ShardBatches, held_out
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.export import export
@@ -92,7 +92,7 @@ class _Rank:
     def _load(self) -> None:
         found = resume(self.trainer, self.stores, self.spec.run)
         if found is None:
-            self.trainer.start({name: tensor.detach() for name, tensor in load_llama(self.base).named_parameters()})
+            self.trainer.start({name: tensor.detach() for name, tensor in load_model(self.base).named_parameters()})
             self.context.progress(phase="loaded", resumed_from=0, store="model")
             return
         self.facts |= {key: found[key] for key in ("perplexity_before", "loss") if key in found}

@@ -20,7 +20,8 @@ from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.data.corpus import write_corpus
 from bedplate.toolchain.data.tokenise import load_tokenizer
 from bedplate.toolchain.models.card import read_card, write_card
-from bedplate.toolchain.models.llama import Llama, load_llama, save_llama
+from bedplate.toolchain.models.folder import load_model, save_model
+from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantized import Int8Linear
 from tests.tiny_model import tiny_documents
 
@@ -53,7 +54,7 @@ def trained(tiny_model: Path, corpus: Path, tmp_path: Path) -> Path:
 def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, trained: Path) -> None:
     result = run(Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), context)
     assert result.path is not None
-    assert isinstance(load_llama(result.path, torch.bfloat16).lm_head, Int8Linear)
+    assert isinstance(load_model(result.path, torch.bfloat16).lm_head, Int8Linear)
     assert (result.path / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
     assert json.loads((result.path / "config.json").read_text())["eos_token_id"] == 2
     card = read_card(result.path)
@@ -75,7 +76,7 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
 
 def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
     """Weights that no input reaches are made huge: the model says the same, its int8 steps become too coarse for the rest."""
-    model = load_llama(trained)
+    model = load_model(trained)
     for layer in model.model.layers:
         layer.post_attention_layernorm.weight.data[0] = 0
     _learn_by_heart(model, torch.tensor([load_tokenizer(trained).encode(_text(tmp_path).read_text()).ids[:65]]))
@@ -83,7 +84,7 @@ def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Pat
         layer.post_attention_layernorm.weight.data[0] = 0
         layer.mlp.up_proj.weight.data[:, 0] = 1000
         layer.mlp.gate_proj.weight.data[:, 0] = 1000
-    save_llama(model, trained)
+    save_model(model, trained)
     settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=64, context=64)
     with pytest.raises(CheckFailedError, match="int8 costs more than agreed"):
         run(settings, context)
@@ -99,10 +100,10 @@ def _learn_by_heart(model: Llama, tokens: torch.Tensor) -> None:
 
 
 def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext, trained: Path) -> None:
-    model = load_llama(trained)
+    model = load_model(trained)
     with torch.no_grad():
         model.model.layers[0].self_attn.k_proj.weight[0, 0] = float("inf")
-    save_llama(model, trained)
+    save_model(model, trained)
     with pytest.raises(CheckFailedError, match="k_proj"):
         run(Settings(model=str(trained), **QUICK), context)
 
@@ -138,7 +139,7 @@ def test_the_verb_prints_the_keys_that_others_script_against(
     assert main([*arguments, "--tokens", "200", "--context", "64", "--max-perplexity-rise", "100%", "-o", "json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["schemes"]
     assert {"name", "size_bytes", "perplexity", "kl_to_base", "tokens_per_s_b1", "tokens_per_s_b8"} <= set(row)
-    load_llama(tmp_path / "out")
+    load_model(tmp_path / "out")
 
 
 def test_the_verb_fails_in_the_words_of_the_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

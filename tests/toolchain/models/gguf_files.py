@@ -6,7 +6,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from bedplate.toolchain.models.llama import load_llama
+from bedplate.toolchain.models.folder import load_model
 from tests.tiny_model import CHAT_TEMPLATE
 
 NAMES = {
@@ -24,7 +24,7 @@ NAMES = {
 
 def write_gguf(model: Path, file: Path, *, architecture: str = "llama", spoil: str = "") -> Path:
     """`spoil`: name of a tensor that gets one NaN."""
-    decoder = load_llama(model)
+    decoder = load_model(model)
     config = decoder.config
     writer = gguf.GGUFWriter(file, architecture)
     writer.add_context_length(config.max_positions)

@@ -8,8 +8,8 @@ import torch
 
 from bedplate.core.errors import IntegrityError, UsageError
 from bedplate.toolchain.data.tokenise import load_tokenizer
+from bedplate.toolchain.models.folder import load_model
 from bedplate.toolchain.models.gguf import convert_gguf
-from bedplate.toolchain.models.llama import load_llama
 from tests.tiny_model import CHAT_TEMPLATE, tiny_documents
 from tests.toolchain.models.gguf_files import write_gguf
 
@@ -22,7 +22,7 @@ def converted(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_weights_and_shape_come_back_bit_for_bit(tiny_model: Path, converted: Path) -> None:
-    before, after = load_llama(tiny_model), load_llama(converted)
+    before, after = load_model(tiny_model), load_model(converted)
     assert after.config == before.config
     for name, tensor in before.state_dict().items():
         assert torch.equal(tensor, after.state_dict()[name]), name

@@ -7,7 +7,8 @@ import torch
 
 from bedplate.core.errors import NotFoundError, UsageError
 from bedplate.toolchain.models.config import LlamaConfig
-from bedplate.toolchain.models.llama import Llama, load_llama, save_llama, shape_only
+from bedplate.toolchain.models.folder import load_model, save_model, shape_only
+from bedplate.toolchain.models.llama import Llama
 
 CONFIG = LlamaConfig(
     vocab_size=97,
@@ -30,7 +31,7 @@ def test_logits_equal_those_of_transformers(tmp_path: Path) -> None:
     from transformers import LlamaForCausalLM
 
     model = make_model()
-    save_llama(model, tmp_path, torch.float32)
+    save_model(model, tmp_path, torch.float32)
     theirs = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     tokens = torch.randint(CONFIG.vocab_size, (2, 33))
     torch.testing.assert_close(model.logits(model(tokens)), theirs(tokens).logits, atol=1e-5, rtol=1e-4)
@@ -38,8 +39,8 @@ def test_logits_equal_those_of_transformers(tmp_path: Path) -> None:
 
 def test_saved_weights_load_to_the_same_numbers_and_stay_tied(tmp_path: Path) -> None:
     model = make_model()
-    save_llama(model, tmp_path, torch.float32)
-    loaded = load_llama(tmp_path)
+    save_model(model, tmp_path, torch.float32)
+    loaded = load_model(tmp_path)
     assert loaded.lm_head.weight is loaded.model.embed_tokens.weight
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name]), name
@@ -51,15 +52,15 @@ def test_number_of_parameters_is_counted_without_building() -> None:
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"config\.json"):
-        load_llama(tmp_path)
+        load_model(tmp_path)
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
-    save_llama(make_model(), tmp_path)
+    save_model(make_model(), tmp_path)
     config = (tmp_path / "config.json").read_text().replace('"intermediate_size": 80', '"intermediate_size": 96')
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(UsageError, match="do not fit"):
-        load_llama(tmp_path)
+        load_model(tmp_path)
 
 
 def test_a_model_without_memory_has_the_shapes_and_leaves_initialisation_as_it_was() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bedplate.core.errors import CheckFailedError, IntegrityError, UsageError
 from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.models import quantized
-from bedplate.toolchain.models.llama import load_llama, save_llama
+from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.quantized import Int8Linear, quantize_rows
 
 
@@ -57,8 +57,8 @@ def test_rows_and_weights_that_the_kernel_would_crash_on_take_the_other_way() ->
 
 
 def test_loaded_weights_start_at_a_cache_line(tiny_model: Path, tmp_path: Path) -> None:
-    save_llama(quantize_int8(load_llama(tiny_model)), tmp_path)
-    tensors = load_llama(tmp_path, torch.bfloat16).state_dict().values()
+    save_model(quantize_int8(load_model(tiny_model)), tmp_path)
+    tensors = load_model(tmp_path, torch.bfloat16).state_dict().values()
     assert {tensor.data_ptr() % 64 for tensor in tensors} == {0}
 
 
@@ -70,9 +70,9 @@ def test_a_large_matrix_is_multiplied_in_chunks_to_the_same_result(monkeypatch: 
 
 
 def test_a_saved_int8_model_loads_as_it_was_and_stays_tied(tiny_model: Path, tmp_path: Path) -> None:
-    compressed = quantize_int8(load_llama(tiny_model, torch.bfloat16))
-    save_llama(compressed, tmp_path / "int8")
-    loaded = load_llama(tmp_path / "int8", torch.bfloat16)
+    compressed = quantize_int8(load_model(tiny_model, torch.bfloat16))
+    save_model(compressed, tmp_path / "int8")
+    loaded = load_model(tmp_path / "int8", torch.bfloat16)
     assert loaded.lm_head.weight.data_ptr() == loaded.model.embed_tokens.weight.data_ptr()
     for name, tensor in compressed.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name]), name
@@ -81,8 +81,8 @@ def test_a_saved_int8_model_loads_as_it_was_and_stays_tied(tiny_model: Path, tmp
 
 
 def test_an_int8_model_computes_with_its_unpacked_weights(tiny_model: Path, tmp_path: Path) -> None:
-    save_llama(quantize_int8(load_llama(tiny_model, torch.bfloat16)), tmp_path)
-    compressed, unpacked = load_llama(tmp_path), load_llama(tiny_model)
+    save_model(quantize_int8(load_model(tiny_model, torch.bfloat16)), tmp_path)
+    compressed, unpacked = load_model(tmp_path), load_model(tiny_model)
     stored = compressed.state_dict()
     for name, tensor in unpacked.state_dict().items():
         if f"{name}_scale" in stored:
@@ -92,22 +92,22 @@ def test_an_int8_model_computes_with_its_unpacked_weights(tiny_model: Path, tmp_
 
 
 def test_what_cannot_be_quantised_is_refused(tiny_model: Path) -> None:
-    model = load_llama(tiny_model)
+    model = load_model(tiny_model)
     with torch.no_grad():
         model.model.layers[3].mlp.up_proj.weight[5, 5] = float("nan")
     with pytest.raises(CheckFailedError, match=r"layers\.3\.mlp\.up_proj"):
         quantize_int8(model)
     with pytest.raises(UsageError, match="int8 already"):
-        quantize_int8(quantize_int8(load_llama(tiny_model)))
+        quantize_int8(quantize_int8(load_model(tiny_model)))
 
 
 def test_another_quantisation_and_half_a_file_are_named(tiny_model: Path, tmp_path: Path) -> None:
-    save_llama(load_llama(tiny_model), tmp_path)
+    save_model(load_model(tiny_model), tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:100_000])
     with pytest.raises(IntegrityError, match="damaged"):
-        load_llama(tmp_path)
+        load_model(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text()) | {"quantization_config": {"quant_method": "gptq"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match="gptq"):
-        load_llama(tmp_path)
+        load_model(tmp_path)

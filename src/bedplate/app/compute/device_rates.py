@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.app.wiring import state_place
+from bedplate.app.wiring import state_location
 from bedplate.core.devices import Device, DeviceRates
 from bedplate.core.json import JsonObject, digest
 
@@ -36,7 +36,7 @@ class DeviceRateStore:
     """
 
     def __init__(self, state: str | None = None) -> None:
-        self.file: Path = state_place(state).runs_folder.parent / "device-rates.json"
+        self.file: Path = state_location(state).runs_folder.parent / "device-rates.json"
 
     def put(self, device: Device, at_s: float) -> bool:
         """Store the device's rates unless they were disturbed; returns whether they were stored.

@@ -60,9 +60,7 @@ class Settings:
     busy machine."""
 
 
-def examine(
-    settings: Settings, *, state: str | None = None, say: Callable[[str], None] = lambda _line: None
-) -> DoctorReport:
+def examine(settings: Settings, *, state: str | None = None, say: Callable[[str], None] = lambda _line: None) -> DoctorReport:
     """Look at this machine.
 
     Args:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from bedplate.network.simulate.scenario import Scenario as Settings
-from bedplate.network.simulate.scenario import ScenarioResult as ScenarioResult
-from bedplate.network.simulate.scenario import run_scenario
+from typing import TYPE_CHECKING
 
-__all__ = ["ScenarioResult", "Settings", "simulate"]
+from bedplate.network.simulate.question import Scenario as Settings
+
+if TYPE_CHECKING:
+    from bedplate.network.simulate.scenario import ScenarioResult as ScenarioResult
+
+__all__ = ["Settings", "simulate"]
 
 
 def simulate(settings: Settings) -> ScenarioResult:
     """Answer the question; see `run_scenario` for the errors."""
+    from bedplate.network.simulate.scenario import run_scenario
+
     return run_scenario(settings)

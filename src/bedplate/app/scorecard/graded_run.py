@@ -68,7 +68,7 @@ def stored_graded_run(run: str, state: str | None) -> GradedRun:
     with open_runs(state) as opened:
         runs = existing(opened)
         view = runs.find(run)
-        measurements = runs.state.measurements(view.run.id)
+        measurements = runs.state.measurements.of_run(view.run.id)
     return GradedRun(
         title=view.run.name,
         run_id=view.run.id,

@@ -16,14 +16,17 @@ from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
+from bedplate.app.toolchain.serve.common import ModelInput, find_model
 from bedplate.core.errors import CheckFailedError, NotFoundError, UsageError
 from bedplate.core.figures import ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
-from bedplate.core.settings import Range, settings
+from bedplate.core.settings import Input, Range, settings
 from bedplate.core.units import Count, Fraction
 from bedplate.core.workload import Gang, Resources, Task
+from bedplate.toolchain.data.layout import DERIVED
 from bedplate.toolchain.models.card import read_card
+from bedplate.toolchain.models.catalog import TEXTS
 
 EXPLANATION = {
     "en": "Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.",
@@ -36,12 +39,12 @@ DEFAULT_TEXT = "wikipedia-sample"
 class Settings:
     """Keys of a `compress` step."""
 
-    model: str
-    """Folder of the model."""
+    model: ModelInput
+    """Folder of the model, or the name of a fetched model."""
     schemes: tuple[str, ...] = ("int8",)
     """Schemes to try: `int8`. The first is what later steps get."""
-    data: str | None = None
-    """Corpus (its held-out part is used) or text to judge by; None: what the model was trained on, else wikipedia-sample."""
+    data: Annotated[str, Input(words=tuple(TEXTS), derived=DERIVED)] | None = None
+    """Corpus (its held-out part is used) or text to judge by; by default what the model was trained on, else wikipedia-sample."""
     tokens: Annotated[Count, Range(2)] = 8192
     """Held-out tokens to judge by."""
     context: Annotated[Count, Range(2)] = 1024
@@ -93,7 +96,7 @@ def compress(settings: Settings, folders: Mapping[str, Path], context: StepConte
     """Compress by each scheme into its folder, and measure; raises as `run` does."""
     if not settings.schemes:
         raise UsageError("no scheme to compress by", expected="schemes: [int8]")
-    model = Path(settings.model).expanduser().absolute()
+    model = find_model(settings.model)
     if not (model / "config.json").is_file():
         raise NotFoundError("not a model folder", seen=model, expected="config.json, *.safetensors and tokenizer.json")
     corpus = _held_out(settings, model, context)
@@ -137,7 +140,7 @@ def _held_out(settings: Settings, model: Path, context: StepContext) -> Path:
     if settings.data is None and trained_on and (Path(str(trained_on)) / "manifest.json").is_file():
         return Path(str(trained_on))
     source = settings.data or DEFAULT_TEXT
-    if (Path(source) / "manifest.json").is_file():
+    if source not in TEXTS and (Path(source) / "manifest.json").is_file():
         return Path(source).expanduser().absolute()
     if settings.data is None:
         context.reporter.say(f"the model names no corpus of its own; it is judged by {DEFAULT_TEXT}")

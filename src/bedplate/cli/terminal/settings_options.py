@@ -53,10 +53,11 @@ def settings_options(
         def called(**given: Any) -> Any:
             return command(settings=_settings_of(options, given), **given)
 
+        complete: Any = called
         for option in reversed(options):
             variable = (environment or {}).get(".".join(option.path))
-            called = option.added_to(called, variable, is_required=option.is_required and not is_overlay)
-        return called  # type: ignore[return-value]
+            complete = option.added_to(complete, variable, is_required=option.is_required and not is_overlay)
+        return complete  # type: ignore[no-any-return]
 
     return decorate
 
@@ -130,7 +131,7 @@ class _Option:
         return f"{text}  [{'; '.join(notes)}]" if notes else text
 
 
-class _Value(click.ParamType):
+class _Value(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
     """Checks a word of the command line against a settings type; hands it on as the plain value that a file would hold."""
 
     name = "value"

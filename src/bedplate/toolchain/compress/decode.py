@@ -27,7 +27,7 @@ def decode_rates(
     The models take turns step by step, so that a busy moment of the machine hits all of them.
 
     Args:
-        models: Decoders that `load_llama` gives; bf16 where int8 kernels are to be used.
+        models: Decoders that `load_model` gives; bf16 where int8 kernels are to be used.
         batch: Sequences decoded together.
         context: Tokens that each holds before the first timed step.
         steps: Timed steps.

@@ -16,7 +16,9 @@ from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.data.shards import Tokens
 from bedplate.toolchain.evaluate import compare
 from bedplate.toolchain.models.card import read_card, weights_digest, write_card
-from bedplate.toolchain.models.llama import Llama, load_llama, save_llama
+from bedplate.toolchain.models.folder import load_model, save_model
+from bedplate.toolchain.models.llama import Llama
+from bedplate.toolchain.models.weights import size_bytes
 
 SCHEMES: Mapping[str, Callable[[Llama], Llama]] = {"int8": quantize_int8}
 BATCHES = (1, 8)
@@ -59,10 +61,10 @@ def write_compressed(model: Path, scheme: str, out: Path) -> None:
         CheckFailedError: A weight is NaN or infinite.
     """
     check_scheme(scheme)
-    compressed = SCHEMES[scheme](load_llama(model, torch.bfloat16))
+    compressed = SCHEMES[scheme](load_model(model, torch.bfloat16))
     aside = out.with_name(f".{out.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
-    save_llama(compressed, aside)
+    save_model(compressed, aside)
     for file in model.iterdir():
         if file.suffix in (".json", ".jinja", ".txt", ".model") and file.name not in ("config.json", "bedplate.json"):
             shutil.copyfile(file, aside / file.name)
@@ -82,19 +84,19 @@ def judge(
     Raises:
         See `compare`.
     """
-    models = (load_llama(base, torch.bfloat16), load_llama(other, torch.bfloat16))
+    models = (load_model(base, torch.bfloat16), load_model(other, torch.bfloat16))
     loss = compare(*models, tokens, context, report=report)
     rows = (
         SchemeResult(
             name="bf16",
-            size_bytes=_size_bytes(base),
+            size_bytes=size_bytes(base),
             perplexity=loss.base.perplexity,
             kl_to_base=0.0,
             top1_agreement_frac=1.0,
         ),
         SchemeResult(
             name=scheme,
-            size_bytes=_size_bytes(other),
+            size_bytes=size_bytes(other),
             perplexity=loss.other.perplexity,
             kl_to_base=loss.kl_to_base_nats,
             top1_agreement_frac=loss.top1_agreement_frac,
@@ -115,12 +117,8 @@ def _with_rate(row: SchemeResult, batch: int, rate: float) -> SchemeResult:
     return replace(row, tokens_per_s_b1=rate) if batch == 1 else replace(row, tokens_per_s_b8=rate)
 
 
-def _size_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-
-
 def _keep_token_ids(model: Path, out: Path) -> None:
-    """Carry bos, eos and pad over: `save_llama` knows shapes only."""
+    """Carry bos, eos and pad over: `save_model` knows shapes only."""
     import json
 
     before = json.loads((model / "config.json").read_text())

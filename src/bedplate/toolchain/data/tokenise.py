@@ -25,6 +25,7 @@ import numpy as np
 from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
 from bedplate.core.json import digest
 from bedplate.toolchain.data.corpus import SPLITS, read_corpus_manifest, read_documents_of
+from bedplate.toolchain.data.layout import TOKENS_PREFIX
 from bedplate.toolchain.data.shards import FORMAT, VERSION, file_digest
 
 DOCUMENTS_AT_ONCE = 16
@@ -58,7 +59,7 @@ def tokenise(
         ResourcesError: The disk is full; run again with space to go on.
     """
     plan = _plan(corpus, model)
-    folder = out if out is not None else corpus / f"tokens-{digest(plan.identity)[:12]}"
+    folder = out if out is not None else corpus / f"{TOKENS_PREFIX}{digest(plan.identity)[:12]}"
     if _is_made(folder, plan):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Any
 from bedplate.core.errors import IntegrityError, NotFoundError
 from bedplate.core.json import Json, JsonObject, digest
 from bedplate.toolchain.data.shards import file_digest
+from bedplate.toolchain.models.weights import weight_files
 
 FILE = "bedplate.json"
 FORMAT = "bedplate-model"
@@ -79,7 +80,7 @@ def weights_digest(folder: Path) -> str:
     must not vouch for them), else computed at about 1 GB/s.
     """
     card = read_card(folder)
-    files = sorted(folder.glob("*.safetensors"))
+    files = weight_files(folder)
     if "files" in card and all(_is_unchanged(file, card["files"].get(file.name, {})) for file in files):
         return str(card["weights_digest"])
     return _weights_digest({file.name: {"digest": file_digest(file)} for file in files})

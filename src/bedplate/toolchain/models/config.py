@@ -5,6 +5,7 @@ Source of names and defaults: transformers' `LlamaConfig`, release 5.23. Its def
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -124,13 +125,30 @@ class LlamaConfig:
             "mlp_bias": False,
         }
 
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each parameter by its name in a checkpoint; the head too, where it is the embedding table."""
+        hidden, kv_size = self.hidden_size, self.num_kv_heads * self.head_size
+        layer = {
+            "input_layernorm.weight": (hidden,),
+            "self_attn.q_proj.weight": (self.num_heads * self.head_size, hidden),
+            "self_attn.k_proj.weight": (kv_size, hidden),
+            "self_attn.v_proj.weight": (kv_size, hidden),
+            "self_attn.o_proj.weight": (hidden, self.num_heads * self.head_size),
+            "post_attention_layernorm.weight": (hidden,),
+            "mlp.gate_proj.weight": (self.intermediate_size, hidden),
+            "mlp.up_proj.weight": (self.intermediate_size, hidden),
+            "mlp.down_proj.weight": (hidden, self.intermediate_size),
+        }
+        layers = {f"model.layers.{at}.{name}": shape for at in range(self.num_layers) for name, shape in layer.items()}
+        table = (self.vocab_size, hidden)
+        return {"model.embed_tokens.weight": table, **layers, "model.norm.weight": (hidden,), "lm_head.weight": table}
+
     @property
     def num_parameters(self) -> int:
         """Weights, tied ones once."""
-        attention = self.hidden_size * self.head_size * (2 * self.num_heads + 2 * self.num_kv_heads)
-        layer = attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
-        embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_embeddings else 2)
-        return self.num_layers * layer + embeddings + self.hidden_size
+        shapes = self.tensor_shapes()
+        tied = self.vocab_size * self.hidden_size if self.tie_embeddings else 0
+        return sum(math.prod(shape) for shape in shapes.values()) - tied
 
 
 ModelConfig: TypeAlias = LlamaConfig

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from bedplate.core.errors import IntegrityError, UsageError
 from bedplate.toolchain.models.config import LlamaConfig
-from bedplate.toolchain.models.llama import Llama, save_llama
+from bedplate.toolchain.models.folder import save_model
+from bedplate.toolchain.models.llama import Llama
 
 _NAMES = {
     "token_embd": "model.embed_tokens",
@@ -67,7 +68,7 @@ def convert_gguf(file: Path, folder: Path, heartbeat: Callable[[], None] = lambd
         model.load_state_dict(weights, strict=True, assign=True)
     except RuntimeError as error:
         raise UsageError("the GGUF does not hold a whole Llama", seen=str(error).splitlines()[-1].strip()) from error
-    save_llama(model, folder)
+    save_model(model, folder)
     special = {key: fields.get(f"tokenizer.ggml.{key}_token_id") for key in ("bos", "eos", "padding", "unknown")}
     _write_ids(folder, special)
     _write_tokenizer(folder, fields, special)

@@ -10,21 +10,14 @@ Shape suffixes: B batch, T tokens, D hidden, H query heads, G key/value heads, K
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 from bedplate.toolchain.models.config import LlamaConfig
-from bedplate.toolchain.models.families import read_config, read_config_json
-from bedplate.toolchain.models.quantized import QUANTIZATION_CONFIG, Int8Linear, is_int8, use_int8_modules
-
-ALIGNMENT = 64
 
 Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q_BHTK, k_BGTK, v_BGTK) -> out_BHTK; q and k are already rotated."""
@@ -164,92 +157,3 @@ def rotate(x_BHTK: Tensor, cos_BTK: Tensor, sin_BTK: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
     rotated = x * cos_BTK[:, None] + torch.cat((-second, first), dim=-1) * sin_BTK[:, None]
     return rotated.to(x_BHTK.dtype)
-
-
-def shape_only(config: LlamaConfig) -> Llama:
-    """The decoder on the meta device: shapes without memory, to be given its weights.
-
-    Initialising a meta tensor would import torch's decompositions, 800 modules and a second at every worker start, so
-    the layers' own initialisation is left out. Not thread-safe: no other model may be built meanwhile.
-    """
-    layers: tuple[Any, ...] = (nn.Linear, nn.Embedding)
-    initialisers = [layer.reset_parameters for layer in layers]
-    try:
-        for layer in layers:
-            layer.reset_parameters = lambda self: None
-        with torch.device("meta"):
-            return Llama(config)
-    finally:
-        for layer, initialise in zip(layers, initialisers, strict=True):
-            layer.reset_parameters = initialise
-
-
-def load_llama(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
-    """A decoder with the weights of a Hugging Face folder (one or several safetensors files).
-
-    Args:
-        folder: Plain weights, or int8 ones as `quantized.py` writes them; the caller need not care which.
-        dtype: Of the weights, and of the scales where weights are int8.
-
-    Raises:
-        NotFoundError: No config or no weights.
-        UsageError: Weights that do not fit the config, another architecture, or another quantisation.
-        IntegrityError: A file of weights is cut short.
-    """
-    config = read_config(folder)
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise NotFoundError("no weights in the model folder", seen=folder, expected="*.safetensors")
-    model = shape_only(config)
-    if is_int8(read_config_json(folder)):
-        with torch.device("meta"):
-            use_int8_modules(model)
-    weights = {name: tensor for file in files for name, tensor in _read_weights(file, dtype)}
-    if config.tie_embeddings:
-        weights |= {f"lm_head.{name}": weights[f"model.embed_tokens.{name}"] for name in model.lm_head.state_dict()}
-    try:
-        model.load_state_dict(weights, strict=True, assign=True)
-    except RuntimeError as error:
-        raise UsageError(
-            "the weights do not fit the config", seen=str(error).splitlines()[-1].strip(), expected=folder / "config.json"
-        ) from error
-    if config.tie_embeddings:
-        model.lm_head.weight = model.model.embed_tokens.weight
-    return model
-
-
-def _read_weights(file: Path, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        weights = load_file(file)
-    except SafetensorError as error:
-        raise IntegrityError(
-            "a file of weights is damaged", seen=f"{file}: {error}", next_step="fetch or make it again"
-        ) from error
-    for name, tensor in weights.items():
-        converted = tensor.to(dtype) if tensor.is_floating_point() else tensor
-        # a file places tensors anywhere, kernels want the start of a cache line (and some of them crash without)
-        yield name, converted if converted.data_ptr() % ALIGNMENT == 0 else converted.clone()
-
-
-def save_llama(model: Llama, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write `config.json` and `model.safetensors` that transformers loads; tied weights are written once.
-
-    Int8 weights stay int8 (`dtype` is that of everything else), and the config says so.
-    """
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {
-        name: (tensor.detach().to(dtype) if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in model.state_dict().items()
-        if not (model.config.tie_embeddings and name.startswith("lm_head."))
-    }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)  # the library leaves it unreadable for others
-    config = model.config.as_json() | {"torch_dtype": str(dtype).removeprefix("torch.")}
-    if isinstance(model.lm_head, Int8Linear):
-        config["quantization_config"] = QUANTIZATION_CONFIG
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")

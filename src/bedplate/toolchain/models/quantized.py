@@ -13,14 +13,9 @@ Files: safetensors, with `quantization_config` in config.json in the words of co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from bedplate.core.errors import UsageError
 
 PACKED_ROWS = 8
 """Most rows for the int8 kernel; above, unpacking is quicker (measured in docs/log/2026-11-22-data.md)."""
@@ -28,21 +23,6 @@ CHUNKED_ROWS = 32
 """Most rows that a matrix too large to unpack for a few rows, the output head, takes in chunks of `PACKED_ROWS`."""
 LARGE_MATRIX = 1 << 23
 KERNEL_ALIGNMENT = 16
-
-QUANTIZATION_CONFIG: Mapping[str, Any] = {
-    "quant_method": "compressed-tensors",
-    "format": "int-quantized",
-    "quantization_status": "compressed",
-    "config_groups": {
-        "group_0": {
-            "targets": ["Linear", "Embedding"],
-            "weights": {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel", "dynamic": False},
-            "input_activations": None,
-            "output_activations": None,
-        }
-    },
-    "ignore": [],
-}
 
 
 class _Int8Matrix(nn.Module):
@@ -85,7 +65,7 @@ def has_int8_kernel(x: Tensor, weight: Tensor) -> bool:
     """Whether torch can multiply these directly.
 
     The kernel of torch 2.13 reads weights 16 bytes at a time from where they start, and ends the process (SIGSEGV) when a
-    row does not start at a multiple of 16; `load_llama` aligns what it loads.
+    row does not start at a multiple of 16; `load_model` aligns what it loads.
     """
     is_aligned = weight.shape[1] % KERNEL_ALIGNMENT == 0 and weight.data_ptr() % KERNEL_ALIGNMENT == 0
     is_bf16 = x.device.type == "cpu" and x.dtype is torch.bfloat16
@@ -111,18 +91,3 @@ def use_int8_modules(model: nn.Module) -> None:
                 setattr(parent, name, Int8Linear(child.out_features, child.in_features))
             elif isinstance(child, nn.Embedding):
                 setattr(parent, name, Int8Embedding(child.num_embeddings, child.embedding_dim))
-
-
-def is_int8(config: Mapping[str, Any]) -> bool:
-    """Whether a `config.json` says that its weights are int8 as this file writes them.
-
-    Raises:
-        UsageError: They are quantised in another way.
-    """
-    quantization = config.get("quantization_config")
-    if not quantization:
-        return False
-    if (quantization.get("quant_method"), quantization.get("format")) != ("compressed-tensors", "int-quantized"):
-        seen = f"{quantization.get('quant_method')} {quantization.get('format')}"
-        raise UsageError("a quantisation that is not supported", seen=seen, expected="compressed-tensors int-quantized")
-    return True

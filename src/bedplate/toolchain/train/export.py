@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from bedplate.core.json import JsonObject
-from bedplate.toolchain.models.llama import save_llama
+from bedplate.toolchain.models.folder import save_model
 from bedplate.toolchain.train.trainer import Trainer
 
 _COPIED = (
@@ -35,7 +35,7 @@ def export(trainer: Trainer, base: Path, folder: Path, lineage: JsonObject, trai
     """
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
-    save_llama(trainer.model, aside, torch.bfloat16)
+    save_model(trainer.model, aside, torch.bfloat16)
     _keep_base_config(base, aside)
     for pattern in _COPIED:
         for file in base.glob(pattern):

@@ -9,8 +9,9 @@ from typing import Annotated
 
 from bedplate.core.errors import UsageError
 from bedplate.core.json import JsonObject
-from bedplate.core.settings import Range, settings
+from bedplate.core.settings import Input, InputFile, Range, settings
 from bedplate.core.units import Count, Duration, Fraction, Quantity, parse_count
+from bedplate.toolchain.data.layout import DERIVED
 
 
 def parse_steps(text: str | float) -> int:
@@ -78,9 +79,9 @@ class EvaluationSettings:
 class TrainSettings:
     """One training run."""
 
-    model: str
+    model: InputFile
     """Folder of the model to start from: config.json, *.safetensors, tokenizer files."""
-    data: str
+    data: Annotated[str, Input(derived=DERIVED)]
     """Folder of token shards, as `data.text` makes it."""
     tokens: Annotated[Count, Range(1)] = 40_000
     """Training tokens; rounded up to whole steps."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import bedplate
-import bedplate.state.store as store
+from bedplate.state.database import Database
 from tests.command_line import USES
 
 PIPELINE = {
@@ -41,21 +41,21 @@ def run_in_fork(state: Path, kill_at: int, *, after_commit: bool) -> int:
 
 
 def _kill_at_commit(kill_at: int, *, after_commit: bool) -> None:
-    real, count = store.writing, 0
+    real, count = Database.writing, 0
 
     @contextlib.contextmanager
-    def writing(*arguments: Any) -> Iterator[Any]:
+    def writing(database: Database) -> Iterator[Any]:
         nonlocal count
         count += 1
         is_the_one = count == kill_at
-        with real(*arguments) as connection:
+        with real(database) as connection:
             yield connection
             if is_the_one and not after_commit:
                 os.kill(os.getpid(), signal.SIGKILL)
         if is_the_one:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    store.writing = writing  # type: ignore[assignment]
+    Database.writing = writing  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("after_commit", [False, True], ids=["before each commit", "after each commit"])

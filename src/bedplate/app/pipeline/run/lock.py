@@ -1,8 +1,9 @@
 """One runner a run: a lock on a file that the kernel gives back however the holder ends.
 
-The file holds the holder's process id and host, for messages and for `cancel --force`. Because the lock, not the number,
-says whether the holder lives, a recycled process id is never mistaken for it. A process that the holder forked keeps the
-lock until it too is gone; so does a reader that looks for an instant, which is why taking it is tried for a moment.
+The file names the holder, for messages and for `cancel --force`. Because the lock, not the name, says whether the holder
+lives, a recycled process id is never mistaken for it. A process that the holder forked keeps the lock until it too has
+ended; so does a reader that looks for an instant, which is why taking it is tried for a moment. Runs of a state that
+several machines share (PostgreSQL) are locked in the database as well.
 """
 
 from __future__ import annotations
@@ -11,37 +12,28 @@ import contextlib
 import fcntl
 import json
 import os
-import socket
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from bedplate.app.pipeline.run.process import ProcessIdentity, identity_as_json, identity_from_json, this_process
+from bedplate.core.clock import Clock
 from bedplate.core.errors import UnavailableError
+from bedplate.core.files import try_lock
+from bedplate.state.store import StateStore
 
 _TRY_FOR_S = 1.5
 _TRY_EVERY_S = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockHolder:
-    """Who runs a run."""
-
-    pid: int
-    host: str
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is a process of this machine."""
-        return self.host == socket.gethostname()
+UNKNOWN = ProcessIdentity(pid=0, host="")
+"""A holder that did not say who it is, or may not be asked."""
 
 
 @contextlib.contextmanager
-def locked(directory: Path, run_id: str) -> Iterator[None]:
+def locked(directory: Path, run_id: str, state: StateStore) -> Iterator[None]:
     """Hold the run's lock while inside.
 
     Raises:
-        UnavailableError: Somebody else holds it (named), or the directory cannot be written.
+        UnavailableError: Another process holds it (named), files cannot be locked there, or the directory cannot be
+            written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -51,52 +43,62 @@ def locked(directory: Path, run_id: str) -> Iterator[None]:
             "the run's directory cannot be written",
             seen=f"{directory}: {error.strerror}",
             expected="a place with free space that you may write",
-            next_step="free some space or mend permissions, or choose another place with --state FOLDER",
+            next_step="free some space or fix its permissions, or choose another place with --state FOLDER",
         ) from error
     try:
-        _take(descriptor, directory, run_id)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
-        yield
+        if not _take(descriptor, directory / "lock", state.clock):
+            raise _taken(run_id, read_holder(directory) or UNKNOWN)
+        with state.locks.hold(run_id) as is_taken:
+            if not is_taken:
+                run = state.runs.get(run_id)
+                raise _taken(run_id, (identity_from_json(run.holder) if run else None) or UNKNOWN)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(identity_as_json(this_process())).encode(), 0)
+            yield
     finally:
         os.close(descriptor)
 
 
-def holder_of(directory: Path) -> LockHolder | None:
-    """Who holds the lock of this run directory now, or None."""
+def holder_of(directory: Path) -> ProcessIdentity | None:
+    """Which process holds the lock of this run directory now, or None; `UNKNOWN` where it cannot be looked at."""
     try:
         descriptor = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        return UNKNOWN
     except OSError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read_holder(directory) or LockHolder(pid=0, host=socket.gethostname())
+        return read_holder(directory) or UNKNOWN
+    except OSError:  # no locks on this file system, so no run ever started here
+        return None
     finally:
         os.close(descriptor)
     return None
 
 
-def _take(descriptor: int, directory: Path, run_id: str) -> None:
-    deadline_s = time.monotonic() + _TRY_FOR_S
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline_s:
-                holder = _read_holder(directory)
-                raise UnavailableError(
-                    f"run {run_id} is being run already",
-                    seen=f"process {holder.pid} on {holder.host}" if holder else "another process",
-                    expected="one process a run",
-                    next_step=f"'bedplate ps' shows it, 'bedplate cancel {run_id}' ends it, --new starts another",
-                ) from None
-            time.sleep(_TRY_EVERY_S)
-
-
-def _read_holder(directory: Path) -> LockHolder | None:
+def read_holder(directory: Path) -> ProcessIdentity | None:
+    """The process that took the lock last."""
     try:
-        facts = json.loads((directory / "lock").read_text())
-        return LockHolder(pid=int(facts["pid"]), host=str(facts["host"]))
-    except (OSError, ValueError, KeyError):
+        return identity_from_json(json.loads((directory / "lock").read_text()))
+    except (OSError, ValueError):
         return None
+
+
+def _take(descriptor: int, path: Path, clock: Clock) -> bool:
+    deadline_s = clock.now() + _TRY_FOR_S
+    while not try_lock(descriptor, path):
+        if clock.now() >= deadline_s:
+            return False
+        clock.wait(_TRY_EVERY_S)
+    return True
+
+
+def _taken(run_id: str, holder: ProcessIdentity) -> UnavailableError:
+    return UnavailableError(
+        f"run {run_id} is already running",
+        seen=holder,
+        expected="one process a run",
+        next_step=f"'bedplate ps' shows it, 'bedplate cancel {run_id}' ends it, --new starts another",
+    )

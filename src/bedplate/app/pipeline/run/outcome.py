@@ -77,13 +77,13 @@ def read_outcome(
     error: BedplateError | None = None,
 ) -> RunOutcome:
     """The outcome of a run from what the state keeps of it."""
-    records = state.steps(run_id)
+    records = state.steps.of_run(run_id)
     return RunOutcome(
         run_id=run_id,
         status=status,
         steps=tuple(_step_outcome(record) for record in records),
         report=next((path for record in reversed(records) if record.use == "score" and (path := _path(record))), None),
-        measurements=state.measurements(run_id),
+        measurements=state.measurements.of_run(run_id),
         directory=directory,
         was_done_before=done_before,
         error=error,

@@ -71,7 +71,7 @@ def plan_pipeline(
     pipeline: Pipeline, *, state: StateStore | None, runs_folder: Path, engine_name: str, open_engine: EngineFactory
 ) -> Plan:
     """Look at `pipeline`, at what is done of it, and at what the engine has; changes nothing."""
-    run = None if state is None else state.latest_run(pipeline.key())
+    run = None if state is None else state.runs.latest(pipeline.key())
     done = {} if run is None or state is None else _done(state, run.id)
     run_id = run.id if run else f"{pipeline.name}-{pipeline.key()[:8]}"
     with tempfile.TemporaryDirectory(prefix="bedplate-plan-") as scratch:
@@ -86,7 +86,7 @@ def plan_pipeline(
 
 
 def _done(state: StateStore, run_id: str) -> dict[str, StepResult]:
-    records = state.steps(run_id)
+    records = state.steps.of_run(run_id)
     return {record.name: result_from_json(record.result) for record in records if record.status is Status.DONE}
 
 

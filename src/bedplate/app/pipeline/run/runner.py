@@ -13,6 +13,7 @@ from bedplate.app.pipeline.run.lock import locked
 from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
 from bedplate.app.pipeline.run.watch import RunWatcher
 from bedplate.state.records import RunRecord, Status
+from bedplate.state.runs import NewRun
 from bedplate.state.store import StateStore
 
 
@@ -27,7 +28,7 @@ def run_pipeline(pipeline: Pipeline, place: RunPlace, watcher: RunWatcher, *, ne
     """
     record = _claim(pipeline, place, new=new)
     directory = place.runs_folder / record.id
-    with locked(directory, record.id):
+    with locked(directory, record.id, place.state):
         results = _kept_results(pipeline, place.state, record.id)
         if len(results) == len(pipeline.steps):
             return _already_done(place.state, record.id, directory)
@@ -35,7 +36,7 @@ def run_pipeline(pipeline: Pipeline, place: RunPlace, watcher: RunWatcher, *, ne
 
 
 def _claim(pipeline: Pipeline, place: RunPlace, *, new: bool) -> RunRecord:
-    return place.state.claim_run(
+    wanted = NewRun(
         key=pipeline.key(),
         name=pipeline.name,
         file=pipeline.file,
@@ -43,19 +44,20 @@ def _claim(pipeline: Pipeline, place: RunPlace, *, new: bool) -> RunRecord:
         engine=place.engine_name,
         version=__version__,
         step_uses={step.name: step.case.name for step in pipeline.steps},
-        new=new,
     )
+    return place.state.runs.claim(wanted, new=new)
 
 
 def _already_done(state: StateStore, run_id: str, directory: Path) -> RunOutcome:
-    if next(run for run in state.runs() if run.id == run_id).status is not Status.DONE:
-        state.end_run(run_id, Status.DONE, None)  # killed between its last step and its end
+    run = state.runs.get(run_id)
+    if run is None or run.status is not Status.DONE:
+        state.runs.finish(run_id, Status.DONE, None)  # killed between its last step and its end
     return read_outcome(state, run_id, directory, Status.DONE, done_before=True)
 
 
 def _kept_results(pipeline: Pipeline, state: StateStore, run_id: str) -> dict[str, StepResult]:
     """Results of finished steps. One whose file or folder is gone is forgotten, and so is all that came from it."""
-    records = {record.name: record for record in state.steps(run_id)}
+    records = {record.name: record for record in state.steps.of_run(run_id)}
     kept: dict[str, StepResult] = {}
     for step in pipeline.steps:
         record = records[step.name]
@@ -66,5 +68,5 @@ def _kept_results(pipeline: Pipeline, state: StateStore, run_id: str) -> dict[st
         if is_there and all(name in kept for name in (*step.inputs, *step.after)):
             kept[step.name] = result
         else:
-            state.forget_step(run_id, step.name)
+            state.steps.forget(run_id, step.name)
     return kept

@@ -18,7 +18,7 @@ from bedplate.app.toolchain.cache import lock_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
 from bedplate.core.errors import NotFoundError, ResourcesError, check_known
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range, settings
+from bedplate.core.settings import Input, InputFile, Range, settings
 from bedplate.core.units import Count, Fraction, format_bytes
 from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
 from bedplate.toolchain.data.documents import read_documents
@@ -36,12 +36,12 @@ _CHECK_EVERY_DOCUMENTS = 64
 class Settings:
     """Keys of a `data.text` step."""
 
-    source: str
+    source: Annotated[str, Input(words=tuple(TEXTS))]
     """`wikipedia-sample`, a .txt, .jsonl or MediaWiki .xml.bz2 file, or a folder of them."""
     validation: Fraction = 0.05
     """Share of documents that is held out; a document's own digest decides, so the split stays when text is added."""
-    model: str | None = None
-    """Folder whose tokenizer makes tokens at once; None leaves that to the step that trains."""
+    model: InputFile | None = None
+    """Folder of the model whose tokenizer makes tokens now; by default the step that trains does."""
     max_tokens: Annotated[Count, Range(1)] | None = None
     """Most training tokens to keep; the held-out text stays whole."""
 

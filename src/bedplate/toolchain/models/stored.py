@@ -1,0 +1,77 @@
+"""A model folder judged by its headers: config, weights and whether they fit, in milliseconds and without torch.
+
+Everything that loads, trains, compresses or fetches a model asks this first, so a folder that cannot be loaded is refused
+with the same words everywhere, and before minutes are spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.core.errors import UsageError
+from bedplate.toolchain.models.config import ModelConfig
+from bedplate.toolchain.models.families import family_of, read_config_json
+from bedplate.toolchain.models.quantization import is_int8
+from bedplate.toolchain.models.weights import StoredTensor, stored_tensors
+
+_PLAIN = ("F16", "BF16", "F32", "F64")
+_NAMED_AT_MOST = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredModel:
+    """What the headers of a folder say."""
+
+    config: ModelConfig
+    tensors: Mapping[str, StoredTensor]
+    """By their names in the checkpoint; the head only where it is stored."""
+    is_int8: bool
+    """Whether the matrices are int8 with a scale a row; else they are plain floats."""
+
+
+def inspect_model(folder: Path) -> StoredModel:
+    """Config and weights of a folder, held to each other.
+
+    Raises:
+        NotFoundError: No config or no weights.
+        UsageError: Another family, another quantisation, two sets of weights, or weights that do not fit the config.
+        IntegrityError: A file is missing, damaged, or contradicts another.
+    """
+    data = read_config_json(folder)
+    config, quantised = family_of(data).read_config(data), is_int8(data)
+    stored = StoredModel(config=config, tensors=stored_tensors(folder), is_int8=quantised)
+    if problems := list(_problems(stored)):
+        more = f" and {len(problems) - _NAMED_AT_MOST} more" if len(problems) > _NAMED_AT_MOST else ""
+        raise UsageError(
+            "the weights do not fit config.json",
+            seen="; ".join(problems[:_NAMED_AT_MOST]) + more,
+            next_step="fetch config.json and the weights from the same place",
+        )
+    return stored
+
+
+def _problems(stored: StoredModel) -> Iterator[str]:
+    expected = dict(_expected(stored))
+    for name in expected:
+        if name not in stored.tensors and not (stored.config.tie_embeddings and name.startswith("lm_head.")):
+            yield f"no '{name}'"
+    for name, tensor in stored.tensors.items():
+        shape, dtypes = expected.get(name, ((), ()))
+        if name not in expected:
+            yield f"an unknown '{name}'"
+        elif tensor.shape != shape:
+            yield f"'{name}' is {list(tensor.shape)}, not {list(shape)}"
+        elif tensor.dtype not in dtypes:
+            yield f"'{name}' is stored as {tensor.dtype}, not {' or '.join(dtypes)}"
+
+
+def _expected(stored: StoredModel) -> Iterator[tuple[str, tuple[tuple[int, ...], tuple[str, ...]]]]:
+    """Name, and shape and possible types of each tensor."""
+    for name, shape in stored.config.tensor_shapes().items():
+        if stored.is_int8 and len(shape) == 2:
+            yield name, (shape, ("I8",))
+            yield f"{name}_scale", ((shape[0], 1), _PLAIN)
+        else:
+            yield name, (shape, _PLAIN)
