@@ -38,6 +38,7 @@ def test_the_contracts_hold_for_the_package_as_it_is(package_copy: Path) -> None
         ("toolchain/__init__.py", "import bedplate.app.paths", "layers"),
         ("service/__init__.py", "import bedplate.cli.main", "layers"),
         ("workers/screen.py", "import bedplate.app.paths", "control plane"),
+        ("app/paths.py", "import bedplate.engines.local.engine", "wiring"),
         ("app/paths.py", "import torch", "torch"),
         ("engines/base.py", "import ray", "ray"),
         ("toolchain/__init__.py", "import fastapi", "fastapi"),

@@ -69,6 +69,7 @@ class _Client:
         self._server, self._context = server, context
         self._result: Mapping[str, Any] | None = None
         self._errors = ""
+        self._is_ended_by_us = False
         self._plan = json.dumps(plan)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bedplate.workers.load"],
@@ -104,6 +105,7 @@ class _Client:
     def end(self) -> None:
         """End the child if it still runs."""
         if self._process.poll() is None and self._result is None:
+            self._is_ended_by_us = True
             self._process.terminate()
         self._thread.join()
         self._process.wait()
@@ -113,10 +115,17 @@ class _Client:
 
         Raises:
             CancelledError: The server was told to stop before the load had ended.
-            TaskError: A request failed.
+            TaskError: A request failed, or the client was killed.
         """
         if self._result is not None:
             return self._result
-        if self._process.returncode is not None and self._process.returncode < 0:
+        if self._is_ended_by_us:
             raise CancelledError("the load was stopped before its end")
-        raise TaskError("the load failed", seen=self._errors.strip() or f"exit code {self._process.returncode}")
+        code = self._process.returncode
+        raise TaskError(
+            "the load client failed",
+            seen=self._errors.strip() or (f"killed by signal {-code}" if code < 0 else f"exit code {code}"),
+            next_step="look at what the client was killed by (dmesg shows the kernel's OOM killer), then run it again"
+            if code < 0
+            else None,
+        )

@@ -1,13 +1,16 @@
 """`bench.serve` on the real engine with a small load: what it measures, and that memory changes times only."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import bedplate
 from bedplate.app.pipeline.run.outcome import RunOutcome
+from bedplate.app.pipeline.run.watch import NobodyWatches
 from bedplate.core.errors import BedplateError
 from tests.command_line import CommandLine
 
@@ -65,3 +68,18 @@ def test_a_peer_that_cannot_be_run_is_refused_before_anything_starts(tmp_path: P
     ended = CommandLine(folder=tmp_path).call("bench", "serve", "--model", "x", "--vs", "vllm")
     assert ended.code == 5
     assert "--vs vllm" in ended.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_load_client_that_somebody_kills_fails_the_step(tiny_model: Path, tmp_path: Path, number: int) -> None:
+    class Killer(NobodyWatches):
+        def step_progressed(self, step: str, done: float, total: float, unit: str) -> None:
+            for child in psutil.Process().children(recursive=True):
+                if "bedplate.workers.load" in child.cmdline():
+                    child.send_signal(number)
+
+    step = {"use": "bench.serve", "model": str(tiny_model), **LOAD, "output_tokens": 64}
+    pipeline = {"version": 1, "name": "bench", "steps": {"serve": step}}
+    outcome = bedplate.run(pipeline, state=str(tmp_path / "state"), watcher=Killer(), check=False)
+    assert outcome.status == "failed"
+    assert f"killed by signal {int(number)}" in str(outcome.error)
