@@ -24,13 +24,18 @@ if TYPE_CHECKING:
     "--from", "file", type=click.Path(path_type=Path, dir_okay=False), help="JSON that 'bedplate run -o json' printed."
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file too.")
-@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of texts.")
+@click.option("--lang", "language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of texts.")
 @state_option
 @output_option
 def command(run: str | None, file: Path | None, html: Path | None, language: str, state: str | None, output: str) -> None:
     """Grade what RUN measured, and name what limits it.
 
     RUN is a run's id or the beginning of it, a pipeline's name, or 'last' (which is meant where none is named).
+
+    \b
+    Examples:
+      bedplate score
+      bedplate score last --html report.html --lang zh
     """
     from bedplate.locale.text import Language
 
