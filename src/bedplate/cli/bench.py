@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -37,38 +36,31 @@ def serve(model: str, settings: dict[str, Any], state: str | None, output: str) 
       bedplate bench serve --model ./my-model --streams 8 --prompt-tokens 512 --output-tokens 64
       bedplate bench serve smollm2-135m-instruct --load chat --kv off --kv on -o json
     """
-    step = {"use": "bench.serve", "model": model, **settings}
-    document = _run(step, state)
+    from bedplate.app.toolchain.serve.standalone import bench_here
+    from bedplate.cli.terminal.watching import open_watcher
+
+    watcher = open_watcher(explain=False)
+    try:
+        document = bench_here({"model": model, **settings}, state=state, watcher=watcher)
+    finally:
+        watcher.close()
     if output == "json":
         print_json(document)
         return
     print_table(
-        ("KV memory", "requests/s", "tokens/s", "TTFT p50 s", "TTFT p99 s", "TPOT p50 s", "prompt from memory"),
+        ("engine", "KV memory", "requests/s", "tokens/s", "TTFT p50 s", "TTFT p99 s", "TPOT p50 s", "prompt from memory"),
         [
             (
-                result["kv"],
+                result["engine"],
+                result["kv"] or "",
                 f"{result['requests_per_s']:.3f}",
                 f"{result['tokens_per_s']:.1f}",
                 f"{result['ttft_s']['p50']:.3f}",
                 f"{result['ttft_s']['p99']:.3f}",
                 "" if result["tpot_s"]["p50"] is None else f"{result['tpot_s']['p50']:.4f}",
-                f"{result['hit_frac']:.0%}",
+                "" if result["hit_frac"] is None else f"{result['hit_frac']:.0%}",
             )
             for result in document["results"]
         ],
         title=document["scale"],
     )
-
-
-def _run(step: dict[str, object], state: str | None) -> dict[str, Any]:
-    from bedplate.app.api import run
-    from bedplate.cli.terminal.watching import open_watcher
-
-    watcher = open_watcher(explain=False)
-    try:
-        outcome = run({"version": 1, "name": "bench-serve", "steps": {"bench": step}}, new=True, state=state, watcher=watcher)
-    finally:
-        watcher.close()
-    file = outcome.path_of("bench")
-    assert file is not None
-    return {**json.loads(file.read_text()), "measurements": [item.as_json() for item in outcome.measurements]}

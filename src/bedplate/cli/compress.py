@@ -43,7 +43,7 @@ def command(model: str, settings: dict[str, Any], out: Path, output: str) -> Non
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
 
-    read = read_settings(Settings, resolve_inputs(Settings, {"model": model, **settings}, Path.cwd()))
+    read = read_settings(Settings, resolve_inputs(Settings, {"model": model, **settings}, Path.cwd(), has_references=False))
     folders = {read.schemes[0]: out} if len(read.schemes) == 1 else {scheme: out / scheme for scheme in read.schemes}
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-compress-") as scratch,

@@ -44,7 +44,7 @@ def fetch(name: str, download_only: bool, with_text: bool, settings: dict[str, A
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
 
-    written = resolve_inputs(Settings, {"model": name, **settings}, Path.cwd())
+    written = resolve_inputs(Settings, {"model": name, **settings}, Path.cwd(), has_references=False)
     result = fetch_model(
         read_settings(Settings, written), download_only=download_only, with_text=with_text, reporter=TerminalReporter()
     )

@@ -40,7 +40,7 @@ def command(model: str, settings: dict[str, Any], output: str) -> None:
     from bedplate.app.toolchain.serve.standalone import serve_here
     from bedplate.core.settings import read_settings
 
-    read = read_settings(Settings, resolve_inputs(Settings, {"model": model, **settings}, Path.cwd()))
+    read = read_settings(Settings, resolve_inputs(Settings, {"model": model, **settings}, Path.cwd(), has_references=False))
     key = open_key(read)
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -85,6 +85,11 @@ def test_a_dollar_sign_in_the_name_of_a_folder_is_no_reference(tmp_path: Path) -
     assert len(list(input_identities(Reads, written))) == 1
 
 
+def test_on_a_command_line_a_dollar_sign_is_only_that(tmp_path: Path) -> None:
+    (tmp_path / "a$b").write_text("x")
+    assert resolve_inputs(Reads, {"data": "a$b"}, tmp_path, has_references=False) == {"data": f"{tmp_path}/a$b"}
+
+
 @pytest.mark.parametrize(
     ("key", "written", "next_step"),
     [

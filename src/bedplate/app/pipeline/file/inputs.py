@@ -22,7 +22,13 @@ _FREE = Input()
 
 
 def resolve_inputs(
-    settings: type, written: JsonObject, folder: Path, source: Source | None = None, path: KeyPath = ()
+    settings: type,
+    written: JsonObject,
+    folder: Path,
+    source: Source | None = None,
+    path: KeyPath = (),
+    *,
+    has_references: bool = True,
 ) -> dict[str, Json]:
     """Settings with every file or folder that they name made absolute; references to steps stay as they are.
 
@@ -32,6 +38,7 @@ def resolve_inputs(
         folder: Where relative paths start.
         source: Where the values were written, for errors.
         path: Where `written` stands in the source.
+        has_references: False where a dollar sign is only that: on a command line.
 
     Raises:
         ConfigurationError: A file does not exist; names `file:line`.
@@ -40,13 +47,29 @@ def resolve_inputs(
 
     def resolve(place: KeyPath, leaf: Json) -> Json:
         mark = _input_at(settings, place[len(path) :], leaf)
-        if mark is None or not isinstance(leaf, str) or any(references_in(leaf)):
+        if mark is None or not isinstance(leaf, str):
+            return leaf
+        if not has_references:
+            return _resolved(leaf, mark, folder, source, place)
+        if any(references_in(leaf)):
             return leaf
         return escaped(_resolved(replaced(leaf, {}), mark, folder, source, place))
 
     resolved = changed(written, resolve, path)
     assert isinstance(resolved, dict)
     return resolved
+
+
+def resolve_words(settings: type, words: JsonObject) -> dict[str, Json]:
+    """Settings from a command line as a document of this process has them: paths from the working directory, `$` escaped.
+
+    Raises:
+        ConfigurationError: A file does not exist.
+    """
+    resolved = resolve_inputs(settings, words, Path.cwd(), has_references=False)
+    escape = changed(resolved, lambda _, leaf: escaped(leaf) if isinstance(leaf, str) else leaf)
+    assert isinstance(escape, dict)
+    return escape
 
 
 def input_identities(settings: type, resolved: JsonObject) -> Iterator[list[Json]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.app.api import run
-from bedplate.app.pipeline.file.inputs import resolve_inputs
+from bedplate.app.pipeline.file.inputs import resolve_words
 from bedplate.app.pipeline.run.outcome import RunOutcome
 from bedplate.app.pipeline.run.watch import RunWatcher
 from bedplate.core.json import Json
@@ -60,8 +60,7 @@ def training_facts(outcome: RunOutcome) -> dict[str, Any]:
 
 def with_settings(document: Document, overlay: Mapping[str, Json]) -> Document:
     """The training file with the settings in `overlay` in the place of its own; nested ones key by key."""
-    resolved = resolve_inputs(TrainSettings, overlay, Path.cwd())
-    return replace(document, value=_merged(document.value, resolved))
+    return replace(document, value=_merged(document.value, resolve_words(TrainSettings, overlay)))
 
 
 def _merged(below: Mapping[str, Json], above: Mapping[str, Json]) -> dict[str, Json]:
