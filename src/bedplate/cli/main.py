@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bedplate._version import __version__
-from bedplate.core.errors import BedplateError
+from bedplate.core.errors import BedplateError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to fix it; measures each device."),
@@ -74,8 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
         _print_error(error, as_json=_wants_json(arguments))
         return error.exit_code
     except click.ClickException as error:
-        error.show(file=sys.stderr)
-        return 2
+        if _wants_json(arguments):
+            _print_error(UsageError(error.format_message()), as_json=True)
+        else:
+            error.show(file=sys.stderr)
+        return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return 130

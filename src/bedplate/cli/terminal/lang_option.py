@@ -15,7 +15,7 @@ VARIABLE = "BEDPLATE_LANG"
 
 
 def lang_option(command: Command) -> Command:
-    """Add `--lang en|zh`; it sets the language of this process, so the command gets no argument."""
+    """Add `--lang en|zh`; it sets the language of this process until the command ends."""
     return click.option(
         "--lang",
         type=click.Choice(["en", "zh"]),
@@ -25,6 +25,16 @@ def lang_option(command: Command) -> Command:
     )(command)
 
 
-def _set_language(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        os.environ[VARIABLE] = value
+def _set_language(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    before = os.environ.get(VARIABLE)
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop(VARIABLE, None)
+        else:
+            os.environ[VARIABLE] = before
+
+    os.environ[VARIABLE] = value
+    context.call_on_close(restore)
