@@ -24,7 +24,7 @@ def pipeline_reference() -> str:
     parts = [_HEADER, "## needs\n\nWhat the jobs of the file need.\n", _table(Needs)]
     for use in USES:
         case = load_use_case(use)
-        parts += [f"## {use}\n\n{case.explanation['en']}\n", _table(case.settings)]
+        parts += [f"## {use}\n\n{case.explanation}\n", _table(case.settings)]
     return "\n".join(parts)
 
 

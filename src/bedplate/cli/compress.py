@@ -40,6 +40,7 @@ def command(model: str, settings: dict[str, Any], out: Path, output: str) -> Non
     from bedplate.app.pipeline.contract.standalone import standalone_context
     from bedplate.app.pipeline.file.inputs import resolve_inputs
     from bedplate.app.toolchain.compress import as_json, compress
+    from bedplate.app.wiring import service_events
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
 
@@ -47,7 +48,8 @@ def command(model: str, settings: dict[str, Any], out: Path, output: str) -> Non
     folders = {read.schemes[0]: out} if len(read.schemes) == 1 else {scheme: out / scheme for scheme in read.schemes}
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-compress-") as scratch,
-        standalone_context("compress", Path(scratch), TerminalReporter()) as context,
+        service_events("compress") as events,
+        standalone_context("compress", Path(scratch), TerminalReporter(), events) as context,
     ):
         results = compress(read, folders, context)
     if output == "json":

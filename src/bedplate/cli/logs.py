@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +22,7 @@ _LOOK_EVERY_S = 0.5
 @click.argument("run", default="last")
 @click.argument("step", required=False)
 @click.option("--rank", type=click.IntRange(0), help="Only the task with this rank.")
-@click.option("--follow", "-f", is_flag=True, help="Keep printing until the run ends.")
+@click.option("--follow", "-f", is_flag=True, help="Continue until the run ends.")
 @state_option
 @output_option
 def command(run: str, step: str | None, rank: int | None, follow: bool, state: str | None, output: str) -> None:
@@ -31,7 +30,7 @@ def command(run: str, step: str | None, rank: int | None, follow: bool, state: s
 
     \b
     Examples:
-      bedplate logs
+      bedplate logs last
       bedplate logs lifecycle train --rank 1 --follow
     """
     from bedplate.app.runs import existing, open_runs
@@ -68,7 +67,7 @@ def _follow(runs: Runs, run_id: str, step: str | None, rank: int | None) -> None
             return
         is_last = view.holder is None
         if not is_last:
-            time.sleep(_LOOK_EVERY_S)
+            runs.state.clock.wait(_LOOK_EVERY_S)
 
 
 def _print_lines(log: TaskLog, lines: Iterable[str]) -> None:

@@ -41,11 +41,15 @@ def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, out
     from bedplate.app.operations.preflight import screen_this_machine
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
+    from bedplate.locale.catalogue import spoken
+    from bedplate.locale.languages import choose_language
 
     read = read_settings(Settings, settings)
     result = screen_this_machine(read, cores_per_slot=cores_per_slot, min_slots=min_slots, reporter=TerminalReporter())
     if output == "json":
         print_json({**result.outputs, "measurements": [item.as_json() for item in result.measurements]})
         return
+    language = choose_language()
     for table in result.tables:
-        print_table(table.columns, table.rows, title=table.title)
+        title = ": ".join(spoken(words, language) for words in (table.title, table.details) if words)
+        print_table([spoken(column, language) for column in table.columns], table.rows, title=title)

@@ -8,6 +8,7 @@ from pathlib import Path
 from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.app.toolchain.models.fetch import Settings, download, run
+from bedplate.app.wiring import service_events
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.reporter import Reporter
 from bedplate.toolchain.models import catalog
@@ -35,7 +36,8 @@ def fetch_model(settings: Settings, *, download_only: bool, with_text: bool, rep
         return {**result, "file": str(download(catalog.known_model(settings.model), reporter))}
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-fetch-") as scratch,
-        standalone_context("model", Path(scratch), reporter) as context,
+        service_events("model") as events,
+        standalone_context("model", Path(scratch), reporter, events) as context,
     ):
         fetched = run(settings, context)
     return {**result, "folder": str(fetched.path), **fetched.outputs}

@@ -13,14 +13,14 @@ from bedplate.app.pipeline.file.inputs import resolve_words
 from bedplate.app.pipeline.run.watch import RunWatcher
 from bedplate.app.toolchain.serve.bench import Settings as BenchSettings
 from bedplate.app.toolchain.serve.serve import ApiKey, Settings, serve
-from bedplate.app.wiring import open_local_engine
+from bedplate.app.wiring import local_engine
 from bedplate.core.json import Json, JsonObject
 
 
 def serve_here(settings: Settings, key: ApiKey, on_ready: Callable[[JsonObject], None], is_stopped: Callable[[], bool]) -> None:
     """Serve on this machine until `is_stopped`, and leave nothing behind; see `serve` for arguments and errors."""
     with tempfile.TemporaryDirectory(prefix="bedplate-serve-") as folder:
-        engine = open_local_engine(Path(folder))
+        engine = local_engine(Path(folder))
         try:
             serve(settings, engine, Path(folder), key, on_ready, is_stopped)
         finally:
