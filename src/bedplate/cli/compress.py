@@ -35,23 +35,14 @@ def command(model: str, settings: dict[str, Any], out: Path, output: str) -> Non
     Example:
       bedplate compress smollm2-135m-instruct --scheme int8 --out ./smollm2-int8
     """
-    import tempfile
-
-    from bedplate.app.pipeline.contract.standalone import standalone_context
     from bedplate.app.pipeline.file.inputs import resolve_inputs
-    from bedplate.app.toolchain.compress import as_json, compress
-    from bedplate.app.wiring import service_events
+    from bedplate.app.toolchain.compress import as_json
+    from bedplate.app.toolchain.standalone import compress_here
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
 
-    read = read_settings(Settings, resolve_inputs(Settings, {"model": model, **settings}, Path.cwd(), has_references=False))
-    folders = {read.schemes[0]: out} if len(read.schemes) == 1 else {scheme: out / scheme for scheme in read.schemes}
-    with (
-        tempfile.TemporaryDirectory(prefix="bedplate-compress-") as scratch,
-        service_events("compress") as events,
-        standalone_context("compress", Path(scratch), TerminalReporter(), events) as context,
-    ):
-        results = compress(read, folders, context)
+    written = resolve_inputs(Settings, {"model": model, **settings}, Path.cwd(), has_references=False)
+    results = compress_here(read_settings(Settings, written), out, TerminalReporter())
     if output == "json":
         print_json(as_json(results))
     else:

@@ -1,5 +1,6 @@
 """Whatever a step reads is resolved from the folder of the file, and its content is part of what identifies the run."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -198,3 +199,10 @@ def test_a_pipe_in_a_folder_is_not_waited_for(model: Path) -> None:
     before = identities(model)
     os.mkfifo(model / "pipe")
     assert identities(model) == before
+
+
+def test_a_large_folder_is_not_read_completely(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bedplate.app.pipeline.file.identity.BUDGET_BYTES", 1)
+    found = {str(path): digest for path, _, _, digest in identity_of(model)}
+    assert found[str(model / "config.json")] == hashlib.blake2b(b'{"eos_token_id": 2}', digest_size=16).hexdigest()
+    assert found[str(model / "parts" / "weights.bin")] == hashlib.blake2b(b"", digest_size=16).hexdigest()

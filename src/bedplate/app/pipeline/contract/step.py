@@ -1,7 +1,7 @@
 """The contract between the pipeline and a use case: what a step is given, and what it gives back.
 
-A use case is a module in `app/uses/` with
-    Settings                                   its frozen settings dataclass (the keys beside `use` and `after`)
+A use case is a module named in `app/uses.py` with
+    Settings                                   its settings class (`core.settings.settings`): the keys next to `use` and `after`
     plan(settings, context) -> Sequence[str]   what it would do and why, in a few lines (a `PlanContext`)
     run(settings, context) -> StepResult       does it (a `StepContext`)
 

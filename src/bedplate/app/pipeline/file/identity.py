@@ -20,6 +20,8 @@ SMALL_BYTES = 1 << 20
 """Files up to this size are read completely."""
 END_BYTES = 1 << 16
 """So much is read at each end of a larger one."""
+BUDGET_BYTES = 1 << 28
+"""So much is read of one input in all, or each start would take minutes; of further files only size and time count."""
 
 
 def identity_of(path: Path, derived: tuple[str, ...] = ()) -> Iterator[list[Json]]:
@@ -27,11 +29,14 @@ def identity_of(path: Path, derived: tuple[str, ...] = ()) -> Iterator[list[Json
 
     Links are followed. Names that begin with a dot or match `derived` are left out: locks, and what bedplate makes there.
     """
+    left_bytes = BUDGET_BYTES
     for file in sorted(_files(path, derived)):
         try:
             facts = file.stat()
             if stat.S_ISREG(facts.st_mode):  # reading a pipe would wait
-                yield [str(file), facts.st_size, facts.st_mtime_ns, _digest(file, facts.st_size)]
+                content = _sample(file, facts.st_size) if left_bytes > 0 else b""
+                left_bytes -= len(content)
+                yield [str(file), facts.st_size, facts.st_mtime_ns, hashlib.blake2b(content, digest_size=16).hexdigest()]
         except OSError as error:
             yield [str(file), error.strerror or "unreadable"]
 
@@ -42,11 +47,10 @@ def _files(path: Path, derived: tuple[str, ...]) -> Iterator[Path]:
         return
     seen: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(path, followlinks=True):
-        here = Path(root).stat()
-        if (here.st_dev, here.st_ino) in seen:  # a link to a folder above
+        if (here := _inode(Path(root))) in seen:  # a link to a folder above
             folders.clear()
             continue
-        seen.add((here.st_dev, here.st_ino))
+        seen.add(here)
         folders[:] = [name for name in folders if _counts(name, derived)]
         yield from (Path(root) / name for name in files if _counts(name, derived))
 
@@ -55,10 +59,15 @@ def _counts(name: str, derived: tuple[str, ...]) -> bool:
     return not name.startswith(".") and not any(fnmatch.fnmatch(name, pattern) for pattern in derived)
 
 
-def _digest(file: Path, size: int) -> str:
+def _inode(folder: Path) -> tuple[int, int]:
+    facts = folder.stat()
+    return facts.st_dev, facts.st_ino
+
+
+def _sample(file: Path, size: int) -> bytes:
     with file.open("rb") as stream:
-        content = stream.read(SMALL_BYTES if size <= SMALL_BYTES else END_BYTES)
-        if size > SMALL_BYTES:
-            stream.seek(-END_BYTES, os.SEEK_END)
-            content += stream.read(END_BYTES)
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+        if size <= SMALL_BYTES:
+            return stream.read(SMALL_BYTES)
+        begin = stream.read(END_BYTES)
+        stream.seek(-END_BYTES, os.SEEK_END)
+        return begin + stream.read(END_BYTES)
