@@ -16,7 +16,7 @@ def test_a_use_case_has_settings_plan_run_and_an_explanation(use: str) -> None:
     case = load_use_case(use)
     assert callable(case.plan)
     assert callable(case.run)
-    assert case.explanation["en"].endswith((".", "!"))
+    assert str(case.explanation).endswith((".", "!"))
 
 
 def test_every_setting_says_what_it_means(use: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -11,30 +13,29 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 VARIABLE = "BEDPLATE_LANG"
-"""Says the language to the whole process and to what it launches; `locale` looks here first."""
+"""Says the language to the whole process and to what it launches; `locale.languages` looks here first."""
 
 
 def lang_option(command: Command) -> Command:
-    """Add `--lang en|zh`; it sets the language of this process until the command ends."""
-    return click.option(
-        "--lang",
-        type=click.Choice(["en", "zh"]),
-        expose_value=False,
-        callback=_set_language,
-        help=f"Language of what people read.  [default: {VARIABLE}, else that of the terminal]",
-    )(command)
+    """Add `--lang en|zh`; it sets the language of this process while the command runs, so the command gets no argument."""
+
+    @functools.wraps(command)
+    def called(lang: str | None, **given: Any) -> Any:
+        with _language(lang):
+            return command(**given)
+
+    text = f"Language of what people read.  [default: {VARIABLE}, else that of the terminal]"
+    return click.option("--lang", type=click.Choice(["en", "zh"]), help=text)(called)  # type: ignore[return-value]
 
 
-def _set_language(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    if value is None:
-        return
+@contextlib.contextmanager
+def _language(lang: str | None) -> Iterator[None]:
     before = os.environ.get(VARIABLE)
-
-    def restore() -> None:
-        if before is None:
-            os.environ.pop(VARIABLE, None)
-        else:
+    if lang is not None:
+        os.environ[VARIABLE] = lang
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        if before is not None:
             os.environ[VARIABLE] = before
-
-    os.environ[VARIABLE] = value
-    context.call_on_close(restore)
