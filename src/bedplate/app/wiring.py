@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bedplate.app.paths import state_home
 from bedplate.core.errors import BedplateError, UnavailableError, UsageError, check_known
 from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
+from bedplate.core.paths import state_home
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.location import StateLocation, read_location
 from bedplate.state.sink import StateSink

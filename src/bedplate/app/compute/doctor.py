@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated
 
 from bedplate.app.compute.device_rates import DeviceRateStore
-from bedplate.app.paths import cache_home
 from bedplate.app.wiring import local_engine, service_events
 from bedplate.compute.inventory import Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
@@ -25,6 +24,7 @@ from bedplate.core.errors import BedplateError, TaskError
 from bedplate.core.event_kinds import DeviceMeasured, HostCheckFailed, make_event
 from bedplate.core.events import EventSink, Subject, SubjectKind
 from bedplate.core.json import JsonObject
+from bedplate.core.paths import cache_home
 from bedplate.core.settings import Range, settings
 from bedplate.core.units import Duration, format_duration
 from bedplate.core.workload import Gang, Resources, Task, TaskState

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from bedplate.app.paths import cache_home
 from bedplate.app.toolchain.models.fetch import MODEL_NAME, model_folder
 from bedplate.core.errors import NotFoundError, nearest
 from bedplate.core.json import digest
+from bedplate.core.paths import cache_home
 from bedplate.core.settings import Input, looks_like_path
 from bedplate.core.workload import Resources
 from bedplate.engines.base import Engine, num_usable_slots
