@@ -45,8 +45,7 @@ class Settings:
     """Schemes to try: `int8` (the smallest), `int8-linear` (embedding table and head stay bf16; what vLLM loads). The first is
     what later steps get."""
     data: Annotated[str, Input(words=tuple(TEXTS), derived=DERIVED)] | None = None
-    """Corpus (its held-out part is used) or text to judge by; by default what the model was trained on, else
-    wikipedia-sample."""
+    """Corpus (its held-out part) or text to judge by; by default what the model was trained on, else wikipedia-sample."""
     tokens: Annotated[Count, Range(2)] = 8192
     """Held-out tokens to judge by."""
     context: Annotated[Count, Range(2)] = 1024

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import pytest
 
+import bedplate
 from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.file.identity import END_BYTES, SMALL_BYTES, identity_of
 from bedplate.app.pipeline.file.inputs import input_identities, resolve_inputs
@@ -127,6 +128,23 @@ def test_the_same_file_in_another_project_is_another_run(tmp_path: Path, monkeyp
         assert pipeline.steps[0].settings({}).source == str(folder / "notes.jsonl")
         keys.append(pipeline.key())
     assert keys[0] != keys[1]
+
+
+def test_a_run_in_one_project_does_not_answer_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {}
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "notes.jsonl").write_text(f'{{"text": "{name} a"}}\n{{"text": "{name} b"}}\n')
+        (folder / "file.yaml").write_text("version: 1\nsteps:\n  corpus: {use: data.text, source: notes.jsonl}\n")
+        monkeypatch.chdir(tmp_path / "one")
+        outcome = bedplate.run(folder / "file.yaml", state=str(tmp_path / "state"))
+        corpus = outcome.path_of("corpus")
+        assert corpus is not None
+        texts[name] = (outcome.was_done_before, (corpus / "train.jsonl").read_text())
+    assert [done for done, _ in texts.values()] == [False, False]
+    assert "one" in texts["one"][1]
+    assert "two" in texts["two"][1]
 
 
 def test_the_key_does_not_depend_on_the_working_directory(folder: Path, tmp_path: Path) -> None:

