@@ -19,13 +19,13 @@ from bedplate.app.pipeline.contract.use_case import explanation_of
 from bedplate.app.pipeline.file.definition import Pipeline, Step
 from bedplate.app.pipeline.run.cancellation import Cancellation
 from bedplate.app.pipeline.run.engine_view import engine_for_step, exclude_again
-from bedplate.app.pipeline.run.failure import error_as_json, status_after, understood
+from bedplate.app.pipeline.run.failure import as_bedplate_error, error_as_json, status_after
 from bedplate.app.pipeline.run.memory import PeakMemory
 from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
 from bedplate.app.pipeline.run.process import identity_as_json, this_process
 from bedplate.app.pipeline.run.pulse import Pulse
 from bedplate.app.pipeline.run.step_gangs import StepGangs
-from bedplate.app.pipeline.run.watch import RunWatcher
+from bedplate.app.pipeline.run.watch import RunWatcher, SafeWatcher
 from bedplate.core.devices import hardware_text
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.event_kinds import StepCancelled, StepDone, StepFailed, StepStarted, StepTraceback, make_event
@@ -61,7 +61,7 @@ class Attempt:
         directory: Path,
         results: dict[str, StepResult],
     ) -> None:
-        self._pipeline, self._state, self._watcher = pipeline, place.state, watcher
+        self._pipeline, self._state, self._watcher = pipeline, place.state, SafeWatcher(watcher)
         self._run_id, self._directory, self._results = run_id, directory, results
         self._clock = place.state.clock
         self._cancellation = Cancellation()
@@ -192,7 +192,7 @@ class Attempt:
         return take
 
     def _understood(self, raised: BaseException, who: str, step: str = "") -> BedplateError:
-        error = understood(raised, who, self._run_id)
+        error = as_bedplate_error(raised, who, self._run_id)
         if error is not raised and type(error) is BedplateError:
             text = "".join(traceback.format_exception(raised))
             self._note(StepTraceback(error=type(raised).__name__), step, text)
@@ -225,7 +225,7 @@ class Attempt:
             self._cancellation.request("bedplate cancel")
         if (why := self._cancellation.why) and not self._cancel_is_told:
             self._cancel_is_told = True
-            self._say_for_run(f"{why}: ending cleanly; Ctrl-C once more ends it at once")
+            self._say_for_run(f"{why}: ending cleanly; Ctrl-C again ends it immediately")
 
     def _store_progress(self) -> None:
         if (progress := self._progress) is not None:
