@@ -56,15 +56,15 @@ def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_li
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("C.UTF-8", "so that a later step has something"), ("zh_CN.UTF-8", "写一段文字")]
+    ("language", "words"), [("C.UTF-8", "Grade all that was measured"), ("zh_CN.UTF-8", "对五个部分的所有测量评分")]
 )
 def test_explain_says_why_before_each_step_and_what_to_try_at_the_end(
     command_line: CommandLine, language: str, words: str
 ) -> None:
-    end = command_line.call(
-        "run", command_line.write(PIPELINE), "--explain", environment={"LANG": language, "LC_ALL": language}
-    )
+    file = command_line.write(PIPELINE + "  score: {use: score, after: [gang]}\n")
+    end = command_line.call("run", file, "--explain", environment={"LANG": language, "LC_ALL": language})
     assert words in end.err
+    assert "so that a later step has something" in end.err, "a step of a user's own, which no catalogue knows"
     assert "Runs a gang of small processes" in end.err, "the docstring, where there is no text of its own"
     assert "bedplate events demo-" in end.err
 

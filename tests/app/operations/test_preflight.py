@@ -18,6 +18,7 @@ from bedplate.core.events import Event, MetricSample, SinkStatistics
 from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
+from bedplate.core.text import text
 from bedplate.core.workload import Gang, Task
 from bedplate.engines.local.engine import LocalEngine
 from tests.operations.preflight.faults import MeddledEngine, Throttle
@@ -102,7 +103,7 @@ def test_of_three_slots_one_throttled_and_one_whose_process_dies_only_the_good_o
     assert (measured["slot_matmul_flops_bf16_min"].value or 0) > 1e9
     assert measured["slot_matmul_flops_bf16_min"].value == measured["slot_matmul_flops_bf16_max"].value
     assert {item.provenance for item in result.measurements} == {Provenance.MEASURED}
-    verdicts = {row[0]: row[result.tables[0].columns.index("verdict")] for row in result.tables[0].rows}
+    verdicts = {row[0]: row[result.tables[0].columns.index(text("verdict"))] for row in result.tables[0].rows}
     assert verdicts == {0: "bad", 1: "good", 2: "bad"}
 
     if FIRST != SECOND:

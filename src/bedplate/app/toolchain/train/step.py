@@ -24,6 +24,7 @@ from bedplate.app.toolchain.train.story import Story
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
 from bedplate.core.event_kinds import CheckpointCopyFailed, make_event
 from bedplate.core.json import JsonObject, digest
+from bedplate.core.text import text
 from bedplate.core.units import format_bytes, format_count
 from bedplate.engines.base import CanInheritDescriptors
 from bedplate.storage.checkpoint.copier import DiskCopier
@@ -35,10 +36,7 @@ from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings, se
 from bedplate.toolchain.train.slices import share_bytes
 
 Settings = TrainSettings
-EXPLANATION = {
-    "en": "Go on training the model on your text, through the death of a worker, and show what surviving it cost.",
-    "zh": "用你的文本继续训练模型，经受工作进程被杀，并给出恢复的代价。",
-}
+EXPLANATION = text("Go on training the model on your text, through the death of a worker, and show what surviving it cost.")
 
 
 def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
@@ -147,7 +145,7 @@ def _memory_files(settings: TrainSettings, context: StepContext, model: ModelFac
     if settings.checkpoint.in_ is not CheckpointPlace.MEMORY:
         yield {}
         return
-    if not (isinstance(context.engine, CanInheritDescriptors) and context.engine.inherits_descriptors):
+    if not isinstance(context.engine, CanInheritDescriptors):
         context.reporter.say(
             f"checkpoints go to disk: memory files cannot be handed to tasks of the engine '{context.engine.name}'"
         )
