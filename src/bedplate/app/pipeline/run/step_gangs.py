@@ -12,6 +12,7 @@ from dataclasses import fields
 
 from bedplate.core.event_kinds import TaskExited, TaskNodeLost, TaskStarted, make_event
 from bedplate.core.events import Event, Severity
+from bedplate.core.json import Json
 from bedplate.core.messages import decode
 from bedplate.core.workload import ExitCause, GangHandle, TaskEvent, TaskEventKind
 from bedplate.engines.base import Engine
@@ -88,11 +89,12 @@ def _copied(event: TaskEvent) -> Event:
         event.kind is TaskEventKind.EXITED and event.attributes.get("cause") not in _QUIET_CAUSES
     )
     cls = _FACTS[event.kind]
-    known = {item.name for item in fields(cls)}
     document = {name: value for name, value in event.attributes.items() if name != "result"}
+    facts: dict[str, Json] = {"gang": event.gang.id, "rank": event.rank}
+    facts |= {item.name: document[item.name] for item in fields(cls) if item.name in document}
     words = " ".join(f"{name}={value}" for name, value in document.items() if value not in (None, ""))
     return make_event(
-        decode(cls, {"gang": event.gang.id, "rank": event.rank} | {key: document[key] for key in document if key in known}),
+        decode(cls, facts),
         at_s=event.at_s,
         message=f"{event.gang.id} rank {event.rank} {words}".strip(),
         severity=Severity.WARNING if is_bad else Severity.INFO,
