@@ -23,8 +23,8 @@ from bedplate.app.pipeline.run.failure import as_bedplate_error, error_as_json, 
 from bedplate.app.pipeline.run.memory import PeakMemory
 from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
 from bedplate.app.pipeline.run.process import identity_as_json, this_process
-from bedplate.app.pipeline.run.pulse import Pulse
 from bedplate.app.pipeline.run.step_gangs import StepGangs
+from bedplate.app.pipeline.run.ticker import Ticker
 from bedplate.app.pipeline.run.watch import RunWatcher, SafeWatcher
 from bedplate.core.devices import Exclusion, hardware_text
 from bedplate.core.errors import BedplateError, UsageError
@@ -33,6 +33,7 @@ from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine, EngineFactory, GangHandle
 from bedplate.operations.host.other_work import OtherWork, tree_cpu_s
+from bedplate.state.locks import RunLock
 from bedplate.state.records import ExclusionRecord, GangRecord, Status
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
@@ -60,14 +61,15 @@ class Attempt:
         run_id: str,
         directory: Path,
         results: dict[str, StepResult],
+        lock: RunLock,
     ) -> None:
         self._pipeline, self._state, self._watcher = pipeline, place.state, SafeWatcher(watcher)
         self._run_id, self._directory, self._results = run_id, directory, results
         self._clock = place.state.clock
-        self._cancellation = Cancellation()
+        self._cancellation, self._lock = Cancellation(), lock
         self._memory = PeakMemory(_earlier_peak_bytes(place.state, run_id))
         self._progress: tuple[str, float, float, str] | None = None
-        self._cancel_is_told = False
+        self._cancel_is_reported = False
         self._hardware = ""
         self._attempt = place.state.runs.start_attempt(run_id, place.engine_name, identity_as_json(this_process()))
         self._open_engine = place.open_engine
@@ -81,15 +83,18 @@ class Attempt:
         error: BedplateError | None = None
         with self._cancellation.on_signals():
             try:
-                with Pulse([self._memory.sample, self._look_for_cancel, self._store_progress, self._gangs.collect]) as pulse:
+                with Ticker(self._jobs()) as ticker:
                     self._run_in_engine()
-                for lost in (*pulse.errors, *filter(None, [self._sink.error])):
-                    self._say_for_run(f"not everything beside the steps was stored: {lost}")
+                for lost in (*ticker.errors, *filter(None, [self._sink.error])):
+                    self._say_for_run(f"not everything next to the steps was stored: {lost}")
             except (Exception, KeyboardInterrupt) as raised:
                 error = self._understood(raised, "the run")
             finally:
                 self._sink.close()
         return self._end(error)
+
+    def _jobs(self) -> tuple[Callable[[], None], ...]:
+        return (self._memory.sample, self._keep_lock, self._look_for_cancel, self._store_progress, self._gangs.collect)
 
     def _run_in_engine(self) -> None:
         engine_folder = self._directory / "engine" / str(self._attempt)
@@ -221,11 +226,15 @@ class Attempt:
         )
         self._state.measurements.replace_of_run(self._run_id, peak)
 
+    def _keep_lock(self) -> None:
+        if not self._lock.take():
+            self._cancellation.request("another process took this run over while the state could not be reached")
+
     def _look_for_cancel(self) -> None:
         if self._state.runs.is_cancel_requested(self._run_id, self._attempt):
             self._cancellation.request("bedplate cancel")
-        if (why := self._cancellation.why) and not self._cancel_is_told:
-            self._cancel_is_told = True
+        if (why := self._cancellation.why) and not self._cancel_is_reported:
+            self._cancel_is_reported = True
             self._say_for_run(f"{why}: ending cleanly; Ctrl-C again ends it immediately")
 
     def _store_progress(self) -> None:
@@ -242,7 +251,7 @@ class Attempt:
     def _end(self, error: BedplateError | None) -> RunOutcome:
         status = status_after(error)
         self._store_peak_memory()
-        self._state.runs.finish(self._run_id, status, error_as_json(error))
+        self._state.runs.finish(self._run_id, status, error_as_json(error), attempt=self._attempt)
         self._watcher.run_ended(status)
         return read_outcome(self._state, self._run_id, self._directory, status, error=error)
 

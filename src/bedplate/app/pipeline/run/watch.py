@@ -11,10 +11,10 @@ from bedplate.state.records import Status
 
 
 class RunWatcher(Protocol):
-    """Told what a run does as it does it; calls may come from any thread and must return at once."""
+    """Shows what a run does as it does it; calls may come from any thread and must return immediately."""
 
     def run_started(self, run_id: str, steps: tuple[str, ...], done: tuple[str, ...]) -> None:
-        """The run begins, or goes on with the steps in `done` behind it."""
+        """The run begins, or resumes with the steps in `done` behind it."""
         ...
 
     def step_started(self, name: str, use: str, explanation: str) -> None:
@@ -73,23 +73,23 @@ class SafeWatcher:
             method(*arguments)
 
 
-class NobodyWatches:
+class NullWatcher:
     """A watcher that shows nothing."""
 
     def run_started(self, run_id: str, steps: tuple[str, ...], done: tuple[str, ...]) -> None:
-        """Nothing."""
+        """Shows nothing."""
 
     def step_started(self, name: str, use: str, explanation: str) -> None:
-        """Nothing."""
+        """Shows nothing."""
 
     def step_progressed(self, name: str, done: float, total: float, unit: str) -> None:
-        """Nothing."""
+        """Shows nothing."""
 
     def said(self, name: str, text: str) -> None:
-        """Nothing."""
+        """Shows nothing."""
 
     def step_ended(self, name: str, status: Status, seconds: float, error: BedplateError | None) -> None:
-        """Nothing."""
+        """Shows nothing."""
 
     def run_ended(self, status: Status) -> None:
-        """Nothing."""
+        """Shows nothing."""
