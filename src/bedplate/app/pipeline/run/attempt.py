@@ -6,7 +6,7 @@ measurements and status are committed in one transaction. Killed in between, it 
 
 from __future__ import annotations
 
-import math
+import functools
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
 from bedplate.app.pipeline.run.process import identity_as_json, this_process
 from bedplate.app.pipeline.run.step_gangs import StepGangs
 from bedplate.app.pipeline.run.ticker import Ticker
+from bedplate.app.pipeline.run.upkeep import Upkeep
 from bedplate.app.pipeline.run.watch import RunWatcher, SafeWatcher
 from bedplate.core.devices import Exclusion, hardware_text
 from bedplate.core.errors import BedplateError, UsageError
@@ -66,12 +67,11 @@ class Attempt:
         self._pipeline, self._state, self._watcher = pipeline, place.state, SafeWatcher(watcher)
         self._run_id, self._directory, self._results = run_id, directory, results
         self._clock = place.state.clock
-        self._cancellation, self._lock = Cancellation(), lock
+        self._cancellation = Cancellation()
         self._memory = PeakMemory(_earlier_peak_bytes(place.state, run_id))
-        self._progress: tuple[str, float, float, str] | None = None
-        self._cancel_is_reported = False
         self._hardware = ""
         self._attempt = place.state.runs.start_attempt(run_id, place.engine_name, identity_as_json(this_process()))
+        self._upkeep = Upkeep(place.state, run_id, self._attempt, lock, self._cancellation, self._watcher)
         self._open_engine = place.open_engine
         self._sink = StateSink.for_run(place.state, run_id)
         self._gangs = StepGangs(self._sink, self._note_gang)
@@ -94,7 +94,7 @@ class Attempt:
         return self._end(error)
 
     def _jobs(self) -> tuple[Callable[[], None], ...]:
-        return (self._memory.sample, self._keep_lock, self._look_for_cancel, self._store_progress, self._gangs.collect)
+        return (self._memory.sample, *self._upkeep.jobs(), self._gangs.collect)
 
     def _run_in_engine(self) -> None:
         engine_folder = self._directory / "engine" / str(self._attempt)
@@ -129,7 +129,7 @@ class Attempt:
             error = self._understood(raised, f"step '{step.name}'", step.name)
             self._step_failed(step, error, self._clock.now() - start_s)
             raise error from raised
-        self._progress = None
+        self._upkeep.end_step()
         self._results[step.name] = result
         self._store_peak_memory()
         self._gangs.collect()
@@ -159,7 +159,7 @@ class Attempt:
             results=dict(self._results),
             reporter=CallbackReporter(
                 on_say=lambda text: self._watcher.said(step.name, text),
-                on_progress=self._progress_taker(step.name),
+                on_progress=functools.partial(self._upkeep.take_progress, step.name),
                 on_check=self._cancellation.check,
             ),
             seconds=self._seconds(),
@@ -188,15 +188,6 @@ class Attempt:
             record = ExclusionRecord(step=step, node_id=item.node_id, cores=item.cores, reason=item.reason)
             self._state.exclusions.add(self._run_id, record)
 
-    def _progress_taker(self, step: str) -> Callable[[float, float, str], None]:
-        def take(done: float, total: float, unit: str) -> None:
-            if not (math.isfinite(done) and math.isfinite(total)):
-                return
-            self._progress = (step, done, total, unit)
-            self._watcher.step_progressed(step, done, total, unit)
-
-        return take
-
     def _understood(self, raised: BaseException, who: str, step: str = "") -> BedplateError:
         error = as_bedplate_error(raised, who, self._run_id)
         if error is not raised and type(error) is BedplateError:
@@ -206,7 +197,7 @@ class Attempt:
 
     def _step_failed(self, step: Step, error: BedplateError, seconds: float) -> None:
         status = status_after(error)
-        self._progress = None
+        self._upkeep.end_step()
         self._gangs.collect()
         if status is Status.CANCELLED:
             self._note(StepCancelled(reason=error.seen or "", seconds=seconds), step.name, str(error))
@@ -225,22 +216,6 @@ class Attempt:
             at_s=self._clock.now(),
         )
         self._state.measurements.replace_of_run(self._run_id, peak)
-
-    def _keep_lock(self) -> None:
-        if not self._lock.take():
-            self._cancellation.request("another process took this run over while the state could not be reached")
-
-    def _look_for_cancel(self) -> None:
-        if self._state.runs.is_cancel_requested(self._run_id, self._attempt):
-            self._cancellation.request("bedplate cancel")
-        if (why := self._cancellation.why) and not self._cancel_is_reported:
-            self._cancel_is_reported = True
-            self._say_for_run(f"{why}: ending cleanly; Ctrl-C again ends it immediately")
-
-    def _store_progress(self) -> None:
-        if (progress := self._progress) is not None:
-            step, done, total, unit = progress
-            self._state.steps.set_progress(self._run_id, step, {"done": done, "total": total, "unit": unit})
 
     def _note(self, facts: object, step: str, message: str = "") -> None:
         self._sink.emit(make_event(facts, at_s=self._clock.now(), message=message, source="runner"), step)
