@@ -1,21 +1,21 @@
-"""`bedplate serve MODEL`: a model behind an OpenAI-compatible door."""
+"""`bedplate serve MODEL`: an OpenAI-compatible API server."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bedplate.cli.terminal.output import note, output_option
+from bedplate.core.messages import encode
 
 if TYPE_CHECKING:
     from bedplate.app.toolchain.serve.serve import ApiKey
-    from bedplate.core.json import JsonObject
+    from bedplate.toolchain.serve.task import ServerReady
 
 
 @click.command("serve")
@@ -32,8 +32,15 @@ if TYPE_CHECKING:
 @click.option("--context", type=click.IntRange(2), help="Longest prompt plus answer, in tokens.  [default: what fits]")
 @click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
 @click.option("--request-timeout", help="Longest time of a request, like 5m.  [default: none]")
+@click.option(
+    "--control-tokens",
+    type=click.Choice(["never", "completions", "always"]),
+    default="completions",
+    show_default=True,
+    help="Where control tokens that are written out in a text act as such.",
+)
 @click.option("--api-key", envvar="BEDPLATE_API_KEY", help="Key that callers must send.  [default: your own, made once]")
-@click.option("--no-auth", is_flag=True, help="Let everybody in; on a loopback address only.")
+@click.option("--no-auth", is_flag=True, help="Disable authentication (loopback addresses only).")
 @output_option
 def command(
     model: str,
@@ -47,6 +54,7 @@ def command(
     context: int | None,
     dtype: str,
     request_timeout: str | None,
+    control_tokens: str,
     api_key: str | None,
     no_auth: bool,
     output: str,
@@ -54,7 +62,12 @@ def command(
     """Serve MODEL (a folder, or the name of a fetched model) until Ctrl-C.
 
     Speaks OpenAI's API: /v1/models, /v1/completions, /v1/chat/completions; also /health and /metrics.
+
+    \b
+    Example:
+      bedplate serve smollm2-135m-instruct --port 9000 --no-auth
     """
+    from bedplate.app.toolchain.serve.engine_folder import engine_folder
     from bedplate.app.toolchain.serve.serve import Settings, open_key, serve
     from bedplate.core.settings import read_settings
     from bedplate.engines.local.engine import LocalEngine
@@ -73,36 +86,39 @@ def command(
         "context_tokens": context,
         "dtype": dtype,
         "request_timeout": request_timeout,
+        "control_tokens": control_tokens,
     }
     settings = read_settings(Settings, words)
     key = open_key(settings)
     stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: stopped.append(received))
-    with tempfile.TemporaryDirectory(prefix="bedplate-serve-") as folder:
-        engine = LocalEngine(Path(folder))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup: stays ignored
+            signal.signal(number, lambda received, _: stopped.append(received))
+    note(f"loading {model}")
+    with engine_folder() as folder:
+        engine = LocalEngine(folder)
         try:
-            note(f"loading {model}")
-            serve(settings, engine, Path(folder), key, lambda ready: _show(ready, key, output), lambda: bool(stopped))
+            serve(settings, engine, folder, key, lambda ready: _show(ready, key, output), lambda: bool(stopped))
         finally:
             engine.close()
-    note("stopped")
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        note("stopped")
 
 
-def _show(ready: JsonObject, key: ApiKey, output: str) -> None:
+def _show(ready: ServerReady, key: ApiKey, output: str) -> None:
     file = None if key.file is None else str(key.file)
     if output == "json":
-        print(json.dumps({**ready, "api_key": key.key, "api_key_file": file}, ensure_ascii=False), flush=True)
+        print(json.dumps({**encode(ready), "api_key": key.key, "api_key_file": file}, ensure_ascii=False), flush=True)
         return
-    print(f"serving {ready['model']} at {ready['url']}/v1 (context {ready['context_tokens']} tokens)")
+    print(f"serving {ready.model} at {ready.url}/v1 (context {ready.context_tokens} tokens)")
     if key.is_new:
         print(f"API key, made for you and kept in {file}:\n  {key.key}")
     elif key.file is not None:
         print(f"API key: in {file}")
     header = "" if key.key is None else f' -H "Authorization: Bearer {_shell_key(key)}"'
     messages = [{"role": "user", "content": "What is the capital of France?"}]
-    body = json.dumps({"model": ready["model"], "temperature": 0.2, "max_tokens": 32, "messages": messages})
-    print(f"try:\n  curl {ready['url']}/v1/chat/completions{header} -H 'Content-Type: application/json' -d '{body}'")
+    body = json.dumps({"model": ready.model, "temperature": 0.2, "max_tokens": 32, "messages": messages})
+    print(f"try:\n  curl {ready.url}/v1/chat/completions{header} -H 'Content-Type: application/json' -d '{body}'")
     print("Ctrl-C stops it.")
     sys.stdout.flush()
 
