@@ -19,7 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("bedplate.cli.plan", "Show what a pipeline file would do, and why; runs nothing."),
     "ps": ("bedplate.cli.ps", "List runs and their steps."),
     "logs": ("bedplate.cli.logs", "Show what the tasks of a run wrote."),
-    "events": ("bedplate.cli.events", "Show what happened in a run."),
+    "events": ("bedplate.cli.events", "Show what happened in runs, and to nodes, devices and services."),
     "cancel": ("bedplate.cli.cancel", "Stop a run; it can be resumed."),
     "compute": ("bedplate.cli.compute", "Inventory of devices."),
     "storage": ("bedplate.cli.storage", "KV memory: check what is stored."),
@@ -28,7 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "model": ("bedplate.cli.model", "Fetch models into the cache."),
     "train": ("bedplate.cli.train", "Train a model as a file says."),
     "compress": ("bedplate.cli.compress", "Compress a model and say what it cost."),
-    "serve": ("bedplate.cli.serve", "Serve a model behind an OpenAI-compatible door."),
+    "serve": ("bedplate.cli.serve", "Serve a model through an OpenAI-compatible API."),
     "bench": ("bedplate.cli.bench", "Measure serving under load."),
     "score": ("bedplate.cli.score", "Grade what was measured, and name what limits it."),
 }

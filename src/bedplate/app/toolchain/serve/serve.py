@@ -12,9 +12,13 @@ from typing import Annotated, Literal
 from bedplate.app.paths import state_home
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_directory, kv_url
+from bedplate.app.wiring import service_events
 from bedplate.core.addresses import is_loopback
 from bedplate.core.blocks import KV_STORE
-from bedplate.core.errors import CancelledError, UsageError
+from bedplate.core.clock import SystemClock
+from bedplate.core.errors import BedplateError, CancelledError, UsageError
+from bedplate.core.event_kinds import ServiceStarted, ServiceStopped, make_event
+from bedplate.core.events import EventSink, Severity
 from bedplate.core.messages import decode, encode
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import Range
@@ -90,10 +94,35 @@ def serve(
         ResourcesError: The model does not fit.
         TaskError: The server ended by itself.
     """
-    model = find_model(settings.model)
+    with service_events("serve") as events:
+        model = find_model(settings.model)
+        reason = "it ended by itself"
+        try:
+            _serve(settings, engine, model, key, events, on_ready, is_stopped)
+            reason = "stopped on request"
+        except BedplateError as error:
+            reason = error.what
+            raise
+        finally:
+            severity = Severity.INFO if is_stopped() else Severity.ERROR
+            facts = ServiceStopped(reason=reason)
+            events.emit(make_event(facts, at_s=SystemClock().now(), message=reason, severity=severity, source="serve"))
 
+
+def _serve(
+    settings: Settings,
+    engine: Engine,
+    model: Path,
+    key: ApiKey,
+    events: EventSink,
+    on_ready: Callable[[ServerReady], None],
+    is_stopped: Callable[[], bool],
+) -> None:
     def report(event: TaskEvent) -> None:
-        on_ready(decode(ServerReady, event.attributes))
+        ready = decode(ServerReady, event.attributes)
+        started = ServiceStarted(url=ready.url, model=ready.model)
+        events.emit(make_event(started, at_s=SystemClock().now(), message=ready.url, source="serve"))
+        on_ready(ready)
 
     def check_cancelled() -> None:
         if is_stopped():
