@@ -76,3 +76,18 @@ def test_the_official_client_sees_the_error_in_the_stream(server: Server) -> Non
     server.stop()
     with pytest.raises(openai.APIError, match="shutting down"):
         list(stream)
+
+
+def test_a_request_that_was_accepted_may_finish_all_its_choices(tiny_model: Path) -> None:
+    answers: list[httpx.Response] = []
+    body = LONG | {"prompt": [[number] for number in range(8)], "max_tokens": 60}
+    with serving(tiny_model, drain=30.0, parallel_choices=2) as server:
+        thread = threading.Thread(
+            target=lambda: answers.append(httpx.post(f"{server.url}/v1/completions", json=body, headers=HEADERS, timeout=60))
+        )
+        thread.start()
+        wait_for(lambda: server.engine.statistics().finished >= 1)
+        server.stop()
+        thread.join()
+    assert answers[0].status_code == 200, answers[0].text
+    assert [len(choice["text"]) > 0 for choice in answers[0].json()["choices"]] == [True] * 8

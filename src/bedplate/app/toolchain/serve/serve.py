@@ -208,6 +208,7 @@ def _task(settings: Settings, model: Path, key: ApiKey, engine: Engine) -> Task:
         request_timeout=settings.request_timeout,
         drain=DRAIN_S,
         control_tokens=settings.control_tokens,
+        parallel_choices=settings.max_batch,
     )
     return Task(
         entry="bedplate.workers.serve:main",
