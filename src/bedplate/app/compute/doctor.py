@@ -14,17 +14,19 @@ from pathlib import Path
 
 from bedplate.app.compute.device_rates import DeviceRateStore
 from bedplate.app.paths import cache_home
+from bedplate.app.pipeline.contract.gangs import raise_reported
 from bedplate.compute.inventory import Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Device, DeviceRates
-from bedplate.core.errors import BedplateError, TaskError
+from bedplate.core.errors import BedplateError, TaskError, UsageError
 from bedplate.core.json import JsonObject
+from bedplate.core.messages import decode, encode
 from bedplate.core.units import format_duration
 from bedplate.core.workload import Gang, Resources, Task, TaskState
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.host.checks import Check, CheckStatus, HostFacts, check_host
-from bedplate.operations.preflight.measure import RateReport
+from bedplate.operations.preflight.measure import MeasureSpec, RateReport
 
 START_ALLOWANCE_S = 120.0
 """For the start of a measuring task: imports, first touch of memory."""
@@ -62,7 +64,12 @@ def examine(
             long on a busy machine.
         state: Folder or database URL next to which rates are stored; None for the user's state folder.
         say: Called with a line about what is being done.
+
+    Raises:
+        UsageError: A budget that is not above zero.
     """
+    if measure and not budget_s > 0:
+        raise UsageError("a measurement needs time", seen=f"{budget_s} s", expected="a budget above 0 s")
     inventory, store = take_inventory(), DeviceRateStore(state)
     facts = HostFacts(
         state=store.file.parent, cache=cache_home(), cpu_limit=cpu_limit(), memory_limit_bytes=memory_limit_bytes()
@@ -120,7 +127,8 @@ def _measure_check(name: str, report: RateReport) -> Check:
 
 
 def _measure_on_engine(device: Device, budget_s: float) -> RateReport:
-    task = Task(entry="bedplate.workers.measure:main", spec={"budget_s": budget_s}, resources=Resources(cpus=len(device.cores)))
+    spec = encode(MeasureSpec(budget_s=budget_s))
+    task = Task(entry="bedplate.workers.measure:main", spec=spec, resources=Resources(cpus=len(device.cores)))
     with tempfile.TemporaryDirectory(prefix="bedplate-doctor-") as folder:
         engine = LocalEngine(Path(folder), device.cores)
         with contextlib.closing(engine):
@@ -130,7 +138,8 @@ def _measure_on_engine(device: Device, budget_s: float) -> RateReport:
                 words = status.message or "no answer in time"
                 tail = engine.logs(handle, 0).splitlines()[-3:]
                 raise TaskError(f"{device.id} could not be measured", seen=words, next_step=" / ".join(tail) or None)
-            return RateReport.from_json(status.result)
+            raise_reported(status)
+            return decode(RateReport, status.result)
 
 
 def _remembered(device: Device, store: DeviceRateStore) -> tuple[Device, Check]:

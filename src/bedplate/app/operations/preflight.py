@@ -22,7 +22,7 @@ from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
 from bedplate.core.workload import TaskState, TaskStatus
-from bedplate.engines.base import CanExclude, Engine
+from bedplate.engines.base import CanExclude, Engine, num_usable_slots
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.preflight.screening import Screening, SlotReport, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
@@ -84,8 +84,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         num_slots,
         context.needs.cpus_per_worker,
         _limits(settings),
-        say=context.reporter.say,
-        check_cancelled=context.reporter.check_cancelled,
+        context.reporter,
     )
     _emit_findings(context, screening)
     outputs = _outputs(screening, stores)
@@ -136,8 +135,8 @@ def _limits(settings: Settings) -> ScreeningLimits:
 
 
 def _num_slots(settings: Settings, context: PlanContext) -> int:
-    wanted = sum(node.num_cores // context.needs.cpus_per_worker for node in context.engine.resources())
-    return min(wanted, settings.max_slots)
+    usable = num_usable_slots(context.engine).values()
+    return min(sum(cores // context.needs.cpus_per_worker for cores in usable), settings.max_slots)
 
 
 def _stores(context: PlanContext) -> dict[str, Path]:
@@ -208,7 +207,7 @@ def _refuse_too_few(context: StepContext, screening: Screening) -> None:
             "too few good slots are left",
             seen=f"{len(screening.good)} of {len(screening.slots)}; {reasons}",
             expected=f"at least {context.needs.workers.min}",
-            next_step="mend or free the slots named, or lower needs.workers.min",
+            next_step="fix or free the slots named, or lower needs.workers.min",
         )
 
 
