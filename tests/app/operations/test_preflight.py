@@ -13,7 +13,8 @@ from bedplate.app.operations.preflight import Settings, plan, run
 from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ConfigurationError, ResourcesError
-from bedplate.core.events import Event, MetricSample
+from bedplate.core.event_kinds import EVENT_KINDS
+from bedplate.core.events import Event, MetricSample, SinkStatistics
 from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
@@ -35,10 +36,14 @@ class Story:
     lines: list[str] = field(default_factory=list)
 
     def emit(self, event: Event) -> None:
+        assert event.kind in EVENT_KINDS, event.kind
         self.events.append(event)
 
     def sample(self, sample: MetricSample) -> None:
         raise AssertionError(sample)
+
+    def statistics(self) -> SinkStatistics:
+        return SinkStatistics()
 
     def say(self, line: str) -> None:
         self.lines.append(line)
@@ -86,7 +91,7 @@ def test_only_the_healthy_slot_is_kept(tmp_path: Path, three_slots: MeddledEngin
     died = "its process died of signal 9 while it was measured"
     assert (dead["cores"], dead["reason"]) == ([FIRST], f"{died}; before that {died}")
     assert result.outputs["kept"] == [{"node": throttled["node"], "cores": [SECOND]}]
-    assert [event.kind for event in story.events] == ["preflight.slot-excluded"] * 2
+    assert [event.kind for event in story.events] == ["preflight.slot_excluded"] * 2
     assert any("slot 2 (core" in line for line in story.lines)
     assert "slot 0 is slow; measuring it again" in story.lines
 
@@ -134,7 +139,7 @@ def test_a_store_without_room_fails_the_check(tmp_path: Path, monkeypatch: pytes
             run(replace(QUICK, store_need=10**18), context)
     finally:
         engine.close()
-    assert "preflight.store-unfit" in {event.kind for event in story.events}
+    assert "preflight.store_unfit" in {event.kind for event in story.events}
 
 
 def test_the_plan_says_what_will_be_tried_and_touches_nothing(tmp_path: Path, three_slots: MeddledEngine) -> None:

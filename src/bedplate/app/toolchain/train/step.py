@@ -22,7 +22,7 @@ from bedplate.app.toolchain.train.checks import ModelFacts, check_data, check_me
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
 from bedplate.app.toolchain.train.story import Story
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
-from bedplate.core.events import Event, Severity
+from bedplate.core.event_kinds import CheckpointCopyFailed, make_event
 from bedplate.core.json import JsonObject, digest
 from bedplate.core.text import text
 from bedplate.core.units import format_bytes, format_count
@@ -168,7 +168,9 @@ def _copier(settings: TrainSettings, context: StepContext, descriptors: Mapping[
 
     def failed(step: int, reason: str) -> None:
         now_s, message = context.clock.now(), f"step {step} was not copied to disk: {reason}"
-        context.events.emit(Event(kind="checkpoint.copy_failed", at_s=now_s, message=message, severity=Severity.WARNING))
+        context.events.emit(
+            make_event(CheckpointCopyFailed(step=step, reason=reason), at_s=now_s, message=message, source="train")
+        )
 
     memory = MemoryCheckpointStore(tuple(descriptors.values()), 0, context.needs.workers.want)
     copier = DiskCopier(memory, _disk(context), failed)
