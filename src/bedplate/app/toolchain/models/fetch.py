@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bedplate.app.paths import cache_home
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.cache import lock_entry
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
 from bedplate.core.json import Json
@@ -159,4 +159,4 @@ def _is_cached(folder: Path, *, verify: bool) -> bool:
 def _result(folder: Path) -> StepResult:
     card = read_card(folder)
     about = {key: str(card[key]) for key in ("source", "licence", "notes") if key in card}
-    return StepResult(path=folder, outputs={**about, "weights_digest": weights_digest(folder)})
+    return StepResult(path=folder, kind=ResultKind.MODEL, outputs={**about, "weights_digest": weights_digest(folder)})

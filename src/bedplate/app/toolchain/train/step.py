@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
 from bedplate.app.toolchain.train.checks import ModelFacts, check_data, check_memory, memory_needed_bytes, read_model_facts
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
@@ -87,7 +87,11 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     add_facts(path, {**facts, "step_s": step_seconds(story), "failures": failures})
     shutil.rmtree(_disk(context), ignore_errors=True)  # the model is whole: nothing is left to resume
     return StepResult(
-        path=path, outputs={**result, **facts, "failures": failures}, measurements=measured, figures=figures(story)
+        path=path,
+        kind=ResultKind.MODEL,
+        outputs={**result, **facts, "failures": failures},
+        measurements=measured,
+        figures=figures(story),
     )
 
 
