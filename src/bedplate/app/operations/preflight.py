@@ -17,6 +17,7 @@ from bedplate.app.wiring import service_events
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ResourcesError
 from bedplate.core.event_kinds import PreflightBadLink, PreflightSlotExcluded, PreflightStoreUnfit, make_event
+from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.reporter import Reporter
@@ -91,7 +92,8 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     outputs = _outputs(screening, stores)
     _exclude(context.engine, screening)
     _refuse_too_few(context, screening)
-    path = _write(context.directory / "screening.json", outputs)
+    path = context.directory / "screening.json"
+    write_file(path, json.dumps(outputs, indent=2))
     return StepResult(
         path=path,
         outputs=outputs,
@@ -234,9 +236,3 @@ def _outputs(screening: Screening, stores: Sequence[StoreReport]) -> JsonObject:
 
 def _excluded(slot: SlotReport) -> JsonObject:
     return {"node": slot.node, "cores": list(slot.cores), "verdict": slot.verdict.value, "reason": slot.reason}
-
-
-def _write(path: Path, outputs: JsonObject) -> Path:
-    aside = path.with_suffix(".new")
-    aside.write_text(json.dumps(outputs, indent=2))
-    return aside.replace(path)
