@@ -1,7 +1,8 @@
 """Engines that must pass the suite, how each is opened, and what each cannot do, with its reason.
 
 An engine joins by one class with these attributes and one line in `ENGINES`. A test names what it needs beyond the bare
-contract with `@pytest.mark.needs("…")`; an engine without it says why in `GAPS`, and the reason shows at the skipped test.
+contract with `@pytest.mark.needs("…")`. An engine without it says why in `GAPS`: the test then runs and must fail in the
+way declared there. A gap that was filled is an unexpected pass, and that fails the build: delete its line.
 """
 
 import atexit
@@ -9,11 +10,13 @@ import functools
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bedplate.core.clock import VirtualClock
 from bedplate.core.devices import Device, Node
+from bedplate.core.errors import UnavailableError
 from bedplate.engines.base import CanLoseNodes, Engine
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.engines.simulated.engine import SimulatedEngine
@@ -59,7 +62,7 @@ class LocalUnderTest:
         time.sleep(duration_s)
 
     def lose_node(self, node_id: str) -> None:
-        raise NotImplementedError("declared as a gap")
+        raise NotImplementedError("the machine under the engine cannot be lost alone")
 
     def close(self) -> None:
         self.engine.close()
@@ -133,12 +136,34 @@ ENGINES: dict[str, Callable[[Path], EngineUnderTest]] = {
     "ray": RayUnderTest,
 }
 
-GAPS: dict[str, dict[str, str]] = {
-    "local": {"node loss": "its only node is the machine that the engine itself runs on: losing it ends the engine too"},
-    "simulated": {
-        "execution": "nothing is executed: a task has a duration and an end, and no process that could look around",
-        "inherited descriptors": "there is no process that could inherit one",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """What an engine cannot do."""
+
+    reason: str
+    raises: tuple[type[Exception], ...]
+    """What a test that needs it fails with."""
+
+
+GAPS: dict[str, dict[str, Gap]] = {
+    "local": {
+        "node loss": Gap(
+            reason="its only node is the machine that the engine itself runs on: losing it ends the engine too",
+            raises=(NotImplementedError,),
+        )
     },
-    "ray": {"inherited descriptors": "an open file belongs to one kernel: it cannot cross to another machine"},
+    "simulated": {
+        "execution": Gap(
+            reason="nothing is executed: a task has a duration and an end, and no process that could look around",
+            raises=(AssertionError, TypeError, UnavailableError),
+        ),
+        "inherited descriptors": Gap(reason="there is no process that could inherit one", raises=(AssertionError,)),
+    },
+    "ray": {
+        "inherited descriptors": Gap(
+            reason="an open file belongs to one kernel: it cannot cross to another machine", raises=(AssertionError,)
+        )
+    },
 }
-"""Engine -> what it cannot do -> why."""
+"""Engine -> what it cannot do -> why, and how that shows."""

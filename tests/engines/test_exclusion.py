@@ -2,9 +2,10 @@
 
 import pytest
 
+from bedplate.core.devices import Exclusion
 from bedplate.core.errors import NotFoundError, ResourcesError
 from bedplate.core.workload import TaskState
-from bedplate.engines.base import CanExclude, Engine
+from bedplate.engines.base import CanExclude, Engine, num_usable_slots
 from tests.engines.registry import EngineUnderTest
 from tests.engines.workloads import endless, finishing, gang
 
@@ -21,14 +22,17 @@ def test_nothing_is_placed_on_an_excluded_core(under_test: EngineUnderTest) -> N
     assert status.state is TaskState.DONE
 
 
-def test_an_excluded_core_is_still_listed_with_the_reason(engine: Engine) -> None:
+def test_an_excluded_core_is_still_listed_and_its_exclusion_has_the_reason(under_test: EngineUnderTest) -> None:
+    engine = under_test.engine
     assert isinstance(engine, CanExclude)
-    node = engine.resources()[0]
+    assert engine.exclusions() == ()
+    before = engine.resources()
+    node = before[0]
     core = node.devices[0].cores[0]
-    engine.exclude(node.id, (core,), "too slow")
-    after = engine.resources()[0]
-    assert after.devices == node.devices
-    assert after.labels["excluded"] == f"core {core}: too slow"
+    engine.exclude(node.id, (core,), "too slow; core 1: hot")
+    assert engine.resources() == before
+    assert engine.exclusions() == (Exclusion(node_id=node.id, cores=(core,), reason="too slow; core 1: hot"),)
+    assert sum(num_usable_slots(engine).values()) == under_test.num_slots - 1
 
 
 def test_what_runs_on_an_excluded_core_goes_on(engine: Engine) -> None:

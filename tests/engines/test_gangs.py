@@ -27,7 +27,6 @@ def test_an_entry_may_return_nothing(engine: Engine) -> None:
     assert status.tasks[0].result is None
 
 
-@pytest.mark.needs("execution")
 def test_a_result_may_be_larger_than_any_pipe(engine: Engine) -> None:
     result = {"text": "x" * 3_000_000}
     assert engine.wait(engine.submit(gang(finishing(result)))).tasks[0].result == result
@@ -68,7 +67,6 @@ def test_stores_and_environment_reach_the_task_and_scratch_is_empty_and_its_own(
 @pytest.mark.needs("inherited descriptors")
 def test_a_task_reads_and_writes_a_memory_file_that_it_inherited(engine: Engine) -> None:
     assert isinstance(engine, CanInheritDescriptors)
-    assert engine.inherits_descriptors
     memory = os.memfd_create("shared")
     os.write(memory, b"written by the supervisor")
     reading = Task(entry="tests.engines.tasks:read_descriptor", inherited={"memory": memory})
@@ -79,8 +77,7 @@ def test_a_task_reads_and_writes_a_memory_file_that_it_inherited(engine: Engine)
 
 
 def test_an_engine_says_of_itself_whether_tasks_inherit_descriptors(engine: Engine) -> None:
-    says = isinstance(engine, CanInheritDescriptors) and engine.inherits_descriptors
-    assert says == ("inherited descriptors" not in GAPS.get(engine.name, {}))
+    assert isinstance(engine, CanInheritDescriptors) == ("inherited descriptors" not in GAPS.get(engine.name, {}))
 
 
 def test_a_gang_that_never_fits_is_refused_with_what_was_asked_and_what_is_free(under_test: EngineUnderTest) -> None:

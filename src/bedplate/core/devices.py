@@ -74,6 +74,17 @@ class Node:
         return sum(len(device.cores) for device in self.devices if device.kind == "cpu")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """Cores of a node that no work is placed on any more."""
+
+    node_id: str
+    cores: tuple[int, ...]
+    """A core that an over-subscribed node lists twice may be named twice: each mention takes out one of its slots."""
+    reason: str
+    """Why, for people."""
+
+
 def hardware_text(nodes: Iterable[Node]) -> str:
     """What a measurement ran on, for people: `2 x AMD EPYC core, 1 x H100`."""
     counts: dict[str, int] = {}

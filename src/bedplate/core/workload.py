@@ -56,6 +56,36 @@ class Gang:
     """Only nodes with these labels may carry the gang."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangHandle:
+    """A submitted gang; plain data, valid until the engine forgets the gang or is closed."""
+
+    id: str
+    """Unique in the engine's life: gang name and a running number."""
+    name: str
+    num_tasks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPlacement:
+    """Where one task runs."""
+
+    node: str
+    """`Node.id`."""
+    cores: tuple[int, ...]
+    """Core ids, all different; as many as the task asks for."""
+    devices: tuple[str, ...] = ()
+    """`Device.id` of each accelerator; as many as the task asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a gang runs: what a scheduler decides and an engine carries out."""
+
+    tasks: tuple[TaskPlacement, ...]
+    """One entry a rank, in rank order."""
+
+
 class TaskState(enum.StrEnum):
     """Where a task is in its life; the last three are final."""
 
@@ -144,9 +174,11 @@ class TaskEventKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEvent:
-    """One line of a gang's story; `sequence` counts from 0 in each gang."""
+    """Something that happened to a task."""
 
     sequence: int
+    """Counts from 0 over all gangs of the engine; never reused."""
+    gang: GangHandle
     kind: TaskEventKind
     at_s: float
     rank: int

@@ -1,7 +1,10 @@
-"""The engine contract: where work runs. One small protocol, and small capabilities beside it.
+"""The engine contract: where work runs. One small protocol, and a few optional capabilities.
 
-An engine starts all tasks of a gang or none, watches them, and tells what happened in order. It never restarts by
-itself: what a failure means is the caller's business. `tests/engines/` holds the one suite that every engine passes.
+An engine starts all tasks of a gang or none, where a scheduler or its own default policy places them; it watches them and
+reports what happened, in order. It never restarts anything: what a failure means is the caller's business. `tests/engines/` is
+the one suite that every engine passes.
+
+An engine keeps what it knows of a gang until `forget`: whoever opened the engine calls it, once nobody reads the gang any more.
 """
 
 from __future__ import annotations
@@ -9,20 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-from bedplate.core.devices import Node
-from bedplate.core.workload import Gang, GangStatus, TaskEvent
+from bedplate.core.devices import Exclusion, Node
+from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GangHandle:
-    """A submitted gang; plain data, valid until the engine is closed."""
-
-    id: str
-    """Unique in the engine's life: gang name and a running number."""
-    name: str
-    num_tasks: int
+__all__ = [
+    "CanExclude",
+    "CanInheritDescriptors",
+    "CanLoseNodes",
+    "Engine",
+    "EngineFactory",
+    "EngineStatistics",
+    "FaultInjection",
+    "GangHandle",
+    "num_usable_slots",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,30 +49,40 @@ class Engine(Protocol):
 
     name: str
 
-    def submit(self, gang: Gang) -> GangHandle:
+    def submit(self, gang: Gang, placement: Placement | None = None) -> GangHandle:
         """Reserve resources for all tasks and start them, or start none.
 
+        Args:
+            gang: The tasks.
+            placement: Where each of them runs, as a scheduler decided from `resources`. None: the engine's default policy.
+
         Raises:
-            ResourcesError: More is asked than the engine has, or than is free now.
-            UsageError: The gang is empty, its name is unfit, or it needs a capability that the engine lacks.
+            ResourcesError: More is asked than the engine has, or than is free now; or the placement names what is taken.
+            UsageError: The gang is empty, its name is unfit, it needs a capability that the engine lacks, or the placement
+                is not one for this gang.
         """
+        ...
+
+    def gangs(self) -> tuple[GangHandle, ...]:
+        """Gangs that were submitted and not forgotten, oldest first."""
         ...
 
     def status(self, handle: GangHandle) -> GangStatus:
         """Where each task is now.
 
         Raises:
-            NotFoundError: Not a gang of this engine.
+            NotFoundError: Not a gang of this engine, or one that was forgotten.
         """
         ...
 
-    def events(self, handle: GangHandle, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
-        """Events of the gang from sequence number `after` on.
+    def events(self, handle: GangHandle | None = None, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
+        """Events from sequence number `after` on. One sequence numbers the events of all gangs; each event names its gang.
 
         Args:
-            handle: The gang.
-            after: First sequence number wanted: pass the number of events seen so far.
-            wait_s: With none to give, wait up to this long for the next one (virtual seconds under `simulated`).
+            handle: Only the events of this gang. None: of every gang that is not forgotten.
+            after: First sequence number wanted: one more than that of the last event seen.
+            wait_s: With none to give, wait up to this long for the next one (virtual seconds under `simulated`), not at all
+                once the gang has ended or the engine is closed.
         """
         ...
 
@@ -83,12 +98,21 @@ class Engine(Protocol):
         """What the task wrote to stdout and stderr so far, newest megabyte at most; stays readable after the end."""
         ...
 
+    def forget(self, handle: GangHandle) -> None:
+        """Drop status, events and logs of a gang that has ended, so that memory stays bounded; log files stay on disk.
+
+        Raises:
+            NotFoundError: Not a gang of this engine, or one that was forgotten.
+            UsageError: The gang has not ended.
+        """
+        ...
+
     def resources(self) -> tuple[Node, ...]:
-        """Nodes and devices that the engine owns, taken or not."""
+        """Nodes and devices that the engine owns, taken or not, excluded or not."""
         ...
 
     def statistics(self) -> EngineStatistics:
-        """Counters."""
+        """Counters; O(1), however many gangs there were."""
         ...
 
     def close(self) -> None:
@@ -98,39 +122,59 @@ class Engine(Protocol):
 
 @runtime_checkable
 class FaultInjection(Protocol):
-    """An engine that can hurt its own tasks, for drills."""
+    """An engine that can inject faults into its own tasks, for drills."""
 
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
-        """Send `signal` to the process of one task; the engine must report it as any other death."""
+        """Send `signal` to the process of one task; the engine reports it like any other death."""
         ...
 
 
 @runtime_checkable
 class CanInheritDescriptors(Protocol):
-    """An engine whose tasks run on this machine and can receive open file descriptors (`Task.inherited`)."""
+    """An engine whose tasks run on this machine and can receive open file descriptors (`Task.inherited`).
 
-    inherits_descriptors: bool
+    The attribute is there or it is not: an engine that cannot do this does not have it.
+    """
+
+    inherits_descriptors: Literal[True]
 
 
 @runtime_checkable
 class CanLoseNodes(Protocol):
-    """An engine on which a node can be taken away, for drills."""
+    """An engine that can lose a node on purpose, for drills."""
 
     def remove_node(self, node_id: str) -> None:
-        """Make a node disappear at once; its tasks end with cause `node-lost`."""
+        """Make a node disappear; its tasks end with cause `node-lost`."""
         ...
 
 
 @runtime_checkable
 class CanExclude(Protocol):
-    """An engine that can leave a slot out of later placements."""
+    """An engine that can leave cores out of later placements."""
 
     def exclude(self, node_id: str, cores: tuple[int, ...], reason: str) -> None:
-        """Place nothing on these cores any more; what runs there goes on. `resources` still lists them, and its node's label
-        `excluded` says why. Where an over-subscribed engine lists a core twice, each mention takes out one of the two.
+        """Place nothing on these cores any more; what runs there keeps running, and `resources` still lists them.
+
+        Where an over-subscribed engine lists a core twice, each mention takes out one of the two.
+
+        Raises:
+            NotFoundError: No such node, or no slot of these cores that is not excluded yet.
         """
+        ...
+
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """What was excluded so far."""
         ...
 
 
 EngineFactory = Callable[[Path], Engine]
 """Opens an engine that keeps logs and scratch under the given directory."""
+
+
+def num_usable_slots(engine: Engine) -> dict[str, int]:
+    """Slots of each node, by `Node.id`, that are not excluded; taken or not."""
+    slots = {node.id: node.num_cores for node in engine.resources()}
+    for exclusion in engine.exclusions() if isinstance(engine, CanExclude) else ():
+        if exclusion.node_id in slots:
+            slots[exclusion.node_id] -= len(exclusion.cores)
+    return slots

@@ -1,72 +1,152 @@
-"""The story of one gang, kept the same way by every engine: task states, ordered events, a bounded buffer.
+"""What an engine reports, kept the same way by every engine: states, one ordered sequence of events, counters.
 
-An engine says what happened (`started`, `heard`, `progress`, `node_lost`, `exited`); the record numbers it, moves the task's
-state and answers `status` and `events`. It has no lock and no thread: the engine that owns it serialises the calls.
+An engine opens a `GangRecord` for each gang and says what happened to it (`started`, `heard`, `progress`, `node_lost`,
+`exited`). The record moves the task's state; the `EngineRecord` above it numbers the event over all gangs and counts. Neither
+has a lock or a thread: the engine that owns them serialises the calls.
 
-Bound: a record keeps every `started`, `node-lost` and `exited` event, and the newest `MAX_PROGRESS_EVENTS` progress
-events. Who reads later than that sees the hole as a jump in `sequence`; numbers are never reused.
+Bound: a gang keeps every `started`, `node-lost` and `exited` event, and its newest `MAX_PROGRESS_EVENTS` progress events. Who
+reads later than that sees a gap in its numbers, which are never reused. `forget` drops all that is kept of a gang; the counters
+stay, so an engine can run any number of gangs in bounded memory.
 """
 
 from __future__ import annotations
 
 import bisect
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from bedplate.core.errors import UsageError
-from bedplate.core.json import Json, JsonObject, canonical
-from bedplate.core.workload import ExitCause, Gang, GangStatus, TaskEvent, TaskEventKind, TaskState, TaskStatus
+from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.core.json import Json, JsonObject
+from bedplate.core.workload import (
+    ExitCause,
+    GangHandle,
+    GangStatus,
+    Placement,
+    TaskEvent,
+    TaskEventKind,
+    TaskState,
+    TaskStatus,
+)
 from bedplate.engines.base import EngineStatistics
 
 MAX_PROGRESS_EVENTS = 10_000
 """Newest progress events kept of each gang."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _STATE_AFTER = {ExitCause.FINISHED: TaskState.DONE, ExitCause.CANCELLED: TaskState.CANCELLED}
 
 
-def check_gang(gang: Gang) -> None:
-    """Refuse a gang that no engine could run.
+class EngineRecord:
+    """The records of an engine's gangs, their events in one sequence, and counters over all gangs ever."""
 
-    Raises:
-        UsageError: No tasks, a name that is not fit for a path, a malformed entry, cpus below 1, a spec that is not JSON.
-    """
-    if not gang.tasks:
-        raise UsageError(f"gang '{gang.name}' has no tasks", expected="one task a rank")
-    if not _NAME.fullmatch(gang.name):
-        raise UsageError("a gang's name must fit a path", seen=repr(gang.name), expected="letters, digits, '.', '_', '-'")
-    for rank, task in enumerate(gang.tasks):
-        if task.entry.count(":") != 1 or not all(task.entry.split(":")):
-            raise UsageError(f"rank {rank}: not an entry", seen=repr(task.entry), expected="package.module:function")
-        if task.resources.cpus < 1 or task.resources.accelerators < 0:
-            raise UsageError(f"rank {rank}: a task needs at least one core", seen=task.resources)
+    def __init__(self, max_progress_events: int = MAX_PROGRESS_EVENTS) -> None:
+        self.num_events = 0
+        """Events so far; the sequence number of the next one."""
+        self._max_progress = max_progress_events
+        self._gangs: dict[str, GangRecord] = {}
+        self._events = _EventSequence()
+        self._num_submitted = 0
+        self._num_gangs_running = 0
+        self._num_started = 0
+        self._num_tasks_running = 0
+        self._num_failed = 0
+        self._num_dropped = 0
+
+    def open(self, handle: GangHandle, placement: Placement) -> GangRecord:
+        """The record of a gang that is about to start."""
+        record = GangRecord(handle, placement, self, self._max_progress)
+        self._gangs[handle.id] = record
+        self._num_submitted += 1
+        self._num_gangs_running += 1
+        return record
+
+    def find(self, handle: GangHandle) -> GangRecord:
+        """The record of a gang.
+
+        Raises:
+            NotFoundError: Not a gang of this engine, or one that was forgotten.
+        """
         try:
-            canonical({"spec": task.spec, "stores": task.stores})
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"rank {rank}: the spec is not JSON", seen=error, expected="numbers, text, lists, mappings"
-            ) from error
+            return self._gangs[handle.id]
+        except KeyError:
+            known = ", ".join(list(self._gangs)[-8:])
+            raise NotFoundError(f"no gang '{handle.id}' in this engine", expected=known or "none is known") from None
+
+    def gangs(self) -> tuple[GangHandle, ...]:
+        """Gangs that are not forgotten, oldest first."""
+        return tuple(record.handle for record in self._gangs.values())
+
+    def events(self, handle: GangHandle | None = None, after: int = 0) -> tuple[TaskEvent, ...]:
+        """Kept events from sequence number `after` on, of one gang or of all; O(log n) and the answer."""
+        events = self._events if handle is None else self.find(handle).kept
+        return events.since(after)
+
+    def forget(self, handle: GangHandle) -> None:
+        """Drop what is kept of a gang that has ended; amortised O(log n) an event of it.
+
+        Raises:
+            UsageError: It has not ended.
+        """
+        record = self.find(handle)
+        if not record.is_final:
+            raise UsageError(f"gang '{handle.id}' has not ended", next_step="cancel it first, or wait for it")
+        self._events.drop(event.sequence for event in record.kept.since(0))
+        del self._gangs[handle.id]
+
+    def statistics(self) -> EngineStatistics:
+        """Counters; O(1)."""
+        return EngineStatistics(
+            gangs_submitted=self._num_submitted,
+            gangs_running=self._num_gangs_running,
+            tasks_started=self._num_started,
+            tasks_running=self._num_tasks_running,
+            tasks_failed=self._num_failed,
+            events=self.num_events,
+            events_dropped=self._num_dropped,
+        )
+
+    def add(self, handle: GangHandle, kind: TaskEventKind, rank: int, at_s: float, attributes: JsonObject) -> TaskEvent:
+        """Number an event of a gang; its record calls this."""
+        event = TaskEvent(sequence=self.num_events, gang=handle, kind=kind, at_s=at_s, rank=rank, attributes=attributes)
+        self.num_events += 1
+        self._events.append(event)
+        return event
+
+    def drop_progress(self, sequences: list[int]) -> None:
+        """A gang's buffer of progress overflowed; its record calls this."""
+        self._events.drop(sequences)
+        self._num_dropped += len(sequences)
+
+    def moved(self, before: TaskState, after: TaskState, *, is_gang_final: bool) -> None:
+        """Count a task's change of state; its record calls this."""
+        self._num_started += before is TaskState.WAITING and (after is TaskState.RUNNING or after.is_final)
+        self._num_tasks_running += (after is TaskState.RUNNING) - (before is TaskState.RUNNING)
+        self._num_failed += after is TaskState.FAILED
+        self._num_gangs_running -= is_gang_final
 
 
 class GangRecord:
-    """States and events of one gang."""
+    """States and events of one gang. Made by `EngineRecord.open`."""
 
-    def __init__(self, name: str, tasks: tuple[TaskStatus, ...], max_progress_events: int = MAX_PROGRESS_EVENTS) -> None:
-        self.name = name
-        self.num_events = 0
-        self.num_dropped = 0
-        """Progress events that the buffer no longer has."""
-        self._tasks = list(tasks)
+    def __init__(self, handle: GangHandle, placement: Placement, engine: EngineRecord, max_progress_events: int) -> None:
+        self.handle = handle
+        self.kept = _EventSequence()
+        self._engine = engine
+        self._tasks = [
+            TaskStatus(rank=rank, state=TaskState.WAITING, node=place.node, cores=place.cores, devices=place.devices)
+            for rank, place in enumerate(placement.tasks)
+        ]
         self._num_final = 0
-        self._events: list[TaskEvent] = []
         self._max_progress = max_progress_events
-        self._num_progress = 0
+        self._progress: list[int] = []
 
     @property
     def is_final(self) -> bool:
         """Whether every task has ended; O(1)."""
         return self._num_final == len(self._tasks)
+
+    def has_news(self, after: int) -> bool:
+        """Whether there is an event from sequence number `after` on, or none will ever come; O(1)."""
+        return self.is_final or self.kept.last >= after
 
     def task(self, rank: int) -> TaskStatus:
         """Status of one task.
@@ -75,22 +155,19 @@ class GangRecord:
             UsageError: The gang has no such rank.
         """
         if not 0 <= rank < len(self._tasks):
-            raise UsageError(f"gang '{self.name}' has no rank {rank}", seen=rank, expected=f"0 to {len(self._tasks) - 1}")
+            raise UsageError(
+                f"gang '{self.handle.name}' has no rank {rank}", seen=rank, expected=f"0 to {len(self._tasks) - 1}"
+            )
         return self._tasks[rank]
 
     def status(self) -> GangStatus:
         """Status of all tasks."""
-        return GangStatus(name=self.name, tasks=tuple(self._tasks))
-
-    def events(self, after: int = 0) -> tuple[TaskEvent, ...]:
-        """Kept events from sequence number `after` on; O(log n) and the answer."""
-        start = bisect.bisect_left(self._events, after, key=lambda event: event.sequence)
-        return tuple(self._events[start:])
+        return GangStatus(name=self.handle.name, tasks=tuple(self._tasks))
 
     def started(self, rank: int, at_s: float, pid: int | None = None) -> None:
         """The task runs now."""
         status = replace(self._tasks[rank], state=TaskState.RUNNING, pid=pid, last_heard_s=at_s)
-        self._tasks[rank] = status
+        self._move(rank, status)
         self._add(TaskEventKind.STARTED, rank, at_s, {"pid": pid, "node": status.node, "cores": list(status.cores)})
 
     def heard(self, rank: int, at_s: float) -> None:
@@ -100,9 +177,8 @@ class GangRecord:
     def progress(self, rank: int, at_s: float, attributes: Mapping[str, Json]) -> None:
         """The task reported something; counts as a heartbeat."""
         self.heard(rank, at_s)
-        self._add(TaskEventKind.PROGRESS, rank, at_s, attributes)
-        self._num_progress += 1
-        if self._num_progress > self._max_progress * 5 // 4:
+        self._progress.append(self._add(TaskEventKind.PROGRESS, rank, at_s, attributes).sequence)
+        if len(self._progress) > self._max_progress * 5 // 4:
             self._drop_oldest_progress()
 
     def node_lost(self, rank: int, at_s: float) -> None:
@@ -120,16 +196,13 @@ class GangRecord:
         result: JsonObject | None = None,
     ) -> None:
         """The task has ended; nothing may follow for it."""
-        assert not self._tasks[rank].state.is_final, f"rank {rank} of '{self.name}' ended twice"
-        self._tasks[rank] = replace(
-            self._tasks[rank],
-            state=_STATE_AFTER.get(cause, TaskState.FAILED),
-            exit_code=exit_code,
-            cause=cause,
-            message=message,
-            result=result,
-        )
+        assert not self._tasks[rank].state.is_final, f"rank {rank} of '{self.handle.id}' ended twice"
+        state = _STATE_AFTER.get(cause, TaskState.FAILED)
         self._num_final += 1
+        self._move(
+            rank,
+            replace(self._tasks[rank], state=state, exit_code=exit_code, cause=cause, message=message, result=result),
+        )
         self._add(
             TaskEventKind.EXITED,
             rank,
@@ -137,32 +210,46 @@ class GangRecord:
             {"exit_code": exit_code, "cause": cause.value, "message": message, "result": result},
         )
 
-    def _add(self, kind: TaskEventKind, rank: int, at_s: float, attributes: JsonObject) -> None:
-        self._events.append(TaskEvent(sequence=self.num_events, kind=kind, at_s=at_s, rank=rank, attributes=attributes))
-        self.num_events += 1
+    def _move(self, rank: int, status: TaskStatus) -> None:
+        self._engine.moved(self._tasks[rank].state, status.state, is_gang_final=self.is_final)
+        self._tasks[rank] = status
+
+    def _add(self, kind: TaskEventKind, rank: int, at_s: float, attributes: JsonObject) -> TaskEvent:
+        event = self._engine.add(self.handle, kind, rank, at_s, attributes)
+        self.kept.append(event)
+        return event
 
     def _drop_oldest_progress(self) -> None:
-        surplus = self._num_progress - self._max_progress
-        kept = []
-        for event in self._events:
-            if surplus and event.kind is TaskEventKind.PROGRESS:
-                surplus -= 1
-                self.num_dropped += 1
-            else:
-                kept.append(event)
-        self._events = kept
-        self._num_progress = self._max_progress
+        surplus = len(self._progress) - self._max_progress
+        dropped, self._progress = self._progress[:surplus], self._progress[surplus:]
+        self.kept.drop(dropped)
+        self._engine.drop_progress(dropped)
 
 
-def statistics_of(records: Sequence[GangRecord]) -> EngineStatistics:
-    """Counters over all gangs of an engine."""
-    tasks = [task for record in records for task in record.status().tasks]
-    return EngineStatistics(
-        gangs_submitted=len(records),
-        gangs_running=sum(not record.is_final for record in records),
-        tasks_started=sum(task.state is not TaskState.WAITING for task in tasks),
-        tasks_running=sum(task.state is TaskState.RUNNING for task in tasks),
-        tasks_failed=sum(task.state is TaskState.FAILED for task in tasks),
-        events=sum(record.num_events for record in records),
-        events_dropped=sum(record.num_dropped for record in records),
-    )
+class _EventSequence:
+    """Events in the order of their numbers. Finding one is O(log n), dropping one amortised O(log n)."""
+
+    def __init__(self) -> None:
+        self.last = -1
+        """The highest number that was ever appended."""
+        self._numbers: list[int] = []
+        self._events: list[TaskEvent | None] = []
+        self._num_dropped = 0
+
+    def append(self, event: TaskEvent) -> None:
+        self.last = event.sequence
+        self._numbers.append(event.sequence)
+        self._events.append(event)
+
+    def since(self, after: int) -> tuple[TaskEvent, ...]:
+        start = bisect.bisect_left(self._numbers, after)
+        return tuple(event for event in self._events[start:] if event is not None)
+
+    def drop(self, sequences: Iterable[int]) -> None:
+        for sequence in sequences:
+            self._events[bisect.bisect_left(self._numbers, sequence)] = None
+            self._num_dropped += 1
+        if self._num_dropped > len(self._events) // 2:
+            self._events = [event for event in self._events if event is not None]
+            self._numbers = [event.sequence for event in self._events if event is not None]
+            self._num_dropped = 0

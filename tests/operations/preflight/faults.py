@@ -13,7 +13,7 @@ from typing import Any
 
 from bedplate.core.json import JsonObject
 from bedplate.core.task import TaskContext
-from bedplate.core.workload import Gang
+from bedplate.core.workload import Gang, Placement
 from bedplate.engines.base import GangHandle
 from bedplate.engines.local.engine import LocalEngine
 
@@ -29,9 +29,9 @@ class MeddledEngine:
         self.handles: list[GangHandle] = []
         self.excluded: list[tuple[str, tuple[int, ...], str]] = []
 
-    def submit(self, gang: Gang) -> GangHandle:
+    def submit(self, gang: Gang, placement: Placement | None = None) -> GangHandle:
         tasks = (replace(task, entry=self._entries.get(rank, task.entry)) for rank, task in enumerate(gang.tasks))
-        self.handles.append(self._engine.submit(replace(gang, tasks=tuple(tasks))))
+        self.handles.append(self._engine.submit(replace(gang, tasks=tuple(tasks)), placement))
         return self.handles[-1]
 
     def exclude(self, node_id: str, cores: tuple[int, ...], reason: str) -> None:

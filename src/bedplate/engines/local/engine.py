@@ -14,19 +14,21 @@ import shutil
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bedplate.core.clock import Clock, SystemClock
-from bedplate.core.devices import Device, Node
+from bedplate.core.devices import Device, Exclusion, Node
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
-from bedplate.core.workload import Gang, GangStatus, TaskEvent, TaskState, TaskStatus
-from bedplate.engines.base import EngineStatistics, GangHandle
+from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent
+from bedplate.engines.base import EngineStatistics
+from bedplate.engines.checks import check_gang
+from bedplate.engines.ledger import NodeLedger, reserve
 from bedplate.engines.local.gang import LocalGang
 from bedplate.engines.local.launch import Launch, TaskProcess, hold_rendezvous, log_path, new_directory, start_task
-from bedplate.engines.local.machine import core_numa_nodes, this_node, usable_cores
-from bedplate.engines.record import GangRecord, check_gang, statistics_of
-from bedplate.engines.slots import Reservation, Slots, reserve_gang
+from bedplate.engines.local.machine import this_node, usable_cores
+from bedplate.engines.record import EngineRecord
 
 CLOSE_GRACE_S = 1.0
 """What `close` gives tasks between SIGTERM and SIGKILL."""
@@ -68,7 +70,7 @@ class LocalEngine:
     """
 
     name = "local"
-    inherits_descriptors = True
+    inherits_descriptors: Literal[True] = True
 
     def __init__(
         self, root: Path, cores: Sequence[int] | None = None, *, accelerators: Sequence[Device] = (), clock: Clock | None = None
@@ -82,18 +84,19 @@ class LocalEngine:
         self._root = Path(root)
         self._root.mkdir(parents=True, exist_ok=True)
         self._node = this_node(slots, accelerators)
-        self._accelerators = tuple(accelerators)
-        self._slots = Slots(slots, core_numa_nodes(), self._node.memory_bytes, accelerators)
+        self._ledger = NodeLedger(self._node)
         self._clock = clock or SystemClock()
         self._changed = threading.Condition()
+        self._record = EngineRecord()
         self._gangs: dict[str, _Submitted] = {}
         self._is_closed = False
 
-    def submit(self, gang: Gang, part: GangPart | None = None) -> GangHandle:
+    def submit(self, gang: Gang, placement: Placement | None = None, part: GangPart | None = None) -> GangHandle:
         """See `Engine.submit`. Returns when every keeper is started; `started` events follow in some 20 ms.
 
         Args:
             gang: The tasks to start here.
+            placement: Where on this node each of them runs.
             part: Where these tasks stand in a larger gang. The handle, events and status count them from 0 all the same.
 
         Raises:
@@ -106,32 +109,40 @@ class LocalEngine:
         with self._changed:
             if self._is_closed:
                 raise UsageError("the engine is closed", next_step="open another one")
-            reservations = [reservation for _, reservation in reserve_gang(gang, self._machines_for(gang))]
+            placement = reserve(gang, placement, [self._ledger])
             try:
-                return self._start(gang, reservations, part)
+                return self._start(gang, placement, part)
             except BaseException as error:
-                for reservation in reservations:
-                    self._slots.release(reservation)
+                for rank in range(len(gang.tasks)):
+                    self._release(gang, placement, rank)
                 if isinstance(error, OSError):
                     raise _machine_refused(gang, error) from error
                 raise
 
+    def gangs(self) -> tuple[GangHandle, ...]:
+        """See `Engine.gangs`."""
+        with self._changed:
+            return self._record.gangs()
+
     def status(self, handle: GangHandle) -> GangStatus:
         """See `Engine.status`."""
         with self._changed:
-            return self._find(handle).gang.record.status()
+            return self._record.find(handle).status()
 
-    def events(self, handle: GangHandle, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
+    def events(self, handle: GangHandle | None = None, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
         """See `Engine.events`."""
         with self._changed:
-            record = self._find(handle).gang.record
-            self._changed.wait_for(lambda: record.num_events > after or record.is_final, wait_s)
-            return record.events(after)
+            if handle is None:
+                self._changed.wait_for(lambda: self._record.num_events > after or self._is_closed, wait_s)
+            else:
+                record = self._record.find(handle)
+                self._changed.wait_for(lambda: record.has_news(after), wait_s)
+            return self._record.events(handle, after)
 
     def wait(self, handle: GangHandle, timeout_s: float | None = None) -> GangStatus:
         """See `Engine.wait`."""
         with self._changed:
-            record = self._find(handle).gang.record
+            record = self._record.find(handle)
             self._changed.wait_for(lambda: record.is_final, timeout_s)
             return record.status()
 
@@ -142,34 +153,41 @@ class LocalEngine:
             UnavailableError: A process survived SIGKILL: a driver or a file system holds it.
         """
         with self._changed:
-            gang = self._find(handle).gang
+            self._record.find(handle)
+            gang = self._gangs[handle.id].gang
         gang.cancel(grace_s)
         self._wait_gone([gang], grace_s)
 
     def logs(self, handle: GangHandle, rank: int) -> str:
         """See `Engine.logs`."""
         with self._changed:
-            submitted = self._find(handle)
-            submitted.gang.record.task(rank)
+            self._record.find(handle).task(rank)
+            submitted = self._gangs[handle.id]
         with log_path(submitted.directory, rank).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _MAX_LOG_BYTES))
             return file.read().decode(errors="replace")
 
-    def resources(self) -> tuple[Node, ...]:
-        """This machine as one node; a core is listed as often as it may be taken. Label `excluded` tells what was left out."""
+    def forget(self, handle: GangHandle) -> None:
+        """See `Engine.forget`."""
         with self._changed:
-            return (self._node,)
+            self._record.forget(handle)
+            del self._gangs[handle.id]
+
+    def resources(self) -> tuple[Node, ...]:
+        """This machine as one node; a core is listed as often as it may be taken."""
+        return (self._node,)
 
     def statistics(self) -> EngineStatistics:
         """See `Engine.statistics`."""
         with self._changed:
-            return statistics_of([submitted.gang.record for submitted in self._gangs.values()])
+            return self._record.statistics()
 
     def close(self) -> None:
         """Cancel what runs and wait until it is gone; logs, events and status stay readable."""
         with self._changed:
             self._is_closed = True
+            self._changed.notify_all()
             gangs = [submitted.gang for submitted in self._gangs.values()]
         for gang in gangs:
             gang.cancel(CLOSE_GRACE_S)
@@ -178,26 +196,27 @@ class LocalEngine:
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
         """See `FaultInjection.kill`."""
         with self._changed:
-            gang = self._find(handle).gang
+            self._record.find(handle)
+            gang = self._gangs[handle.id].gang
         gang.signal(rank, signal)
 
     def exclude(self, node_id: str, cores: tuple[int, ...], reason: str) -> None:
         """See `CanExclude.exclude`. Each mention takes out one slot: all of a core, unless the core was listed twice.
 
         Raises:
-            NotFoundError: Not this node, or not a slot that is still in.
+            NotFoundError: Not this node, or no slot that is not excluded yet.
         """
         with self._changed:
             if node_id != self._node.id:
                 raise NotFoundError(f"no node '{node_id}'", expected=self._node.id)
-            self._slots.exclude(cores)
-            told = [self._node.labels.get("excluded", ""), *(f"core {core}: {reason}" for core in cores)]
-            self._node = replace(self._node, labels={**self._node.labels, "excluded": "; ".join(filter(None, told))})
+            self._ledger.exclude(tuple(cores), reason)
 
-    def _machines_for(self, gang: Gang) -> list[Slots]:
-        return [self._slots] if gang.node_labels.items() <= self._node.labels.items() else []
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """See `CanExclude.exclusions`."""
+        with self._changed:
+            return self._ledger.exclusions
 
-    def _start(self, gang: Gang, reservations: Sequence[Reservation], part: GangPart | None) -> GangHandle:
+    def _start(self, gang: Gang, placement: Placement, part: GangPart | None) -> GangHandle:
         directory = new_directory(self._root, gang.name)
         rendezvous = hold_rendezvous()
         if part is None:
@@ -212,10 +231,10 @@ class LocalEngine:
                     rank=part.ranks[index],
                     world_size=part.world_size,
                     task=task,
-                    reservation=reservations[index],
+                    place=placement.tasks[index],
                     rendezvous=part.rendezvous,
                     directory=directory,
-                    owned_accelerators=self._accelerators,
+                    node=self._node,
                 )
                 processes.append(start_task(launch))
         except BaseException:
@@ -224,41 +243,28 @@ class LocalEngine:
                 process.close()  # end of file: its keeper ends what it may have started
             shutil.rmtree(directory, ignore_errors=True)
             raise
+        handle = GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
         local = LocalGang(
-            GangRecord(gang.name, tuple(self._waiting(rank, item) for rank, item in enumerate(reservations))),
+            self._record.open(handle, placement),
             processes,
             changed=self._changed,
             clock=self._clock,
             heartbeat_timeout_s=gang.heartbeat_timeout_s,
             rendezvous=rendezvous,
-            on_task_end=lambda rank: self._slots.release(reservations[rank]),
+            on_task_end=lambda rank: self._release(gang, placement, rank),
         )
-        self._gangs[directory.name] = _Submitted(gang=local, directory=directory)
+        self._gangs[handle.id] = _Submitted(gang=local, directory=directory)
         local.start_watching()
-        return GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
+        return handle
 
-    def _waiting(self, rank: int, reservation: Reservation) -> TaskStatus:
-        return TaskStatus(
-            rank=rank,
-            state=TaskState.WAITING,
-            node=self._node.id,
-            cores=reservation.cores,
-            devices=tuple(device.id for device in reservation.devices),
-        )
-
-    def _find(self, handle: GangHandle) -> _Submitted:
-        try:
-            return self._gangs[handle.id]
-        except KeyError:
-            raise NotFoundError(
-                f"no gang '{handle.id}' in this engine", expected=", ".join(self._gangs) or "none yet"
-            ) from None
+    def _release(self, gang: Gang, placement: Placement, rank: int) -> None:
+        self._ledger.release(placement.tasks[rank], gang.tasks[rank].resources)
 
     def _wait_gone(self, gangs: Sequence[LocalGang], grace_s: float) -> None:
         for gang in gangs:
             if not gang.wait_gone(grace_s + _UNKILLABLE_S):
                 raise UnavailableError(
-                    f"gang '{gang.record.name}' has a process that SIGKILL does not end",
+                    f"gang '{gang.record.handle.id}' has a process that SIGKILL does not end",
                     seen=f"alive {grace_s + _UNKILLABLE_S:.0f} s after the request",
                     next_step="see its state with ps (D is a driver or file system that hangs)",
                 )

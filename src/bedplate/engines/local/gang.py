@@ -48,7 +48,7 @@ class LocalGang:
         self._is_cancelled = False
         self._hung: dict[int, str] = {}
         self._open = set(range(len(processes)))
-        self._thread = threading.Thread(target=self._watch, name=f"watch-{record.name}", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name=f"watch-{record.handle.id}", daemon=True)
 
     def start_watching(self) -> None:
         """Begin to follow the processes."""

@@ -26,10 +26,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.core.devices import Device
+from bedplate.core.devices import Device, Node
 from bedplate.core.json import JsonObject
-from bedplate.core.workload import Task
-from bedplate.engines.slots import Reservation
+from bedplate.core.workload import Task, TaskPlacement
 
 VISIBLE_DEVICES = {
     "nvidia": "CUDA_VISIBLE_DEVICES",
@@ -59,12 +58,12 @@ class Launch:
     """Rank in the whole gang, which may run on more machines than this."""
     world_size: int
     task: Task
-    reservation: Reservation
+    place: TaskPlacement
     rendezvous: str
     directory: Path
     """Of the gang; the log and the scratch directory go there."""
-    owned_accelerators: tuple[Device, ...] = ()
-    """All that the engine owns: those that the task did not get are hidden from it."""
+    node: Node
+    """All that the engine owns: accelerators that the task did not get are hidden from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,11 +156,11 @@ def log_path(directory: Path, rank: int) -> Path:
 
 def task_environment(launch: Launch, mark: str) -> dict[str, str]:
     """This process's environment, and what the task must see differently; `Task.environment` has the last word."""
-    threads = str(len(launch.reservation.cores))
+    threads = str(len(launch.place.cores))
     return {
         **os.environ,
         **dict.fromkeys(_THREAD_VARIABLES, threads),
-        **_device_masks(launch.owned_accelerators, launch.reservation.devices),
+        **_device_masks(launch.node.devices, launch.place.devices),
         "PYTHONPATH": os.pathsep.join(import_path()),
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",
@@ -208,7 +207,7 @@ def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> Json
     return {
         "keeper": {
             "argv": [sys.executable, "-P", "-m", "bedplate.engines.local.bootstrap", str(launch_fd)],
-            "cores": launch.reservation.cores,
+            "cores": launch.place.cores,
             "memory_bytes": launch.task.resources.memory_bytes,
             "close": sorted(set(passed)),
             "scratch": str(scratch),
@@ -224,8 +223,8 @@ def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> Json
                 "rendezvous": launch.rendezvous,
                 "spec": launch.task.spec,
                 "stores": dict(launch.task.stores),
-                "cores": launch.reservation.cores,
-                "devices": [device.id for device in launch.reservation.devices],
+                "cores": launch.place.cores,
+                "devices": launch.place.devices,
                 "descriptors": dict(launch.task.inherited),
                 "scratch": str(scratch),
             },
@@ -233,11 +232,12 @@ def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> Json
     }
 
 
-def _device_masks(owned: Sequence[Device], granted: Sequence[Device]) -> Mapping[str, str]:
-    """For each vendor that the engine owns devices of: the granted ones; hides the others. What is not owned is left alone."""
-    masks: dict[str, list[str]] = {VISIBLE_DEVICES[item.vendor]: [] for item in owned if item.vendor in VISIBLE_DEVICES}
-    for device in granted:
-        if device.vendor in VISIBLE_DEVICES:
+def _device_masks(owned: Sequence[Device], granted: Sequence[str]) -> Mapping[str, str]:
+    """For each vendor that the engine owns accelerators of: the granted ones; hides the others, and no other vendor's."""
+    accelerators = [device for device in owned if device.kind != "cpu" and device.vendor in VISIBLE_DEVICES]
+    masks: dict[str, list[str]] = {VISIBLE_DEVICES[device.vendor]: [] for device in accelerators}
+    for device in accelerators:
+        if device.id in granted:
             masks[VISIBLE_DEVICES[device.vendor]].append(device.id.rpartition(":")[2])
     return {variable: ",".join(indices) for variable, indices in masks.items()}
 

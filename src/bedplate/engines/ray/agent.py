@@ -21,13 +21,12 @@ from pathlib import Path
 
 from bedplate.core.devices import Node
 from bedplate.core.errors import NotFoundError, UnavailableError
-from bedplate.core.workload import Gang, TaskEvent
-from bedplate.engines.base import GangHandle
+from bedplate.core.workload import Gang, GangHandle, Placement, TaskEvent
 from bedplate.engines.local.engine import GangPart, LocalEngine
 from bedplate.engines.local.launch import hold_rendezvous, import_path
 from bedplate.engines.local.machine import usable_cores
 
-Exclusion = tuple[tuple[int, ...], str]
+LeftOut = tuple[tuple[int, ...], str]
 """Cores, and why they are left out."""
 
 
@@ -61,7 +60,7 @@ class NodeAgent:
         self._lock = threading.Lock()
         self._rooms: dict[str, _Room] = {}
 
-    def open(self, engine: str, root: str, exclusions: Sequence[Exclusion]) -> None:
+    def open(self, engine: str, root: str, exclusions: Sequence[LeftOut]) -> None:
         """Make a room for one engine; its logs and scratch directories go under `root`."""
         room = _Room(engine=LocalEngine(Path(root), cores=self._cores))
         for cores, reason in exclusions:
@@ -102,12 +101,17 @@ class NodeAgent:
         if holder is not None:
             holder.close()
 
-    def submit(self, engine: str, key: str, gang: Gang, part: GangPart) -> tuple[tuple[int, ...], ...]:
-        """Start the part of a gang that runs here; the cores of each task."""
+    def submit(
+        self, engine: str, key: str, gang: Gang, part: GangPart, placement: Placement | None = None
+    ) -> tuple[tuple[int, ...], ...]:
+        """Start the part of a gang that runs here, on these cores if they are given; returns the cores of each task."""
         room = self._room(engine)
         path = {"PYTHONPATH": self._path}
         tasks = tuple(replace(task, environment={**path, **task.environment}) for task in gang.tasks)
-        handle = room.engine.submit(replace(gang, tasks=tasks), part)
+        if placement is not None:
+            here = room.engine.resources()[0].id
+            placement = Placement(tasks=tuple(replace(place, node=here) for place in placement.tasks))
+        handle = room.engine.submit(replace(gang, tasks=tasks), placement, part)
         with self._lock:
             room.handles[key] = handle
             is_abandoned = key in room.abandoned
@@ -115,6 +119,14 @@ class NodeAgent:
             room.engine.cancel(handle, 0.0)
             raise UnavailableError(f"gang '{gang.name}' was given up before it had started")
         return tuple(task.cores for task in room.engine.status(handle).tasks)
+
+    def forget(self, engine: str, key: str) -> None:
+        """Drop what is kept of a part that has ended."""
+        with contextlib.suppress(NotFoundError):
+            local, handle = self._part(engine, key)
+            local.forget(handle)
+            with self._lock:
+                del self._rooms[engine].handles[key]
 
     def abandon(self, engine: str, key: str) -> None:
         """A gang could not be started as a whole: end what of it runs here, also if its start is still under way."""

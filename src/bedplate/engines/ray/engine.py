@@ -22,17 +22,20 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.core.clock import Clock, SystemClock
-from bedplate.core.devices import Node
+from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import AgentLostError, BedplateError, NotFoundError, UnavailableError, UsageError
-from bedplate.core.workload import Gang, GangStatus, TaskEvent, TaskState, TaskStatus
-from bedplate.engines.base import EngineStatistics, GangHandle
+from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent, TaskPlacement
+from bedplate.engines.base import EngineStatistics
+from bedplate.engines.checks import check_gang
+from bedplate.engines.ledger import check_placement
 from bedplate.engines.local.engine import CLOSE_GRACE_S, GangPart
 from bedplate.engines.local.launch import new_directory
 from bedplate.engines.ray import placement
 from bedplate.engines.ray.connection import ANSWER_S, RayConnection, RayNode
 from bedplate.engines.ray.gang import Part, RayGang
+from bedplate.engines.ray.placement import check_ray
 from bedplate.engines.ray.rooms import Rooms
-from bedplate.engines.record import GangRecord, check_gang, statistics_of
+from bedplate.engines.record import EngineRecord
 
 _NODE_LOSS_S = 20.0
 """Ray may place on a dead node until it knows; a gang that met one is placed again for this long."""
@@ -69,10 +72,11 @@ class RayEngine:
         """Guards what is known; held for moments only."""
         self._placing = threading.Lock()
         """Held while something is placed, which may take seconds; `close` waits for it."""
+        self._record = EngineRecord()
         self._gangs: dict[str, RayGang] = {}
         self._is_closed = False
 
-    def submit(self, gang: Gang) -> GangHandle:
+    def submit(self, gang: Gang, placement: Placement | None = None) -> GangHandle:
         """See `Engine.submit`. A gang that meets a node which has just died is placed again.
 
         Raises:
@@ -81,35 +85,43 @@ class RayEngine:
             UnavailableError: Nodes went away, or did not answer, for too long.
         """
         check_gang(gang)
-        placement.check_ray(gang)
+        check_ray(gang)
         with self._placing:
             if self._is_closed:
                 raise UsageError("the engine is closed", next_step="open another one")
             deadline_s = time.monotonic() + _NODE_LOSS_S
             while True:
                 try:
-                    return self._place_and_start(gang)
+                    return self._place_and_start(gang, placement)
                 except AgentLostError:
                     if time.monotonic() > deadline_s:
                         raise
                     time.sleep(_RETRY_S)
 
+    def gangs(self) -> tuple[GangHandle, ...]:
+        """See `Engine.gangs`."""
+        with self._changed:
+            return self._record.gangs()
+
     def status(self, handle: GangHandle) -> GangStatus:
         """See `Engine.status`."""
         with self._changed:
-            return self._find(handle).record.status()
+            return self._record.find(handle).status()
 
-    def events(self, handle: GangHandle, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
+    def events(self, handle: GangHandle | None = None, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
         """See `Engine.events`."""
         with self._changed:
-            record = self._find(handle).record
-            self._changed.wait_for(lambda: record.num_events > after or record.is_final, wait_s)
-            return record.events(after)
+            if handle is None:
+                self._changed.wait_for(lambda: self._record.num_events > after or self._is_closed, wait_s)
+            else:
+                record = self._record.find(handle)
+                self._changed.wait_for(lambda: record.has_news(after), wait_s)
+            return self._record.events(handle, after)
 
     def wait(self, handle: GangHandle, timeout_s: float | None = None) -> GangStatus:
         """See `Engine.wait`."""
         with self._changed:
-            record = self._find(handle).record
+            record = self._record.find(handle)
             self._changed.wait_for(lambda: record.is_final, timeout_s)
             return record.status()
 
@@ -129,6 +141,14 @@ class RayEngine:
             gang = self._find(handle)
         return gang.logs(rank)
 
+    def forget(self, handle: GangHandle) -> None:
+        """See `Engine.forget`."""
+        with self._changed:
+            gang = self._find(handle)
+            self._record.forget(handle)
+            del self._gangs[handle.id]
+        gang.forget()
+
     def resources(self) -> tuple[Node, ...]:
         """Nodes that are alive, by name: the `bedplate-node` label, or Ray's id where there is none."""
         with self._placing:
@@ -145,14 +165,16 @@ class RayEngine:
     def statistics(self) -> EngineStatistics:
         """See `Engine.statistics`."""
         with self._changed:
-            return statistics_of([gang.record for gang in self._gangs.values()])
+            return self._record.statistics()
 
     def close(self) -> None:
         """Cancel what runs, give back what was reserved; logs, events and status stay readable."""
         with self._placing:
             if self._is_closed:
                 return
-            self._is_closed = True
+            with self._changed:
+                self._is_closed = True
+                self._changed.notify_all()
             with self._owned, contextlib.closing(self._rooms):
                 self._cancel(list(self._gangs.values()), CLOSE_GRACE_S)
 
@@ -174,6 +196,11 @@ class RayEngine:
                 raise NotFoundError(f"no node '{node_id}'", expected=", ".join(sorted(nodes)))
             self._rooms.exclude(nodes[node_id], cores, reason)
 
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """See `CanExclude.exclusions`; of nodes that are alive."""
+        with self._placing:
+            return self._rooms.exclusions(self._connection.nodes())
+
     def remove_node(self, node_id: str) -> None:
         """See `CanLoseNodes.remove_node`; returns when Ray no longer counts it.
 
@@ -182,24 +209,28 @@ class RayEngine:
         """
         self._connection.remove_node(node_id)
 
-    def _place_and_start(self, gang: Gang) -> GangHandle:
+    def _place_and_start(self, gang: Gang, wanted: Placement | None) -> GangHandle:
         nodes = self._connection.nodes()
-        group = placement.place(gang, nodes, self._held())
+        if wanted is not None:
+            check_placement(gang, wanted, {node.name: node.labels for node in nodes.values()})
+        group = placement.place(gang, nodes, self._held(), wanted)
         directory: Path | None = None
         try:
             chosen = placement.node_ids(group)
             if not set(chosen) <= nodes.keys():
                 raise AgentLostError("a node of the cluster went away", seen=", ".join(set(chosen) - nodes.keys()))
             directory = new_directory(self._root, gang.name)
-            return self._start(gang, [nodes[node_id] for node_id in chosen], directory, group)
+            return self._start(gang, wanted, [nodes[node_id] for node_id in chosen], directory, group)
         except BaseException:
             placement.remove(group)
             if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
             raise
 
-    def _start(self, gang: Gang, chosen: Sequence[RayNode], directory: Path, group: Any) -> GangHandle:
-        key = directory.name
+    def _start(
+        self, gang: Gang, wanted: Placement | None, chosen: Sequence[RayNode], directory: Path, group: Any
+    ) -> GangHandle:
+        key = uuid.uuid4().hex  # not the directory's name: that of a gang whose start failed is free again
         nodes = {node.id: node for node in chosen}
         agents = self._rooms.open_all(nodes.values())
         try:
@@ -210,35 +241,37 @@ class RayEngine:
                 Part(agent=agents[node_id], node=node, ranks=tuple(rank for rank, item in enumerate(chosen) if item is node))
                 for node_id, node in nodes.items()
             ]
-            statuses = self._start_parts(gang, key, parts, rendezvous)
+            placed = self._start_parts(gang, wanted, key, parts, rendezvous)
         except BaseException:
             for agent in agents.values():
                 agent.abandon.remote(self._rooms.key, key)
             raise
-        running = RayGang(
-            key=key,
-            engine=self._rooms.key,
-            record=GangRecord(gang.name, tuple(statuses[rank] for rank in sorted(statuses))),
-            parts=parts,
-            directory=directory,
-            connection=self._connection,
-            changed=self._changed,
-            clock=self._clock,
-            on_end=lambda: self._give_back(agents[chosen[0].id], key, group),
-        )
+        handle = GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
         with self._changed:
-            self._gangs[key] = running
+            running = RayGang(
+                key=key,
+                engine=self._rooms.key,
+                record=self._record.open(handle, placed),
+                parts=parts,
+                directory=directory,
+                connection=self._connection,
+                changed=self._changed,
+                clock=self._clock,
+                on_end=lambda: self._give_back(agents[chosen[0].id], key, group),
+            )
+            self._gangs[handle.id] = running
         running.start_watching()
-        return GangHandle(id=key, name=gang.name, num_tasks=len(gang.tasks))
+        return handle
 
-    def _start_parts(self, gang: Gang, key: str, parts: Sequence[Part], rendezvous: str) -> dict[int, TaskStatus]:
-        """Status of each task by rank; when a part cannot be started the first error is raised, once all have answered."""
+    def _start_parts(self, gang: Gang, wanted: Placement | None, key: str, parts: Sequence[Part], rendezvous: str) -> Placement:
+        """Where each task runs; when a part cannot be started the first error is raised, once all have answered."""
         calls = []
         for part in parts:
             own = replace(gang, tasks=tuple(gang.tasks[rank] for rank in part.ranks), node_labels={})
             where = GangPart(ranks=part.ranks, world_size=len(gang.tasks), rendezvous=rendezvous)
-            calls.append(part.agent.submit.remote(self._rooms.key, key, own, where))
-        statuses: dict[int, TaskStatus] = {}
+            there = Placement(tasks=tuple(wanted.tasks[rank] for rank in part.ranks)) if wanted else None
+            calls.append(part.agent.submit.remote(self._rooms.key, key, own, where, there))
+        placed: dict[int, TaskPlacement] = {}
         failures: list[BedplateError] = []
         for part, call in zip(parts, calls, strict=True):
             try:
@@ -247,10 +280,10 @@ class RayEngine:
                 failures.append(error)
                 continue
             for rank, cores in zip(part.ranks, cores_of, strict=True):
-                statuses[rank] = TaskStatus(rank=rank, state=TaskState.WAITING, node=part.node.name, cores=cores)
+                placed[rank] = TaskPlacement(node=part.node.name, cores=cores)
         if failures:
             raise failures[0]
-        return statuses
+        return Placement(tasks=tuple(placed[rank] for rank in sorted(placed)))
 
     def _held(self) -> Counter[str]:
         """Cores of each node, by Ray's id, that gangs which have not ended and exclusions hold."""
@@ -268,16 +301,14 @@ class RayEngine:
                 self._connection.answer(call, grace_s + ANSWER_S)
         for gang in gangs:
             if not gang.wait_gone(grace_s + ANSWER_S):
-                raise UnavailableError(f"the end of gang '{gang.record.name}' did not become known", next_step="ray status")
+                raise UnavailableError(
+                    f"the end of gang '{gang.record.handle.id}' did not become known", next_step="ray status"
+                )
 
     def _give_back(self, agent: Any, key: str, group: Any) -> None:
         placement.remove(group)
         agent.release_rendezvous.remote(self._rooms.key, key)
 
     def _find(self, handle: GangHandle) -> RayGang:
-        try:
-            return self._gangs[handle.id]
-        except KeyError:
-            raise NotFoundError(
-                f"no gang '{handle.id}' in this engine", expected=", ".join(self._gangs) or "none yet"
-            ) from None
+        self._record.find(handle)
+        return self._gangs[handle.id]

@@ -112,6 +112,11 @@ class RayGang:
                 return f"the log went away with the node {self._place[rank][0].node.name}\n"
         return kept.read_text()
 
+    def forget(self) -> None:
+        """Let the agents drop what they keep of a gang that has ended."""
+        for part in self.parts:
+            part.agent.forget.remote(*self._names)
+
     def _watch(self) -> None:
         try:
             self._follow()

@@ -7,11 +7,11 @@ to free) Ray gets `PLACEMENT_S`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedplate.core.errors import ResourcesError, UsageError
-from bedplate.core.workload import Gang, Task
+from bedplate.core.workload import Gang, Placement, Task
 from bedplate.engines.ray.connection import RayNode
 
 PLACEMENT_S = 3.0
@@ -39,13 +39,14 @@ def check_ray(gang: Gang) -> None:
             )
 
 
-def place(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int]) -> Any:
+def place(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int], placement: Placement | None) -> Any:
     """A placement group that holds the gang's cores and memory.
 
     Args:
         gang: What is to be placed.
         nodes: Nodes that are alive, by Ray's id.
         held: Cores of each node that this engine's other gangs and exclusions hold.
+        placement: On which node each task goes; None leaves it to Ray.
 
     Raises:
         ResourcesError: It does not fit now.
@@ -54,7 +55,7 @@ def place(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int]) -> 
 
     if not _may_fit(gang, nodes, held):
         raise _refusal(gang, nodes)
-    selectors = [dict(gang.node_labels)] * len(gang.tasks) if gang.node_labels else None
+    selectors = _selectors(gang, nodes, placement)
     group = placement_group([_bundle(task) for task in gang.tasks], strategy="PACK", bundle_label_selector=selectors)
     try:
         if group.wait(PLACEMENT_S):
@@ -97,6 +98,14 @@ def _may_fit(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int]) 
     fitting = [node for node in nodes.values() if gang.node_labels.items() <= node.labels.items()]
     free = [node.num_slots - held.get(node.id, 0) for node in fitting]
     return num_cores(gang) <= sum(free) and max(task.resources.cpus for task in gang.tasks) <= max(free)
+
+
+def _selectors(gang: Gang, nodes: Mapping[str, RayNode], placement: Placement | None) -> Sequence[dict[str, str]] | None:
+    """What Ray must find in the labels of each task's node; it labels every node with its id."""
+    if placement is None:
+        return [dict(gang.node_labels)] * len(gang.tasks) if gang.node_labels else None
+    by_name = {node.name: node.id for node in nodes.values()}
+    return [{"ray.io/node-id": by_name[place.node]} for place in placement.tasks]
 
 
 def _bundle(task: Task) -> dict[str, float]:

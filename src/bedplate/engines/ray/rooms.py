@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bedplate.core.devices import Exclusion
 from bedplate.core.errors import AgentLostError
 from bedplate.engines.ray import placement
-from bedplate.engines.ray.agent import Exclusion
+from bedplate.engines.ray.agent import LeftOut
 from bedplate.engines.ray.connection import AGENT_START_S, ANSWER_S, RayConnection, RayNode
 
 
@@ -29,7 +30,7 @@ class Rooms:
         self._connection = connection
         self._agents: dict[str, Any] = {}
         """Ray's node id -> the agent that has the room."""
-        self._exclusions: dict[str, list[Exclusion]] = {}
+        self._exclusions: dict[str, list[LeftOut]] = {}
         self._reservations: list[Any] = []
 
     def open(self, nodes: Iterable[RayNode]) -> dict[str, Any]:
@@ -78,6 +79,14 @@ class Rooms:
         self.ask(agent, agent.exclude.remote(self.key, cores, reason))
         self._exclusions.setdefault(node.id, []).append((cores, reason))
         self._reservations.append(placement.reserve(node, len(cores)))
+
+    def exclusions(self, nodes: Mapping[str, RayNode]) -> tuple[Exclusion, ...]:
+        """What is left out on these nodes, which are given by Ray's id."""
+        return tuple(
+            Exclusion(node_id=node.name, cores=cores, reason=reason)
+            for node in nodes.values()
+            for cores, reason in self._exclusions.get(node.id, ())
+        )
 
     def num_excluded(self) -> Counter[str]:
         """Cores that are left out, by Ray's node id."""

@@ -9,38 +9,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from signal import SIGKILL, SIGSTOP
 from typing import Any
 
 from bedplate.core.clock import VirtualClock
-from bedplate.core.devices import Node
+from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
-from bedplate.core.workload import ExitCause, Gang, GangStatus, TaskEvent, TaskState, TaskStatus
-from bedplate.engines.base import EngineStatistics, GangHandle
-from bedplate.engines.record import GangRecord, check_gang, statistics_of
+from bedplate.core.workload import ExitCause, Gang, GangHandle, GangStatus, Placement, TaskEvent
+from bedplate.engines.base import EngineStatistics
+from bedplate.engines.checks import check_gang
+from bedplate.engines.ledger import NodeLedger, exclusions_of, reserve
+from bedplate.engines.record import EngineRecord, GangRecord
 from bedplate.engines.simulated.behaviour import SimulatedBehaviour, read_behaviour
-from bedplate.engines.slots import Reservation, Slots, reserve_gang
 
 _FOREVER_S = float("inf")
 
 
 @dataclass(slots=True, kw_only=True)
 class _Machine:
-    node: Node
-    slots: Slots
+    ledger: NodeLedger
     running: set[tuple[str, int]] = field(default_factory=set)
     """Gang id and rank of what runs there."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _SimulatedGang:
+    submitted: Gang
+    placement: Placement
     record: GangRecord
     behaviours: Sequence[SimulatedBehaviour]
-    heartbeat_timeout_s: float | None
-    places: Sequence[tuple[str, Reservation]]
-    """Node id and reservation of each rank."""
     tickets: list[list[int]]
     """Callbacks of each rank that are still to come."""
 
@@ -57,12 +56,13 @@ class SimulatedEngine:
 
     def __init__(self, clock: VirtualClock, nodes: Sequence[Node]) -> None:
         self._clock = clock
-        self._machines = {node.id: _Machine(node=node, slots=_slots_of(node)) for node in nodes}
+        self._machines = {node.id: _Machine(ledger=NodeLedger(node)) for node in nodes}
+        self._record = EngineRecord()
         self._gangs: dict[str, _SimulatedGang] = {}
         self._numbers = itertools.count(1)
         self._is_closed = False
 
-    def submit(self, gang: Gang) -> GangHandle:
+    def submit(self, gang: Gang, placement: Placement | None = None) -> GangHandle:
         """See `Engine.submit`; takes no virtual time.
 
         Raises:
@@ -75,30 +75,35 @@ class SimulatedEngine:
         if any(task.inherited for task in gang.tasks):
             raise UsageError("simulated tasks cannot inherit descriptors", next_step="use the local engine")
         behaviours = [read_behaviour(task) for task in gang.tasks]
-        machines = [machine for machine in self._machines.values() if gang.node_labels.items() <= machine.node.labels.items()]
-        reserved = reserve_gang(gang, [machine.slots for machine in machines])
-        places = [(machines[index].node.id, reservation) for index, reservation in reserved]
+        placement = reserve(gang, placement, [machine.ledger for machine in self._machines.values()])
         handle = GangHandle(id=f"{gang.name}-{next(self._numbers)}", name=gang.name, num_tasks=len(gang.tasks))
         self._gangs[handle.id] = _SimulatedGang(
-            record=GangRecord(gang.name, tuple(_waiting(rank, *place) for rank, place in enumerate(places))),
+            submitted=gang,
+            placement=placement,
+            record=self._record.open(handle, placement),
             behaviours=behaviours,
-            heartbeat_timeout_s=gang.heartbeat_timeout_s,
-            places=places,
             tickets=[[] for _ in gang.tasks],
         )
         for rank in range(handle.num_tasks):
             self._start(handle.id, rank)
         return handle
 
+    def gangs(self) -> tuple[GangHandle, ...]:
+        """See `Engine.gangs`."""
+        return self._record.gangs()
+
     def status(self, handle: GangHandle) -> GangStatus:
         """See `Engine.status`."""
-        return self._find(handle).record.status()
+        return self._record.find(handle).status()
 
-    def events(self, handle: GangHandle, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
-        """See `Engine.events`; moves the clock to the next event of the gang, at most `wait_s`."""
-        record = self._find(handle).record
-        self._advance_until(lambda: record.num_events > after or record.is_final, wait_s)
-        return record.events(after)
+    def events(self, handle: GangHandle | None = None, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
+        """See `Engine.events`; moves the clock to the next event, at most by `wait_s`."""
+        if handle is None:
+            self._advance_until(lambda: self._record.num_events > after or self._is_closed, wait_s)
+        else:
+            record = self._record.find(handle)
+            self._advance_until(lambda: record.has_news(after), wait_s)
+        return self._record.events(handle, after)
 
     def wait(self, handle: GangHandle, timeout_s: float | None = None) -> GangStatus:
         """See `Engine.wait`; moves the clock.
@@ -110,7 +115,7 @@ class SimulatedEngine:
         self._advance_until(lambda: record.is_final, _FOREVER_S if timeout_s is None else timeout_s)
         if timeout_s is None and not record.is_final:
             raise UnavailableError(
-                f"gang '{record.name}' will never end: nothing is due any more",
+                f"gang '{record.handle.id}' will never end: nothing is due any more",
                 next_step="give its tasks a duration_s, or wait with a timeout",
             )
         return record.status()
@@ -135,19 +140,24 @@ class SimulatedEngine:
         gang.record.task(rank)
         return gang.behaviours[rank].log
 
+    def forget(self, handle: GangHandle) -> None:
+        """See `Engine.forget`."""
+        self._record.forget(handle)
+        del self._gangs[handle.id]
+
     def resources(self) -> tuple[Node, ...]:
-        """Nodes that are left; label `excluded` tells which cores are left out, and why."""
-        return tuple(machine.node for machine in self._machines.values())
+        """Nodes that are left."""
+        return tuple(machine.ledger.node for machine in self._machines.values())
 
     def statistics(self) -> EngineStatistics:
         """See `Engine.statistics`."""
-        return statistics_of([gang.record for gang in self._gangs.values()])
+        return self._record.statistics()
 
     def close(self) -> None:
         """Cancel what runs; status, events and logs stay readable."""
         self._is_closed = True
         for gang_id, gang in self._gangs.items():
-            for rank in range(len(gang.places)):
+            for rank in range(len(gang.submitted.tasks)):
                 self._end(gang_id, rank, exit_code=-15, cause=ExitCause.CANCELLED, message="cancelled")
 
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
@@ -156,9 +166,9 @@ class SimulatedEngine:
         if gang.record.task(rank).state.is_final:
             return
         if signal == SIGSTOP:
-            self._forget(gang, rank)
-            if gang.heartbeat_timeout_s is not None:
-                self._file(handle.id, rank, gang.heartbeat_timeout_s, partial(self._hang, handle.id, rank))
+            self._drop_tickets(gang, rank)
+            if gang.submitted.heartbeat_timeout_s is not None:
+                self._file(handle.id, rank, gang.submitted.heartbeat_timeout_s, partial(self._hang, handle.id, rank))
             return
         self._end(handle.id, rank, exit_code=-signal, cause=ExitCause.SIGNAL, message=f"ended by signal {signal}")
 
@@ -168,10 +178,11 @@ class SimulatedEngine:
         Raises:
             NotFoundError: No such node, or not cores of it that are still in.
         """
-        machine = self._machine(node_id)
-        machine.slots.exclude(cores)
-        told = [machine.node.labels.get("excluded", ""), *(f"core {core}: {reason}" for core in cores)]
-        machine.node = replace(machine.node, labels={**machine.node.labels, "excluded": "; ".join(filter(None, told))})
+        self._machine(node_id).ledger.exclude(tuple(cores), reason)
+
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """See `CanExclude.exclusions`; of nodes that are left."""
+        return exclusions_of([machine.ledger for machine in self._machines.values()])
 
     def remove_node(self, node_id: str) -> None:
         """See `CanLoseNodes.remove_node`.
@@ -189,12 +200,12 @@ class SimulatedEngine:
         gang = self._gangs[gang_id]
         behaviour = gang.behaviours[rank]
         gang.record.started(rank, self._clock.now())
-        self._machines[gang.places[rank][0]].running.add((gang_id, rank))
+        self._machines[gang.placement.tasks[rank].node].running.add((gang_id, rank))
         for report in behaviour.progress:
             if behaviour.silent_after_s is None or report.at_s <= behaviour.silent_after_s:
                 self._file(gang_id, rank, report.at_s, partial(self._report, gang_id, rank, report.attributes))
-        if behaviour.silent_after_s is not None and gang.heartbeat_timeout_s is not None:
-            deadline_s = behaviour.silent_after_s + gang.heartbeat_timeout_s
+        if behaviour.silent_after_s is not None and gang.submitted.heartbeat_timeout_s is not None:
+            deadline_s = behaviour.silent_after_s + gang.submitted.heartbeat_timeout_s
             self._file(gang_id, rank, deadline_s, partial(self._hang, gang_id, rank))
         if behaviour.at_s is not None:
             self._file(gang_id, rank, behaviour.at_s, partial(self._finish, gang_id, rank))
@@ -212,7 +223,7 @@ class SimulatedEngine:
         self._end(gang_id, rank, exit_code=code, cause=cause, message=behaviour.message, with_result=code == 0)
 
     def _hang(self, gang_id: str, rank: int) -> None:
-        timeout_s = self._gangs[gang_id].heartbeat_timeout_s
+        timeout_s = self._gangs[gang_id].submitted.heartbeat_timeout_s
         self._end(gang_id, rank, exit_code=-SIGKILL, cause=ExitCause.HUNG, message=f"silent for {timeout_s} s")
 
     def _end(
@@ -229,7 +240,7 @@ class SimulatedEngine:
         gang = self._gangs[gang_id]
         if gang.record.task(rank).state.is_final:
             return
-        self._forget(gang, rank)
+        self._drop_tickets(gang, rank)
         gang.record.exited(
             rank,
             self._clock.now(),
@@ -238,12 +249,12 @@ class SimulatedEngine:
             message=message,
             result=gang.behaviours[rank].result if with_result else None,
         )
-        node_id, reservation = gang.places[rank]
-        if (machine := self._machines.get(node_id)) is not None:
-            machine.slots.release(reservation)
+        place = gang.placement.tasks[rank]
+        if (machine := self._machines.get(place.node)) is not None:
+            machine.ledger.release(place, gang.submitted.tasks[rank].resources)
             machine.running.discard((gang_id, rank))
 
-    def _forget(self, gang: _SimulatedGang, rank: int) -> None:
+    def _drop_tickets(self, gang: _SimulatedGang, rank: int) -> None:
         for ticket in gang.tickets[rank]:
             self._clock.cancel(ticket)
         gang.tickets[rank].clear()
@@ -259,26 +270,11 @@ class SimulatedEngine:
             self._clock.step()
 
     def _find(self, handle: GangHandle) -> _SimulatedGang:
-        try:
-            return self._gangs[handle.id]
-        except KeyError:
-            raise NotFoundError(f"no gang '{handle.id}' in this engine") from None
+        self._record.find(handle)
+        return self._gangs[handle.id]
 
     def _machine(self, node_id: str) -> _Machine:
         try:
             return self._machines[node_id]
         except KeyError:
             raise NotFoundError(f"no node '{node_id}'", expected=", ".join(self._machines) or "none is left") from None
-
-
-def _slots_of(node: Node) -> Slots:
-    cpus = [device for device in node.devices if device.kind == "cpu"]
-    numa_of = {core: index for index, device in enumerate(cpus) for core in device.cores}
-    cores = [core for device in cpus for core in device.cores]
-    accelerators = [device for device in node.devices if device.kind != "cpu"]
-    return Slots(cores, numa_of, node.memory_bytes, accelerators)
-
-
-def _waiting(rank: int, node_id: str, reservation: Reservation) -> TaskStatus:
-    devices = tuple(device.id for device in reservation.devices)
-    return TaskStatus(rank=rank, state=TaskState.WAITING, node=node_id, cores=reservation.cores, devices=devices)

@@ -92,7 +92,8 @@ def _final_status(session: Session, slot: int) -> TaskStatus:
         status = session.engine.status(session.handle).tasks[slot]
         if status.state.is_final or session.desk.lost[slot] == "hung" or time.monotonic() > deadline_s:
             return status
-        after += len(session.engine.events(session.handle, after=after, wait_s=0.1))
+        for event in session.engine.events(session.handle, after=after, wait_s=0.1):
+            after = event.sequence + 1
 
 
 def _loss_text(status: TaskStatus, loss: str) -> str:

@@ -1,8 +1,10 @@
 """Entries that `test_gangs.py` runs in real processes."""
 
+import os
+import signal
 import threading
 
-from bedplate.core.errors import IntegrityError
+from bedplate.core.errors import CancelledError, IntegrityError
 from bedplate.core.json import JsonObject
 from bedplate.core.task import TaskContext, worker_errors
 
@@ -30,3 +32,13 @@ def waits(context: TaskContext) -> JsonObject:
 @worker_errors
 def finds_damage(context: TaskContext) -> JsonObject:
     raise IntegrityError("a shard is damaged", seen="ab", expected="cd", next_step="make it again")
+
+
+@worker_errors
+def stops_at_sigterm(context: TaskContext) -> JsonObject:
+    """Ends tidily when it is asked to, as a server does."""
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    context.progress(pid=os.getpid())
+    asked.wait(60)
+    raise CancelledError("the server was told to stop")

@@ -1,5 +1,7 @@
 """A gang is followed to its end; what went wrong comes back as one error with the right class and the last words."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.core.errors import CancelledError, IntegrityError, TaskError
 from bedplate.core.reporter import CallbackReporter
-from bedplate.core.workload import Gang, Resources, Task
+from bedplate.core.workload import Gang, Resources, Task, TaskEvent
 
 
 @pytest.fixture
@@ -61,3 +63,15 @@ def test_a_cancelled_step_ends_its_gang(context: StepContext) -> None:
     with pytest.raises(CancelledError):
         run_gang(context.engine, gang("waits"), CallbackReporter(on_check=cancel_once_it_runs))
     assert context.engine.statistics().tasks_running == 0
+
+
+@pytest.mark.parametrize("entry", ["waits", "stops_at_sigterm"])
+def test_a_task_that_somebody_else_ends_has_failed_and_is_not_cancelled(context: StepContext, entry: str) -> None:
+    def end_it(_event: TaskEvent) -> None:
+        (handle,) = context.engine.gangs()
+        pid = context.engine.status(handle).tasks[0].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGTERM)
+
+    with pytest.raises(TaskError, match=r"SIGTERM|ended from outside"):
+        run_gang(context.engine, gang(entry), context.reporter, end_it)

@@ -76,7 +76,7 @@ def _raise_if_ended_badly(engine: Engine, handle: GangHandle, event: TaskEvent) 
     if cause == ExitCause.FINISHED:
         return
     if cause == ExitCause.CANCELLED:
-        raise CancelledError(f"{handle.name} was stopped", next_step="run the same command again to go on")
+        raise CancelledError(f"{handle.name} was stopped", next_step="run the same command again to resume")
     task = next(item for item in engine.status(handle).tasks if item.rank == event.rank)
     tail = "\n".join(engine.logs(handle, event.rank).splitlines()[-LOG_TAIL_LINES:])
     raise TaskError(
@@ -87,8 +87,24 @@ def _raise_if_ended_badly(engine: Engine, handle: GangHandle, event: TaskEvent) 
 
 
 def raise_reported(task: TaskStatus) -> None:
-    """Raise what a worker reported through `worker_errors`, with its class; nothing where it reported nothing."""
+    """Raise what a worker reported through `worker_errors`, with its class; nothing where it reported nothing.
+
+    A worker that says it was cancelled, in a gang that nobody here cancelled, was ended by somebody else: that is a failure of
+    the task, and not the end of the run that somebody asked for.
+
+    Raises:
+        TaskError: The worker was ended from outside.
+        BedplateError: What the worker reported.
+    """
     reported = (task.result or {}).get("error")
     if task.state is not TaskState.DONE or not isinstance(reported, dict):
         return
-    raise BedplateError.from_json(reported)
+    error = BedplateError.from_json(reported)
+    if isinstance(error, CancelledError):
+        raise TaskError(
+            f"rank {task.rank} was ended from outside",
+            seen=error.what,
+            expected="no signal but the engine's own",
+            next_step="look for what sends signals to processes of this run (dmesg, a time limit), then run it again",
+        )
+    raise error

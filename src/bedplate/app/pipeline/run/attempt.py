@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bedplate.app.pipeline.contract.step import StepContext, StepResult
 from bedplate.app.pipeline.contract.stored import result_as_json
 from bedplate.app.pipeline.contract.use_case import explanation_of
 from bedplate.app.pipeline.file.definition import Pipeline, Step
 from bedplate.app.pipeline.run.cancellation import Cancellation
-from bedplate.app.pipeline.run.engine_view import engine_for_step, exclude_again
+from bedplate.app.pipeline.run.exclusions import exclude_again, exclusions_of
 from bedplate.app.pipeline.run.failure import error_as_json, status_after, understood
 from bedplate.app.pipeline.run.memory import PeakMemory
 from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
@@ -26,14 +26,14 @@ from bedplate.app.pipeline.run.process import identity_as_json, this_process
 from bedplate.app.pipeline.run.pulse import Pulse
 from bedplate.app.pipeline.run.step_gangs import StepGangs
 from bedplate.app.pipeline.run.watch import RunWatcher
-from bedplate.core.devices import hardware_text
+from bedplate.core.devices import Exclusion, hardware_text
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events import Event, Severity
 from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine, EngineFactory, GangHandle
 from bedplate.operations.host.other_work import OtherWork, tree_cpu_s
-from bedplate.state.records import GangRecord, Status
+from bedplate.state.records import ExclusionRecord, GangRecord, Status
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
 
@@ -72,7 +72,7 @@ class Attempt:
         self._attempt = place.state.runs.start_attempt(run_id, place.engine_name, identity_as_json(this_process()))
         self._open_engine = place.open_engine
         self._sink = StateSink.for_run(place.state, run_id)
-        self._gangs = StepGangs(self._sink)
+        self._gangs = StepGangs(self._sink, self._note_gang)
 
     def run(self) -> RunOutcome:
         """Run what is not done."""
@@ -110,11 +110,14 @@ class Attempt:
         self._state.steps.start(self._run_id, step.name)
         self._watcher.step_started(step.name, step.case.name, explanation_of(step.case))
         self._note("step.started", step.name)
+        self._gangs.begin_step(engine, step.name)
+        excluded = exclusions_of(engine)
         start_s = self._clock.now()
         try:
             result = step.case.run(step.settings(self._paths_for(step)), self._context(step, engine))
             seconds = self._clock.now() - start_s
-            self._gangs.end_what_is_left()
+            self._gangs.end_step()
+            self._note_exclusions(step.name, exclusions_of(engine) - excluded)
             measured = [_dated(item, self._clock.now()) for item in result.measurements]
             self._state.steps.finish(self._run_id, step.name, seconds=seconds, result=result_as_json(result), measured=measured)
         except (Exception, KeyboardInterrupt) as raised:
@@ -145,7 +148,7 @@ class Attempt:
             run_id=self._run_id,
             directory=directory,
             needs=self._pipeline.needs,
-            engine=engine_for_step(engine, step.name, self._gang_noter(step.name, engine), self._exclusion_noter()),
+            engine=engine,
             events=self._sink.for_step(step.name),
             clock=self._clock,
             results=dict(self._results),
@@ -171,16 +174,14 @@ class Attempt:
             if step.seconds and step.name in self._results
         }
 
-    def _gang_noter(self, step: str, engine: Engine) -> Callable[[GangHandle], None]:
-        def note(handle: GangHandle) -> None:
-            gang = GangRecord(step=step, attempt=self._attempt, id=handle.id, num_tasks=handle.num_tasks)
-            self._state.gangs.add(self._run_id, gang)
-            self._gangs.watch(engine, handle, step)
+    def _note_gang(self, step: str, handle: GangHandle) -> None:
+        gang = GangRecord(step=step, attempt=self._attempt, id=handle.id, num_tasks=handle.num_tasks)
+        self._state.gangs.add(self._run_id, gang)
 
-        return note
-
-    def _exclusion_noter(self) -> Callable[[Any], None]:
-        return lambda exclusion: self._state.exclusions.add(self._run_id, exclusion)
+    def _note_exclusions(self, step: str, exclusions: Counter[Exclusion]) -> None:
+        for item in exclusions.elements():
+            record = ExclusionRecord(step=step, node_id=item.node_id, cores=item.cores, reason=item.reason)
+            self._state.exclusions.add(self._run_id, record)
 
     def _progress_taker(self, step: str) -> Callable[[float, float, str], None]:
         def take(done: float, total: float, unit: str) -> None:

@@ -1,74 +1,81 @@
-"""The gangs of the running step: what the engine tells of them becomes events of the run, and none outlives its step.
+"""The gangs of the running step: what the engine reports of them becomes events of the run, and none outlives its step.
 
-Copied are starts, ends and lost nodes. Progress is not: it is the step's to interpret, and there is much of it.
+One call for the events of the whole engine serves all gangs. Copied are starts, ends and lost nodes. Progress is not: it is for
+the step to interpret, and there is much of it.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from bedplate.core.events import Event, Severity
-from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
-from bedplate.engines.base import Engine, GangHandle
+from bedplate.core.workload import ExitCause, GangHandle, TaskEvent, TaskEventKind
+from bedplate.engines.base import Engine
 from bedplate.state.sink import StateSink
 
 _QUIET_CAUSES = (ExitCause.FINISHED.value, ExitCause.CANCELLED.value)
 
 
-@dataclass(slots=True)
-class _Watched:
-    engine: Engine
-    handle: GangHandle
-    step: str
-    num_seen: int = 0
-    num_ended: int = 0
-
-
 class StepGangs:
-    """Follows the gangs it was told of until all their tasks have ended. Thread-safe."""
+    """Follows an engine while steps run on it, one step after the other. Thread-safe.
 
-    def __init__(self, sink: StateSink) -> None:
+    Args:
+        sink: Where the events of tasks go, under the name of the step that started them.
+        on_gang: Called once with each step and gang: it says where the logs are.
+    """
+
+    def __init__(self, sink: StateSink, on_gang: Callable[[str, GangHandle], None]) -> None:
         self._sink = sink
+        self._on_gang = on_gang
         self._lock = threading.Lock()
-        self._watched: list[_Watched] = []
+        self._engine: Engine | None = None
+        self._step = ""
+        self._num_seen = 0
+        self._noted: set[str] = set()
 
-    def watch(self, engine: Engine, handle: GangHandle, step: str) -> None:
-        """Follow one more gang."""
+    def begin_step(self, engine: Engine, step: str) -> None:
+        """From now on, new gangs of `engine` are those of `step`."""
         with self._lock:
-            self._watched.append(_Watched(engine, handle, step))
+            self._engine, self._step = engine, step
 
     def collect(self) -> None:
-        """Copy what is new; the pulse calls this."""
+        """Copy what is new; called at every tick and before a step ends."""
         with self._lock:
-            for gang in self._watched:
-                self._collect_from(gang)
-            self._watched = [gang for gang in self._watched if gang.num_ended < gang.handle.num_tasks]
+            if self._engine is not None:
+                self._collect_from(self._engine)
 
-    def end_what_is_left(self) -> None:
-        """Cancel the gangs that a finished step left running, and copy what was told of them."""
+    def end_step(self) -> None:
+        """Cancel the gangs that the step left running, copy what was reported of them, and make the engine forget them."""
         with self._lock:
-            watched = list(self._watched)
-        for gang in watched:
-            if not gang.engine.status(gang.handle).is_final:
-                gang.engine.cancel(gang.handle)
-        self.collect()
+            if self._engine is None:
+                return
+            handles = self._engine.gangs()
+            for handle in handles:
+                if not self._engine.status(handle).is_final:
+                    self._engine.cancel(handle)
+            self._collect_from(self._engine)
+            for handle in handles:
+                self._engine.forget(handle)
 
     def close(self) -> None:
         """Copy what is new, and follow nothing any more: call it before the engine is closed."""
         self.collect()
         with self._lock:
-            self._watched.clear()
+            self._engine = None
 
-    def _collect_from(self, gang: _Watched) -> None:
-        for event in gang.engine.events(gang.handle, after=gang.num_seen):
-            gang.num_seen = event.sequence + 1
-            gang.num_ended += event.kind is TaskEventKind.EXITED
+    def _collect_from(self, engine: Engine) -> None:
+        for handle in engine.gangs():
+            if handle.id not in self._noted:
+                self._on_gang(self._step, handle)
+                self._noted.add(handle.id)
+        for event in engine.events(after=self._num_seen):
+            self._num_seen = event.sequence + 1
             if event.kind is not TaskEventKind.PROGRESS:
-                self._sink.emit(_copied(event, gang.handle.id), gang.step)
+                self._sink.emit(_copied(event), self._step)
 
 
-def _copied(event: TaskEvent, gang: str) -> Event:
+def _copied(event: TaskEvent) -> Event:
     is_bad = event.kind is TaskEventKind.NODE_LOST or (
         event.kind is TaskEventKind.EXITED and event.attributes.get("cause") not in _QUIET_CAUSES
     )
@@ -77,8 +84,8 @@ def _copied(event: TaskEvent, gang: str) -> Event:
     return Event(
         kind=f"task.{event.kind.value}",
         at_s=event.at_s,
-        message=f"{gang} rank {event.rank} {words}".strip(),
+        message=f"{event.gang.id} rank {event.rank} {words}".strip(),
         severity=Severity.WARNING if is_bad else Severity.INFO,
         source="engine",
-        attributes={"gang": gang, "rank": event.rank, **facts},
+        attributes={"gang": event.gang.id, "rank": event.rank, **facts},
     )

@@ -7,11 +7,10 @@ from urllib.parse import quote
 
 from bedplate.app.paths import cache_home
 from bedplate.app.toolchain.models.fetch import model_folder
-from bedplate.core.devices import Node
 from bedplate.core.errors import NotFoundError, nearest
 from bedplate.core.json import digest
 from bedplate.core.workload import Resources
-from bedplate.engines.base import Engine
+from bedplate.engines.base import Engine, num_usable_slots
 from bedplate.toolchain.models.catalog import MODELS
 
 ENVIRONMENT = {"GOMP_SPINCOUNT": "2000"}
@@ -50,10 +49,4 @@ def kv_directory(model: Path) -> Path:
 
 def all_cores(engine: Engine) -> Resources:
     """Every core of the engine's largest node that was not excluded."""
-    free = [node.num_cores - _num_excluded(node) for node in engine.resources()]
-    return Resources(cpus=max([1, *free]))
-
-
-def _num_excluded(node: Node) -> int:
-    """Slots that the engine says it leaves out: label `excluded`, `core 1: reason; core 3: reason`."""
-    return sum(entry.startswith("core ") for entry in node.labels.get("excluded", "").split("; "))
+    return Resources(cpus=max([1, *num_usable_slots(engine).values()]))

@@ -166,7 +166,7 @@ def _memory_files(settings: TrainSettings, context: StepContext, model: ModelCon
     if settings.checkpoint.in_ is not CheckpointPlace.MEMORY:
         yield {}
         return
-    if not (isinstance(context.engine, CanInheritDescriptors) and context.engine.inherits_descriptors):
+    if not isinstance(context.engine, CanInheritDescriptors):
         context.reporter.say(
             f"checkpoints go to disk: memory files cannot be handed to tasks of the engine '{context.engine.name}'"
         )

@@ -1,0 +1,34 @@
+"""What no engine could run."""
+
+from __future__ import annotations
+
+import re
+
+from bedplate.core.errors import UsageError
+from bedplate.core.json import canonical
+from bedplate.core.workload import Gang
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def check_gang(gang: Gang) -> None:
+    """Refuse a gang that no engine could run.
+
+    Raises:
+        UsageError: No tasks, a name that does not fit a path, a malformed entry, cpus below 1, a spec that is not JSON.
+    """
+    if not gang.tasks:
+        raise UsageError(f"gang '{gang.name}' has no tasks", expected="one task a rank")
+    if not _NAME.fullmatch(gang.name):
+        raise UsageError("a gang's name must fit a path", seen=repr(gang.name), expected="letters, digits, '.', '_', '-'")
+    for rank, task in enumerate(gang.tasks):
+        if task.entry.count(":") != 1 or not all(task.entry.split(":")):
+            raise UsageError(f"rank {rank}: not an entry", seen=repr(task.entry), expected="package.module:function")
+        if task.resources.cpus < 1 or task.resources.accelerators < 0:
+            raise UsageError(f"rank {rank}: a task needs at least one core", seen=task.resources)
+        try:
+            canonical({"spec": task.spec, "stores": task.stores})
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"rank {rank}: the spec is not JSON", seen=error, expected="numbers, text, lists, mappings"
+            ) from error
