@@ -12,7 +12,8 @@ import numpy as np
 
 from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.core.clock import SystemClock
-from bedplate.core.events import Event, MetricSample
+from bedplate.core.event_kinds import EVENT_KINDS
+from bedplate.core.events import Event, MetricSample, SinkStatistics
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine
 from bedplate.toolchain.data.shards import FORMAT, VERSION
@@ -30,10 +31,14 @@ class Heard:
         self.said: list[str] = []
 
     def emit(self, event: Event) -> None:
+        assert event.kind in EVENT_KINDS, event.kind
         self.events.append(event)
 
     def sample(self, sample: MetricSample) -> None:
         self.samples.append(sample)
+
+    def statistics(self) -> SinkStatistics:
+        return SinkStatistics()
 
 
 class SilentObserver:

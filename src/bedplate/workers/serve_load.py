@@ -20,7 +20,8 @@ from bedplate.core.settings import read_settings
 from bedplate.core.task import TaskContext, worker_errors
 from bedplate.toolchain.serve.load_messages import LoadFailure, LoadLine, LoadPlan, LoadProgress, LoadResult
 from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
-from bedplate.workers.serve import Server, ServeTask, open_server
+from bedplate.toolchain.serve.task import ServeTask
+from bedplate.workers.serve import Server, open_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ from typing import Literal, Protocol
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Device
 from bedplate.core.errors import UsageError
-from bedplate.core.events import Event, EventSink, Severity
+from bedplate.core.event_kinds import InventoryProbeBroken, InventoryProbeHung, make_event
+from bedplate.core.events import Event, EventSink
 from bedplate.core.json import JsonObject
 
 
@@ -74,7 +75,7 @@ def take_inventory(
     Args:
         probes: Name -> `module:class` of a `DeviceProbe`.
         timeout_s: A probe that has not answered by then is killed, and reported as hung.
-        events: Where troubles go, as `inventory.probe-broken` and `inventory.probe-hung`.
+        events: Where troubles go, as `inventory.probe_broken` and `inventory.probe_hung`.
         clock: What stamps the events.
 
     Returns:
@@ -122,14 +123,9 @@ def _cut_off(process: subprocess.Popen[str]) -> None:
 
 
 def _trouble_event(trouble: ProbeTrouble, at_s: float) -> Event:
-    return Event(
-        kind=f"inventory.probe-{trouble.kind}",
-        at_s=at_s,
-        message=f"probe '{trouble.probe}' is {trouble.kind}: {trouble.message}",
-        severity=Severity.WARNING,
-        source="inventory",
-        attributes={"probe": trouble.probe, "message": trouble.message},
-    )
+    facts = InventoryProbeHung if trouble.kind == "hung" else InventoryProbeBroken
+    message = f"probe '{trouble.probe}' is {trouble.kind}: {trouble.message}"
+    return make_event(facts(probe=trouble.probe, detail=trouble.message), at_s=at_s, message=message, source="inventory")
 
 
 def device_from_json(data: JsonObject) -> Device:

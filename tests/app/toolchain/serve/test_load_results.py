@@ -66,12 +66,12 @@ def test_a_peer_is_compared_with_the_last_setting_of_ours() -> None:
     assert values["serve_tokens_per_s_peer"] == 4
     assert values["kv_throughput_ratio"] == 2  # as without a peer
     assert (peer.as_json()["engine"], peer.as_json()["kv"], peer.as_json()["hit_frac"]) == ("vllm", None, None)
-    assert [row[0] for row in table_of([OFF, peer]).rows] == ["KV memory off", "vllm"]
+    assert [str(row[0]) for row in table_of([OFF, peer]).rows] == ["KV memory off", "vllm"]
 
 
 def test_figures_show_the_first_token_by_turn() -> None:
     first_token, _ = figures_of([OFF, ON], "scale")
-    assert [(series.name, series.x, series.y) for series in first_token.series] == [
+    assert [(str(series.name), series.x, series.y) for series in first_token.series] == [
         ("KV memory off", ("1", "2"), (3.0, 5.0)),
         ("KV memory on", ("1", "2"), (1.0, 1.0)),
     ]

@@ -31,14 +31,14 @@ from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.messages import decode
 from bedplate.core.settings import Range
+from bedplate.core.text import text
 from bedplate.core.units import ByteCount, Count
 from bedplate.core.workload import Gang, Resources, Task, TaskEvent, TaskStatus
 from bedplate.toolchain.serve.load_messages import LoadProgress, LoadResult
 
-EXPLANATION = {
-    "en": "Serve the model through an OpenAI-compatible API and play a multi-turn chat against it, without and with KV memory.",
-    "zh": "以 OpenAI 兼容接口部署模型，在关闭与开启 KV 记忆两种设置下进行多轮对话压测。",
-}
+EXPLANATION = text(
+    "Serve the model through an OpenAI-compatible API and play a multi-turn chat against it, without and with KV memory."
+)
 RESULT_FILE = "serve.json"
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 

@@ -9,7 +9,11 @@ from statistics import median
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Provenance
+from bedplate.core.text import AnyText, text
 from bedplate.toolchain.serve.load_messages import LoadResult, RequestResult
+
+KV_MEMORY = {"off": text("KV memory off"), "on": text("KV memory on")}
+"""What the two settings are called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +37,9 @@ class LoadRun:
         return self.result.requests
 
     @property
-    def label(self) -> str:
+    def label(self) -> AnyText:
         """For people: the KV memory setting, or the peer's engine."""
-        return self.result.engine if self.kv is None else f"KV memory {self.kv}"
+        return self.result.engine if self.kv is None else KV_MEMORY[self.kv]
 
     @property
     def suffix(self) -> str:
@@ -133,15 +137,15 @@ def _kv_ratios(off: LoadRun, on: LoadRun) -> dict[str, float | None]:
     }
 
 
-def figures_of(runs: Sequence[LoadRun], scale: str) -> tuple[Figure, ...]:
+def figures_of(runs: Sequence[LoadRun], scale: AnyText) -> tuple[Figure, ...]:
     """Time to first token by turn, and throughput."""
     turns = sorted({request.turn for run in runs for request in run.requests})
     labels = tuple(str(turn + 1) for turn in turns)
     first_token = Figure(
         id="serve_ttft_by_turn",
-        title="Time to first token by turn, median",
+        title=text("Time to first token by turn, median"),
         kind=FigureKind.BAR,
-        x_label="turn",
+        x_label=text("turn"),
         y_label="s",
         series=tuple(Series(name=run.label, x=labels, y=_first_token_by_turn(run, turns)) for run in runs),
         provenance=Provenance.MEASURED,
@@ -149,11 +153,12 @@ def figures_of(runs: Sequence[LoadRun], scale: str) -> tuple[Figure, ...]:
     rates = tuple(run.requests_per_s for run in runs)
     throughput = Figure(
         id="serve_throughput",
-        title=f"Throughput: {scale}",
+        title=text("Throughput"),
+        details=scale,
         kind=FigureKind.BAR,
-        x_label="setting",
-        y_label="requests/s",
-        series=(Series(name="requests/s", x=tuple(run.label for run in runs), y=rates),),
+        x_label=text("KV memory"),
+        y_label=text("requests/s"),
+        series=(Series(name=text("requests/s"), x=tuple(run.kv or run.result.engine for run in runs), y=rates),),
         provenance=Provenance.MEASURED,
     )
     return (first_token, throughput)
@@ -168,8 +173,16 @@ def table_of(runs: Sequence[LoadRun]) -> ResultTable:
     """One row a setting."""
     return ResultTable(
         id="serve",
-        title="Serving with KV memory off and on",
-        columns=("setting", "requests/s", "tokens/s", "TTFT p50 (s)", "TTFT p99 (s)", "TPOT p50 (s)", "prompt from memory"),
+        title=text("Serving with KV memory off and on"),
+        columns=(
+            text("setting"),
+            text("requests/s"),
+            text("tokens/s"),
+            text("TTFT p50 (s)"),
+            text("TTFT p99 (s)"),
+            text("TPOT p50 (s)"),
+            text("prompt from memory"),
+        ),
         rows=tuple(
             (
                 run.label,

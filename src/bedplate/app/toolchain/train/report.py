@@ -17,6 +17,7 @@ from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.text import text
 from bedplate.core.units import format_duration
 from bedplate.toolchain.train.messages import (
     Built,
@@ -62,12 +63,12 @@ class Recovery:
     """Length of each of PHASES that was reached."""
 
     def __str__(self) -> str:
-        text = f"worker {self.rank} was lost after step {self.step}: detected in {format_duration(self.detect_s)}"
+        line = f"worker {self.rank} was lost after step {self.step}: detected in {format_duration(self.detect_s)}"
         if self.resume_forward_s is not None:
-            text += f", computing again after {format_duration(self.resume_forward_s)}"
+            line += f", computing again after {format_duration(self.resume_forward_s)}"
         if self.resume_step_s is not None:
-            text += f", first step after {format_duration(self.resume_step_s)}; steps repeated: {self.steps_repeated}"
-        return text
+            line += f", first step after {format_duration(self.resume_step_s)}; steps repeated: {self.steps_repeated}"
+        return line
 
 
 def recoveries(journal: TrainingJournal) -> list[Recovery]:
@@ -173,17 +174,19 @@ def measurements(
 def figures(journal: TrainingJournal) -> tuple[Figure, ...]:
     """Loss over steps with failures and skipped steps marked, and where the time of each recovery went."""
     steps, found = journal.steps(), recoveries(journal)
-    marks = [(float(item.step), f"worker {item.rank} lost ({item.kind})") for item in found]
-    marks += [(float(item.step + 1 - item.steps_repeated), "resumed") for item in found if item.steps_repeated is not None]
-    marks += [(float(step.step), "skipped") for step in steps if step.is_skipped]
+    marks = [(float(item.step), text("worker {rank} lost ({kind})", rank=item.rank, kind=item.kind)) for item in found]
+    marks += [
+        (float(item.step + 1 - item.steps_repeated), text("resumed")) for item in found if item.steps_repeated is not None
+    ]
+    marks += [(float(step.step), text("skipped")) for step in steps if step.is_skipped]
     losses = tuple(step.loss if math.isfinite(step.loss) else None for step in steps)
     loss = Figure(
         id="train_loss",
-        title="Training loss",
+        title=text("Training loss"),
         kind=FigureKind.LINE,
-        x_label="optimiser step",
-        y_label="nats/token",
-        series=(Series(name="loss", x=tuple(float(step.step) for step in steps), y=losses),),
+        x_label=text("optimiser step"),
+        y_label=text("nats/token"),
+        series=(Series(name=text("loss"), x=tuple(float(step.step) for step in steps), y=losses),),
         provenance=Provenance.MEASURED,
         marks=tuple(marks),
     )
@@ -191,12 +194,16 @@ def figures(journal: TrainingJournal) -> tuple[Figure, ...]:
         return (loss,)
     timeline = Figure(
         id="train_recovery",
-        title="Where the time of a recovery goes",
+        title=text("Where the time of a recovery goes"),
         kind=FigureKind.BAR,
-        x_label="phase",
+        x_label=text("phase"),
         y_label="s",
         series=tuple(
-            Series(name=f"failure {number}: {item.kind}", x=tuple(item.phases_s), y=tuple(item.phases_s.values()))
+            Series(
+                name=text("failure {number}: {kind}", number=number, kind=item.kind),
+                x=tuple(item.phases_s),
+                y=tuple(item.phases_s.values()),
+            )
             for number, item in enumerate(found, start=1)
         ),
         provenance=Provenance.MEASURED,

@@ -22,10 +22,11 @@ from bedplate.app.toolchain.train.checks import check_data, read_trainable
 from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
-from bedplate.core.events import Event, Severity
+from bedplate.core.event_kinds import CheckpointCopyFailed, make_event
 from bedplate.core.json import JsonObject, digest
 from bedplate.core.messages import encode
 from bedplate.core.settings import identifying
+from bedplate.core.text import text
 from bedplate.core.units import format_bytes, format_count
 from bedplate.engines.base import CanInheritDescriptors
 from bedplate.storage.checkpoint.copier import DiskCopier
@@ -41,10 +42,9 @@ from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings
 from bedplate.toolchain.train.slices import share_bytes
 
 Settings = TrainSettings
-EXPLANATION = {
-    "en": "Continue training the model on your text, through the death of a worker, and show what surviving it cost.",
-    "zh": "用你的文本继续训练模型，经受工作进程被杀，并给出恢复的代价。",
-}
+EXPLANATION = text(
+    "Continue training the model on your text, through the death of a worker, and show what surviving it cost."
+)
 
 
 def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
@@ -190,7 +190,9 @@ def _copier(context: StepContext, descriptors: Mapping[str, int]) -> Iterator[Di
 
     def failed(step: int, reason: str) -> None:
         now_s, message = context.clock.now(), f"step {step} was not copied to disk: {reason}"
-        context.events.emit(Event(kind="checkpoint.copy_failed", at_s=now_s, message=message, severity=Severity.WARNING))
+        context.events.emit(
+            make_event(CheckpointCopyFailed(step=step, reason=reason), at_s=now_s, message=message, source="train")
+        )
 
     memory = MemoryCheckpointStore(tuple(descriptors.values()), 0, context.needs.workers.want)
     copier = DiskCopier(memory, _disk(context), failed)

@@ -16,7 +16,15 @@ from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.follow import Exit, GangFollower
 from bedplate.app.toolchain.train.journal import Drill, Failure, GangCleared, TrainingJournal
 from bedplate.core.errors import ResourcesError, TaskError, UnavailableError
-from bedplate.core.events import Event, MetricSample, Severity
+from bedplate.core.event_kinds import (
+    CheckpointCommitted,
+    CheckpointPassedOver,
+    TrainFailure,
+    TrainResumed,
+    TrainStepSkipped,
+    make_event,
+)
+from bedplate.core.events import MetricSample
 from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode
 from bedplate.core.workload import Gang, Resources, Task, TaskEvent
@@ -130,14 +138,15 @@ class Supervisor:
             self._journal.add(event.at_s, report, event.rank)
         match report:
             case CheckpointRejected():
-                message = f"checkpoint {report.step}: {report.reason}"
-                self._emit("checkpoint.passed_over", message, Severity.WARNING)
+                passed_over = CheckpointPassedOver(step=report.step, reason=report.reason)
+                self._emit(passed_over, f"checkpoint {report.step}: {report.reason}")
             case StepReport() if event.rank == 0:
                 self._on_step(handle, event.at_s, report)
             case CheckpointSaved() if event.rank == 0:
                 self._on_checkpoint(report.step)
             case Loaded() if event.rank == 0 and report.resumed_from:
-                self._emit("train.resumed", f"resumed from step {report.resumed_from} in {report.store}")
+                resumed = TrainResumed(step=report.resumed_from, store=report.store)
+                self._emit(resumed, f"resumed from step {report.resumed_from} in {report.store}")
             case Evaluated() if event.rank == 0:
                 self._reporter.say(f"perplexity on held-out text {report.when} training: {report.perplexity:.2f}")
 
@@ -151,7 +160,8 @@ class Supervisor:
         if report.is_skipped:
             seen = f"loss {report.loss:g}, gradient norm {report.gradient_norm:g}"
             self._reporter.say(f"step {report.step} was skipped: {seen}")
-            self._emit("train.step_skipped", f"step {report.step}: {seen}", Severity.WARNING)
+            skipped = TrainStepSkipped(step=report.step, loss=report.loss, gradient_norm=report.gradient_norm)
+            self._emit(skipped, f"step {report.step}: {seen}")
         drill = self._job.settings.drill
         if drill is not None and report.step >= drill.at_step and not self._journal.of(Drill):
             self._kill(handle, drill.kill % handle.num_tasks, report.step)
@@ -166,7 +176,7 @@ class Supervisor:
         engine.kill(handle, rank, signal.SIGKILL)
 
     def _on_checkpoint(self, step: int) -> None:
-        self._emit("checkpoint.committed", f"step {step}", Severity.DEBUG)
+        self._emit(CheckpointCommitted(step=step), f"step {step}")
         is_last = step >= self._num_steps
         if self._copier and not is_last and step - self._last_copy_step >= self._job.settings.checkpoint.disk_every:
             self._last_copy_step = step
@@ -176,7 +186,8 @@ class Supervisor:
         began_s = failed.at_s if self._drill_at_s is None else self._drill_at_s
         cause = "drill" if is_drill else failed.cause
         self._journal.add(began_s, Failure(cause=cause, detected_s=self._now(), message=failed.message), failed.rank)
-        self._emit("train.failure", f"rank {failed.rank} ended ({failed.cause}): {failed.message}", Severity.ERROR)
+        failure = TrainFailure(rank=failed.rank, cause=failed.cause, detail=failed.message)
+        self._emit(failure, f"rank {failed.rank} ended ({failed.cause}): {failed.message}")
         self._reporter.say(
             f"worker {failed.rank} ended ({failed.cause}): {failed.message or 'killed'}; restarting from the last checkpoint"
         )
@@ -191,8 +202,8 @@ class Supervisor:
             next_step=f"its log ends with:\n{tail}",
         )
 
-    def _emit(self, kind: str, message: str, severity: Severity = Severity.INFO) -> None:
-        self._context.events.emit(Event(kind=kind, at_s=self._now(), message=message, severity=severity, source="train"))
+    def _emit(self, facts: object, message: str) -> None:
+        self._context.events.emit(make_event(facts, at_s=self._now(), message=message, source="train"))
 
     def _sample(self, name: str, value: float, at_s: float) -> None:
         labels = {"job": self._context.name}
