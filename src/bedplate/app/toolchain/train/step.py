@@ -42,9 +42,7 @@ from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings
 from bedplate.toolchain.train.slices import share_bytes
 
 Settings = TrainSettings
-EXPLANATION = text(
-    "Continue training the model on your text, through the death of a worker, and show what surviving it cost."
-)
+EXPLANATION = text("Continue training the model on your text, through the death of a worker, and show what surviving it cost.")
 
 
 def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
