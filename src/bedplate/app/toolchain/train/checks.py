@@ -20,7 +20,7 @@ def read_trainable(folder: Path) -> ModelConfig:
         BedplateError: As `inspect_model`.
     """
     stored = inspect_model(folder)
-    if stored.is_int8:
+    if not stored.is_plain:
         raise UsageError("a compressed model cannot be trained", seen=folder, expected="plain weights", next_step="train first")
     return stored.config
 
