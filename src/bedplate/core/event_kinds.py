@@ -226,6 +226,16 @@ class TrainResumed:
     """`memory` or `disk`."""
 
 
+@event_kind("train.step_skipped", Severity.WARNING)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainStepSkipped:
+    """The loss or gradient of a step is NaN or infinite, and the step was not applied."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+
+
 @event_kind("train.failure", Severity.ERROR)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainFailure:
