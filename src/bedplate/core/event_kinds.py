@@ -229,7 +229,7 @@ class TrainResumed:
 @event_kind("train.step_skipped", Severity.WARNING)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainStepSkipped:
-    """The loss or gradient of a step is NaN or infinite, and the step was not applied."""
+    """A step whose loss or gradient was not finite left the weights and the optimiser as they were."""
 
     step: int
     loss: float

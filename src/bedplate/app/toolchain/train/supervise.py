@@ -145,7 +145,7 @@ class Supervisor:
             case CheckpointSaved() if event.rank == 0:
                 self._on_checkpoint(report.step)
             case Loaded() if event.rank == 0 and report.resumed_from:
-                resumed = TrainResumed(step=report.resumed_from, store=report.store)
+                resumed = TrainResumed(step=report.resumed_from, store=str(report.store))
                 self._emit(resumed, f"resumed from step {report.resumed_from} in {report.store}")
             case Evaluated() if event.rank == 0:
                 self._reporter.say(f"perplexity on held-out text {report.when} training: {report.perplexity:.2f}")
