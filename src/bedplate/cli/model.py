@@ -28,7 +28,7 @@ def fetch(name: str, download_only: bool, with_text: bool, verify: bool, output:
     result: dict[str, object] = {"model": name}
     if with_text:
         from bedplate.app.toolchain.data import text as data_text
-        from bedplate.toolchain.models.catalog import TEXTS
+        from bedplate.toolchain.data.catalog import TEXTS
 
         result["texts"] = [str(data_text.download(known, TerminalReporter())) for known in TEXTS.values()]
     if download_only:
