@@ -16,6 +16,7 @@ from bedplate.app.toolchain.train.step import plan, run
 from bedplate.core.errors import IntegrityError, ResourcesError, TaskError, UsageError
 from bedplate.core.workload import Gang
 from bedplate.toolchain.data.tokenizer import tokenizer_digest
+from bedplate.toolchain.models.card import ModelKind, Origin, check_card, read_card, weights_digest
 from bedplate.toolchain.train.messages import Loaded
 from bedplate.toolchain.train.settings import (
     CheckpointPlace,
@@ -94,8 +95,10 @@ def test_the_result_is_a_folder_that_transformers_loads_with_its_lineage(
     assert folder is not None
     assert LlamaForCausalLM.from_pretrained(folder).num_parameters() > 0
     assert (folder / "tokenizer.json").is_file()
-    lineage = json.loads((folder / "bedplate.json").read_text())
-    assert lineage["base"]["path"] == str(inputs / "base")
+    card = read_card(folder)
+    assert card is not None and card.kind is ModelKind.TRAINED and card.details["precision"] == "fp32"
+    assert card.base == Origin(path=str(inputs / "base"), digest=weights_digest(inputs / "base"))
+    check_card(folder, verify=True)
     training = json.loads((folder / "training.json").read_text())
     assert training["world_size"] == 2
     assert [item["kind"] for item in training["collectives"]] == ["all-reduce", "all-gather"]
