@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bedplate.app.paths import state_home
+from bedplate.compute.inventory.node import NODE_READER, this_node
 from bedplate.core.errors import UnavailableError, UsageError, nearest
-from bedplate.engines.base import Engine, EngineFactory
+from bedplate.engines.base import EngineFactory, EngineOpener
 from bedplate.state.location import StateLocation, read_location
 from bedplate.state.store import StateStore
 
+if TYPE_CHECKING:
+    from bedplate.engines.local.engine import LocalEngine
+
 ENGINES: dict[str, str] = {
-    "local": "bedplate.engines.local.engine:LocalEngine",
+    "local": "bedplate.engines.local.opening:open_engine",
     "ray": "bedplate.engines.ray.opening:open_engine",
     "ray-local": "bedplate.engines.ray.opening:open_local_engine",
+    "simulated": "bedplate.engines.simulated.opening:open_engine",
 }
-"""Engine name -> `module:factory`; loaded when chosen."""
-WITH_ADDRESS = ("ray",)
-"""Engines of clusters that are elsewhere: their factory takes `address` too."""
+"""Scheme of an engine's URL -> `module:function` of its `EngineOpener`; loaded when chosen."""
+ENGINE_URLS = ("local", "ray://HOST:PORT", "ray://auto", "ray", "ray-local", "simulated://NODESxCORES")
+"""What an engine's URL may look like, for people."""
 
 
 def state_location(state: str | None = None) -> StateLocation:
@@ -32,28 +38,39 @@ def open_state(location: StateLocation) -> StateStore:
     return StateStore.open(location)
 
 
-def engine_factory(name: str, address: str | None = None) -> EngineFactory:
-    """What opens the engine `name`.
-
-    Args:
-        name: One of `ENGINES`.
-        address: Where the cluster of an engine in `WITH_ADDRESS` is; None leaves it to the engine's own environment.
+def engine_factory(url: str) -> EngineFactory:
+    """What opens the engine at `url`: a scheme of `ENGINES`, or `scheme://location`. Nothing is opened yet.
 
     Raises:
-        UsageError: There is no such engine, or it has no address.
+        UsageError: There is no such kind of engine.
         UnavailableError: It is not installed.
     """
-    if name not in ENGINES:
-        near = nearest(name, ENGINES)
+    scheme, _, location = url.partition("://")
+    if scheme not in ENGINES:
+        near = nearest(scheme, ENGINES)
         next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError("unknown engine", seen=name, expected=", ".join(ENGINES), next_step=next_step)
-    if address is not None and name not in WITH_ADDRESS:
-        raise UsageError(f"the engine '{name}' has no address", seen=address, next_step=f"--engine {WITH_ADDRESS[0]}")
-    module, _, attribute = ENGINES[name].partition(":")
+        raise UsageError(f"no engine '{scheme}'", seen=url, expected=", ".join(ENGINE_URLS), next_step=next_step)
+    module, _, attribute = ENGINES[scheme].partition(":")
     try:
-        factory: Callable[..., Engine] = getattr(importlib.import_module(module), attribute)
+        opener: EngineOpener = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise UnavailableError(
-            f"the engine '{name}' is not installed", seen=error, next_step=f"pip install 'bedplate[{name}]'"
+            f"the engine '{scheme}' is not installed", seen=error, next_step=f"pip install 'bedplate[{scheme}]'"
         ) from error
-    return factory if address is None else functools.partial(factory, address=address)
+    return lambda root: opener(root, location, NODE_READER)
+
+
+def local_engine(root: Path, cores: Sequence[int] | None = None) -> LocalEngine:
+    """A local engine for one use case, outside of any run.
+
+    Args:
+        root: Logs and scratch directories go here.
+        cores: Cores that it may use; one that is named twice takes two tasks. None: all that this process may use, once.
+
+    Raises:
+        UsageError: Not cores that this process may use.
+    """
+    from bedplate.engines.local.engine import LocalEngine
+
+    node = this_node()
+    return LocalEngine(root, node if cores is None else node.with_cores(cores))

@@ -56,8 +56,8 @@ def command(
     Speaks OpenAI's API: /v1/models, /v1/completions, /v1/chat/completions; also /health and /metrics.
     """
     from bedplate.app.toolchain.serve.serve import Settings, open_key, serve
+    from bedplate.app.wiring import local_engine
     from bedplate.core.settings import read_settings
-    from bedplate.engines.local.engine import LocalEngine
 
     words = {
         "model": model,
@@ -80,7 +80,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: stopped.append(received))
     with tempfile.TemporaryDirectory(prefix="bedplate-serve-") as folder:
-        engine = LocalEngine(Path(folder))
+        engine = local_engine(Path(folder))
         try:
             note(f"loading {model}")
             serve(settings, engine, Path(folder), key, lambda ready: _show(ready, key, output), lambda: bool(stopped))

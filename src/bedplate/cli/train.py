@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @engine_option
 @state_option
 @output_option
-def command(file: str, new: bool, engine: str, ray_address: str | None, state: str | None, output: str) -> None:
+def command(file: str, new: bool, engine: str, state: str | None, output: str) -> None:
     """Train a model as FILE says; the same command goes on where an earlier one stopped.
 
     FILE has the settings of a pipeline's `train` step at its top, and `needs` where one worker is not enough:
@@ -37,7 +37,7 @@ def command(file: str, new: bool, engine: str, ray_address: str | None, state: s
 
     watcher = open_watcher(explain=False)
     try:
-        outcome = train_file(file, new=new, engine=engine, engine_address=ray_address, state=state, watcher=watcher)
+        outcome = train_file(file, new=new, engine=engine, state=state, watcher=watcher)
     finally:
         watcher.close()
     if outcome.error is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from bedplate.app.operations.preflight import Settings, plan, run
 from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
+from bedplate.app.wiring import local_engine
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ConfigurationError, ResourcesError
 from bedplate.core.events import Event, MetricSample
@@ -18,7 +19,6 @@ from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
 from bedplate.core.workload import Gang, Task
-from bedplate.engines.local.engine import LocalEngine
 from tests.operations.preflight.faults import MeddledEngine, Throttle
 
 CORES = sorted(os.sched_getaffinity(0))
@@ -63,7 +63,7 @@ def make_context(tmp_path: Path, engine: MeddledEngine, min_workers: int = 1) ->
 def three_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MeddledEngine]:
     """Three slots on two cores: whoever shares a core has to wait, so rates are relative."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    engine = MeddledEngine(LocalEngine(tmp_path / "engine", [FIRST, SECOND, FIRST]))
+    engine = MeddledEngine(local_engine(tmp_path / "engine", [FIRST, SECOND, FIRST]))
     yield engine
     engine.close()
 
@@ -114,7 +114,7 @@ def work(_context: object) -> None:
 def test_too_few_good_slots_fail_the_check_and_name_the_bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     entries = {0: "tests.operations.preflight.faults:multiplies_wrongly"}
-    engine = MeddledEngine(LocalEngine(tmp_path / "engine", [FIRST]), entries)
+    engine = MeddledEngine(local_engine(tmp_path / "engine", [FIRST]), entries)
     context, _ = make_context(tmp_path, engine)
     try:
         with pytest.raises(CheckFailedError, match="too few good slots") as raised:
@@ -127,7 +127,7 @@ def test_too_few_good_slots_fail_the_check_and_name_the_bad_ones(tmp_path: Path,
 
 def test_a_store_without_room_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    engine = MeddledEngine(LocalEngine(tmp_path / "engine", [FIRST]))
+    engine = MeddledEngine(local_engine(tmp_path / "engine", [FIRST]))
     context, story = make_context(tmp_path, engine)
     try:
         with pytest.raises(CheckFailedError, match=r"store 'state' has .* free, the job needs"):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.app.wiring import local_engine
 from bedplate.core.errors import CancelledError
-from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.preflight.screening import Screening, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
 from tests.operations.preflight.faults import MeddledEngine
@@ -23,7 +23,7 @@ def reasons(screening: Screening) -> dict[int, str]:
 
 def test_a_slot_that_hangs_and_one_that_sums_wrongly_are_told_from_their_partners(tmp_path: Path) -> None:
     entries = {1: "tests.operations.preflight.faults:sums_wrongly"}
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST, SECOND, FIRST, SECOND]), entries)
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND, FIRST, SECOND]), entries)
 
     def meddle(line: str) -> None:
         if line.startswith("pairing"):
@@ -40,7 +40,7 @@ def test_a_slot_that_hangs_and_one_that_sums_wrongly_are_told_from_their_partner
 
 def test_a_slot_that_multiplies_wrongly_is_out_however_fast_it_is(tmp_path: Path) -> None:
     entries = {0: "tests.operations.preflight.faults:multiplies_wrongly"}
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST, SECOND]), entries)
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND]), entries)
     try:
         screening = screen_slots(engine, 2, 1, QUICK)
     finally:
@@ -50,7 +50,7 @@ def test_a_slot_that_multiplies_wrongly_is_out_however_fast_it_is(tmp_path: Path
 
 
 def test_good_slots_are_all_kept_and_given_back(tmp_path: Path) -> None:
-    engine = LocalEngine(tmp_path, [FIRST, SECOND])
+    engine = local_engine(tmp_path, [FIRST, SECOND])
     try:
         screening = screen_slots(engine, 2, 1, QUICK)
         assert engine.statistics().tasks_running == 0
@@ -66,7 +66,7 @@ def test_good_slots_are_all_kept_and_given_back(tmp_path: Path) -> None:
 
 
 def test_cancelling_ends_the_screening_and_leaves_nothing_running(tmp_path: Path) -> None:
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST]))
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST]))
 
     def check_cancelled() -> None:
         raise CancelledError("the step was cancelled")

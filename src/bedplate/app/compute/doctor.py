@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bedplate.app.compute.device_rates import DeviceRateStore
 from bedplate.app.paths import cache_home
-from bedplate.compute.inventory import Inventory, take_inventory
+from bedplate.app.wiring import local_engine
+from bedplate.compute.inventory import VENDORS, Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Device, DeviceRates
@@ -22,7 +23,6 @@ from bedplate.core.errors import BedplateError, TaskError
 from bedplate.core.json import JsonObject
 from bedplate.core.units import format_duration
 from bedplate.core.workload import Gang, Resources, Task, TaskState
-from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.host.checks import Check, CheckStatus, HostFacts, check_host
 from bedplate.operations.preflight.measure import RateReport
 
@@ -65,7 +65,11 @@ def examine(
     """
     inventory, store = take_inventory(), DeviceRateStore(state)
     facts = HostFacts(
-        state=store.file.parent, cache=cache_home(), cpu_limit=cpu_limit(), memory_limit_bytes=memory_limit_bytes()
+        state=store.file.parent,
+        cache=cache_home(),
+        cpu_limit=cpu_limit(),
+        memory_limit_bytes=memory_limit_bytes(),
+        vendor_tools={vendor.name: vendor.tools for vendor in VENDORS if vendor.tools},
     )
     checks = [*check_host(facts), *_probe_checks(inventory)]
     devices = []
@@ -122,7 +126,7 @@ def _measure_check(name: str, report: RateReport) -> Check:
 def _measure_on_engine(device: Device, budget_s: float) -> RateReport:
     task = Task(entry="bedplate.workers.measure:main", spec={"budget_s": budget_s}, resources=Resources(cpus=len(device.cores)))
     with tempfile.TemporaryDirectory(prefix="bedplate-doctor-") as folder:
-        engine = LocalEngine(Path(folder), device.cores)
+        engine = local_engine(Path(folder), device.cores)
         with contextlib.closing(engine):
             handle = engine.submit(Gang(name="measure", tasks=(task,), heartbeat_timeout_s=START_ALLOWANCE_S))
             status = engine.wait(handle, timeout_s=START_ALLOWANCE_S + 10 * budget_s).tasks[0]

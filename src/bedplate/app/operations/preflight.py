@@ -13,6 +13,7 @@ from typing import Annotated
 from bedplate.app.paths import cache_home, state_home
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext, StepResult, Workers
+from bedplate.app.wiring import local_engine
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ResourcesError
 from bedplate.core.events import Event, NullEventSink, Severity
@@ -23,7 +24,6 @@ from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
 from bedplate.core.workload import TaskState, TaskStatus
 from bedplate.engines.base import CanExclude, Engine
-from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.preflight.screening import Screening, SlotReport, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
 from bedplate.operations.preflight.stores import StoreReport, try_store
@@ -107,7 +107,7 @@ def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: i
     needs = Needs(workers=Workers(want=min_slots, min=min_slots), cpus_per_worker=cores_per_slot)
     with (
         tempfile.TemporaryDirectory(prefix="engine-", dir=directory) as root,
-        contextlib.closing(LocalEngine(Path(root))) as engine,
+        contextlib.closing(local_engine(Path(root))) as engine,
     ):
         context = StepContext(
             name="preflight",

@@ -21,9 +21,9 @@ def standalone_context(name: str, directory: Path, reporter: Reporter | None = N
         directory: The step's directory; engine logs go under it.
         reporter: Shows lines and progress at the terminal; None: nobody watches.
     """
-    from bedplate.engines.local.engine import LocalEngine
+    from bedplate.app.wiring import local_engine
 
-    engine = LocalEngine(directory / "engine")
+    engine = local_engine(directory / "engine")
     try:
         yield StepContext(
             name=name,

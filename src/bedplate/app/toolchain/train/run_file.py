@@ -21,7 +21,6 @@ def train_file(
     *,
     new: bool = False,
     engine: str = "local",
-    engine_address: str | None = None,
     state: str | None = None,
     watcher: RunWatcher | None = None,
 ) -> RunOutcome:
@@ -32,7 +31,7 @@ def train_file(
         NotFoundError: There is no such file.
     """
     document = as_pipeline(read_document(Path(file)))
-    return run(document, new=new, engine=engine, engine_address=engine_address, state=state, watcher=watcher, check=False)
+    return run(document, new=new, engine=engine, state=state, watcher=watcher, check=False)
 
 
 def training_facts(outcome: RunOutcome) -> dict[str, Any]:
