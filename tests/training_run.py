@@ -12,7 +12,8 @@ import numpy as np
 
 from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.core.clock import SystemClock
-from bedplate.core.events import Event, MetricSample
+from bedplate.core.event_kinds import EVENT_KINDS
+from bedplate.core.events import Event, MetricSample, SinkStatistics
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine
 from bedplate.toolchain.train.settings import CheckpointSettings, EvaluationSettings, Precision, TrainSettings
@@ -29,10 +30,14 @@ class Heard:
         self.said: list[str] = []
 
     def emit(self, event: Event) -> None:
+        assert event.kind in EVENT_KINDS, event.kind
         self.events.append(event)
 
     def sample(self, sample: MetricSample) -> None:
         self.samples.append(sample)
+
+    def statistics(self) -> SinkStatistics:
+        return SinkStatistics()
 
 
 def make_context(engine: Engine, directory: Path, *, workers: int = 2, least: int | None = None) -> tuple[StepContext, Heard]:

@@ -54,15 +54,15 @@ def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_li
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("C.UTF-8", "so that a later step has something"), ("zh_CN.UTF-8", "写一段文字")]
+    ("language", "words"), [("C.UTF-8", "Grade all that was measured"), ("zh_CN.UTF-8", "对五个部分的所有测量评分")]
 )
 def test_explain_says_why_before_each_step_and_what_to_try_at_the_end(
     command_line: CommandLine, language: str, words: str
 ) -> None:
-    end = command_line.call(
-        "run", command_line.write(PIPELINE), "--explain", environment={"LANG": language, "LC_ALL": language}
-    )
+    file = command_line.write(PIPELINE + "  score: {use: score, after: [gang]}\n")
+    end = command_line.call("run", file, "--explain", environment={"LANG": language, "LC_ALL": language})
     assert words in end.err
+    assert "so that a later step has something" in end.err, "a step of a user's own, which no catalogue knows"
     assert "Runs a gang of small processes" in end.err, "the docstring, where there is no text of its own"
     assert "bedplate events demo-" in end.err
 
@@ -108,6 +108,38 @@ def test_events_tell_the_story_of_steps_and_tasks(finished: CommandLine) -> None
     assert "cause=finished" in only[0]
 
 
+def test_events_are_read_in_pages(finished: CommandLine) -> None:
+    everything = finished.call("events", "-o", "json").json["events"]
+    numbers: list[int] = []
+    after = 0
+    while page := finished.call("events", "--limit", "3", "--after", after, "-o", "json").json["events"]:
+        assert len(page) <= 3
+        numbers += [event["number"] for event in page]
+        after = page[-1]["number"]
+    assert numbers == [event["number"] for event in everything]
+
+
+def test_events_of_a_subject_are_found_without_a_run(finished: CommandLine) -> None:
+    run_id = finished.call("ps", "-o", "json").json["runs"][0]["run_id"]
+    events = finished.call("events", "--subject", f"step:{run_id}/write", "-o", "json").json["events"]
+    assert [event["kind"] for event in events] == ["step.started", "step.done"]
+    assert events[0]["subject"] == {"kind": "step", "id": f"{run_id}/write"}
+    assert finished.call("events", "--subject", "device", "-o", "json").json["events"] == []
+    wrong = finished.call("events", "--subject", "devise")
+    assert (wrong.code, "did you mean 'device'?" in wrong.err) == (2, True)
+
+
+def test_a_verb_that_is_no_run_leaves_its_events_in_the_state(command_line: CommandLine) -> None:
+    assert "no events yet" in command_line.call("events", "--subject", "service:doctor").err
+    doctor = command_line.call("doctor", "--no-measure", "--state", command_line.state, "-o", "json").json
+    found = command_line.call("events", "--subject", "service:doctor", "-o", "json").json
+    not_ok = [check["name"] for check in doctor["checks"] if check["status"] != "ok"]
+    assert [event["attributes"]["check"] for event in found["events"]] == not_ok
+    assert {event["kind"] for event in found["events"]} == {"host.check_failed"}
+    assert {event["run_id"] for event in found["events"]} == {None}
+    assert found["run_id"] is None
+
+
 def test_following_events_and_logs_ends_with_the_run(command_line: CommandLine) -> None:
     file = command_line.write(
         "version: 1\nsteps:\n  gang: {use: test.gang}\n  gate: {use: test.gate, opens: open, after: gang}\n"
@@ -125,13 +157,18 @@ def test_following_events_and_logs_ends_with_the_run(command_line: CommandLine) 
 
 
 def test_ps_lists_runs_the_newest_first(command_line: CommandLine) -> None:
-    assert command_line.call("ps", "-o", "json").json == {"runs": []}
+    assert command_line.call("ps", "-o", "json").json == {"runs": [], "next": None}
     for name in ("one", "two"):
         bedplate.run(
             {"version": 1, "name": name, "steps": {"a": {"use": "test.write"}}}, state=str(command_line.state), uses=USES
         )
     assert [run["name"] for run in command_line.call("ps", "-o", "json").json["runs"]] == ["two", "one"]
     assert command_line.call("ps", "one").out.splitlines()[1].startswith("one-")
+    first = command_line.call("ps", "--limit", "1", "-o", "json").json
+    assert [run["name"] for run in first["runs"]] == ["two"]
+    second = command_line.call("ps", "--limit", "1", "--before", first["next"], "-o", "json").json
+    assert [run["name"] for run in second["runs"]] == ["one"]
+    assert command_line.call("ps", "--before", second["next"], "-o", "json").json == {"runs": [], "next": None}
 
 
 @pytest.mark.parametrize("verb", ["ps", "logs", "events", "cancel"])

@@ -1,5 +1,7 @@
 import pytest
 
+from bedplate.locale.catalogue import spoken
+from bedplate.locale.languages import Language
 from bedplate.scorecard.format import format_value
 
 
@@ -20,8 +22,8 @@ from bedplate.scorecard.format import format_value
     ],
 )
 def test_values_are_shown_with_three_digits_and_their_unit(value: float, unit: str, shown: str) -> None:
-    assert format_value(value, unit).en == shown
+    assert str(format_value(value, unit)) == shown
 
 
 def test_yes_and_no_are_words_of_the_language() -> None:
-    assert (format_value(1, "bool").en, format_value(0, "bool").zh) == ("yes", "否")
+    assert (str(format_value(1, "bool")), spoken(format_value(0, "bool"), Language.CHINESE)) == ("yes", "否")

@@ -1,6 +1,8 @@
 import pytest
 
 from bedplate.core.measurement import Provenance
+from bedplate.locale.catalogue import spoken
+from bedplate.locale.languages import Language
 from bedplate.scorecard.grade import grade_all
 from bedplate.scorecard.limiting import find_limiting, held_back_by_evidence
 from tests.scorecard.values import indicator, measured
@@ -41,10 +43,10 @@ def test_missing_indicators_never_limit() -> None:
 
 def test_why_gives_the_value_the_goal_and_the_gain_in_both_languages() -> None:
     why = find_limiting(grade_all([indicator("speed")], [measured("speed", 0.3)])).why
-    for words in (why.en, why.zh):
+    for words in (spoken(why, language) for language in Language):
         assert all(number in words for number in ("30 %", "50 %", "33", "67"))
 
 
 def test_why_says_so_where_better_evidence_is_needed_too() -> None:
     simulated = find_limiting(grade_all([indicator("speed")], [measured("speed", 0.3, Provenance.SIMULATED)])).why
-    assert "real hardware" in simulated.en and "真实硬件" in simulated.zh
+    assert "real hardware" in str(simulated) and "真实硬件" in spoken(simulated, Language.CHINESE)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from bedplate.core.measurement import Measurement, Provenance
-from bedplate.locale.text import verbatim
 from bedplate.scorecard.indicator import Basis, Collection, Direction, Indicator, Part, Threshold, Thresholds
 
 
@@ -18,13 +17,13 @@ def indicator(
     return Indicator(
         id=name,
         part=other.pop("part", Part.COMPUTE),
-        name=verbatim(name),
-        question=verbatim("?"),
+        name=name,
+        question="?",
         formula=other.pop("formula", name),
         unit="frac",
         direction=Direction.HIGHER if higher else Direction.LOWER,
         collect=Collection(command="bedplate doctor"),
         thresholds=Thresholds(base=base, good=good, lead=lead),
-        advice=verbatim("!"),
+        advice="!",
         **other,
     )

@@ -20,7 +20,8 @@ import pytest
 from bedplate.core.errors import ResourcesError, UnavailableError
 from bedplate.core.generation import GeneratedToken, GenerationRequest
 from bedplate.storage.kvcache.inspection import describe_directory, verify_directory
-from bedplate.workers.serve import ServeTask, open_server
+from bedplate.toolchain.serve.task import ServeTask
+from bedplate.workers.serve import open_server
 
 ROOT = Path(__file__).parents[2]
 

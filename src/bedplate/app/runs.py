@@ -14,8 +14,12 @@ from bedplate.app.pipeline.run.lock import UNKNOWN, holder_of
 from bedplate.app.pipeline.run.process import ProcessIdentity, identity_from_json, kill
 from bedplate.app.wiring import state_location
 from bedplate.core.errors import NotFoundError, UnavailableError, nearest
+from bedplate.core.events import Subject
 from bedplate.core.json import JsonObject
-from bedplate.state.records import GangRecord, RunRecord, Status, StepRecord
+from bedplate.state.events import PAGE as EVENTS_PAGE
+from bedplate.state.records import EventRecord as EventRecord
+from bedplate.state.records import GangRecord, RunRecord, Status
+from bedplate.state.records import StepRecord as StepRecord
 from bedplate.state.store import StateStore
 
 _LOOK_EVERY_S = 0.1
@@ -113,6 +117,27 @@ class Runs:
         what = f"'{text}' fits several runs" if fitting else f"there is no run '{text}'"
         next_step = f"did you mean '{near}'?" if near else "'bedplate ps' lists them"
         raise NotFoundError(what, expected=", ".join(known[:_NAMED_IN_ERRORS]), next_step=next_step)
+
+    def events(
+        self, after: int = 0, *, run_id: str | None, subject: Subject | None, kind: str | None, limit: int | None
+    ) -> Iterator[EventRecord]:
+        """Events with a number above `after`, in order, read in pages; see `EventStore.after`.
+
+        Args:
+            after: What the reader has seen; 0: nothing.
+            run_id: Only events in this run.
+            subject: Only events about it.
+            kind: Only this kind, or all below it.
+            limit: Events at most; None: all that there are now.
+        """
+        left = limit
+        while left is None or left > 0:
+            size = EVENTS_PAGE if left is None else min(left, EVENTS_PAGE)
+            page = self.state.events.after(after, run_id=run_id, subject=subject, kind=kind, limit=size)
+            yield from page
+            if len(page) < size:
+                return
+            after, left = page[-1].number, None if left is None else left - len(page)
 
     def logs(self, view: RunView, step: str | None, rank: int | None) -> tuple[TaskLog, ...]:
         """Logs of the run's tasks, in the order in which they were started.

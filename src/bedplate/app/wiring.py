@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedplate.app.paths import state_home
 from bedplate.compute.inventory.node import NODE_READER, this_node
-from bedplate.core.errors import UnavailableError, UsageError, nearest
+from bedplate.core.errors import BedplateError, UnavailableError, UsageError, nearest
+from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
 from bedplate.engines.base import EngineFactory, EngineOpener
 from bedplate.state.location import StateLocation, read_location
+from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
 
 if TYPE_CHECKING:
@@ -36,6 +40,29 @@ def state_location(state: str | None = None) -> StateLocation:
 def open_state(location: StateLocation) -> StateStore:
     """The state, made when it is not there; see `StateStore.open`."""
     return StateStore.open(location)
+
+
+@contextmanager
+def service_events(service: str, state: str | None = None) -> Iterator[EventSink]:
+    """Where a verb or server that is no run sends its events: into the state, under the subject `service:NAME`.
+
+    Its work does not depend on it: where the state cannot be had, events are discarded.
+
+    Args:
+        service: Its name: `doctor`.
+        state: What `--state` says; None: `BEDPLATE_STATE`, else the user's state folder.
+    """
+    try:
+        store = open_state(state_location(state or os.environ.get("BEDPLATE_STATE") or None))
+    except BedplateError:
+        yield NullEventSink()
+        return
+    sink = StateSink(store, Subject(kind=SubjectKind.SERVICE, id=service))
+    try:
+        yield sink
+    finally:
+        sink.close()
+        store.close()
 
 
 def engine_factory(url: str) -> EngineFactory:

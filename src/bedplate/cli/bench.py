@@ -28,7 +28,7 @@ def command() -> None:
 @click.option("--memory", default="1GB", show_default=True, help="KV memory tier.")
 @click.option("--max-batch", type=click.IntRange(1, 256), default=8, show_default=True, help="Sequences that run at once.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same prompts.")
-@click.option("--vs", "peer", help="A peer to run on the same load.")
+@click.option("--vs", "peer", metavar="URL", help="A running OpenAI-compatible server to measure on the same load.")
 @state_option
 @output_option
 def serve(
@@ -48,15 +48,6 @@ def serve(
     output: str,
 ) -> None:
     """Serve a model from a fresh process and measure it over HTTP, the client in a process of its own."""
-    from bedplate.core.errors import UnavailableError
-
-    if peer is not None:
-        raise UnavailableError(
-            "no peer can be run yet",
-            seen=f"--vs {peer}",
-            expected="no --vs",
-            next_step="run the peer's own server and point its benchmark at the same load",
-        )
     step = {
         "use": "bench.serve",
         "model": model,
@@ -70,22 +61,24 @@ def serve(
         "memory": memory,
         "max_batch": max_batch,
         "seed": seed,
+        "vs": peer,
     }
     document = _run(step, state)
     if output == "json":
         print_json(document)
         return
     print_table(
-        ("KV memory", "requests/s", "tokens/s", "TTFT p50 s", "TTFT p99 s", "TPOT p50 s", "prompt from memory"),
+        ("engine", "KV memory", "requests/s", "tokens/s", "TTFT p50 s", "TTFT p99 s", "TPOT p50 s", "prompt from memory"),
         [
             (
-                result["kv"],
+                result["engine"],
+                result["kv"] or "",
                 f"{result['requests_per_s']:.3f}",
                 f"{result['tokens_per_s']:.1f}",
                 f"{result['ttft_s']['p50']:.3f}",
                 f"{result['ttft_s']['p99']:.3f}",
                 "" if result["tpot_s"]["p50"] is None else f"{result['tpot_s']['p50']:.4f}",
-                f"{result['hit_frac']:.0%}",
+                "" if result["hit_frac"] is None else f"{result['hit_frac']:.0%}",
             )
             for result in document["results"]
         ],

@@ -15,9 +15,15 @@ from bedplate.cli.terminal.state_option import state_option
 @state_option
 @output_option
 def command(run: str, wait_s: float, force: bool, state: str | None, output: str) -> None:
-    """Ask RUN to end and wait until it has; the same 'bedplate run' goes on with it later.
+    """Ask RUN to end and wait until it has; the same 'bedplate run' resumes it.
 
-    RUN is a run's id or the beginning of it, a pipeline's name, or 'last'.
+    RUN is a run's id or the beginning of it, a pipeline's name, or 'last'. With --force its process is killed when it
+    does not end; only one of this machine and PID namespace, identified for certain.
+
+    \b
+    Examples:
+      bedplate cancel last
+      bedplate cancel lifecycle --wait 60 --force
     """
     from bedplate.app.runs import existing, open_runs
 

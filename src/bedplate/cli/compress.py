@@ -42,6 +42,7 @@ def command(
 
     from bedplate.app.pipeline.contract.standalone import standalone_context
     from bedplate.app.toolchain.compress import Settings, as_json, compress
+    from bedplate.app.wiring import service_events
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
 
@@ -50,7 +51,8 @@ def command(
     folders = {schemes[0]: out} if len(schemes) == 1 else {scheme: out / scheme for scheme in schemes}
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-compress-") as scratch,
-        standalone_context("compress", Path(scratch), TerminalReporter()) as context,
+        service_events("compress") as events,
+        standalone_context("compress", Path(scratch), TerminalReporter(), events) as context,
     ):
         results = compress(settings, folders, context)
     if output == "json":

@@ -1,77 +1,102 @@
-"""`bedplate events RUN`: what happened in a run."""
+"""`bedplate events`: what happened, in a run or to a node, device, link or service."""
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
 import click
 
-from bedplate.cli.terminal.output import output_option, print_json
+from bedplate.cli.terminal.output import note, output_option, print_json
 from bedplate.cli.terminal.state_option import state_option
 
 if TYPE_CHECKING:
-    from bedplate.app.runs import Runs
+    from bedplate.app.runs import EventRecord, Runs
+    from bedplate.core.events import Subject
     from bedplate.core.json import JsonObject
-    from bedplate.state.records import EventRecord
 
 _LOOK_EVERY_S = 0.5
 
 
 @click.command("events")
-@click.argument("run", default="last")
+@click.argument("run", required=False)
+@click.option("--subject", metavar="KIND[:ID]", help="Only what is about this: service:doctor, device, step:RUN/STEP.")
 @click.option("--kind", metavar="KIND", help="Only this kind (task.exited), or all below it (task).")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+@click.option("--after", metavar="NUMBER", type=click.IntRange(0), default=0, help="Only what came after this event.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="At most N events.  [default: all]")
+@click.option("--follow", "-f", is_flag=True, help="Continue until the run ends, or without a run until Ctrl-C.")
 @state_option
 @output_option
-def command(run: str, kind: str | None, follow: bool, state: str | None, output: str) -> None:
-    """Show what happened in RUN, oldest first; with --follow -o json, one JSON object a line."""
+def command(
+    run: str | None,
+    subject: str | None,
+    kind: str | None,
+    after: int,
+    limit: int | None,
+    follow: bool,
+    state: str | None,
+    output: str,
+) -> None:
+    """Show what happened in RUN (default: the last run), oldest first; with --follow -o json, one JSON object a line.
+
+    With --subject and no RUN, what happened in any run and outside of runs.
+
+    \b
+    Examples:
+      bedplate events last --kind task.exited
+      bedplate events --subject service:doctor
+      bedplate events --subject device -o json --limit 100
+    """
     from bedplate.app.runs import existing, open_runs
+    from bedplate.core.events import parse_subject
 
+    about = None if subject is None else parse_subject(subject)
     with open_runs(state) as found:
+        if found is None and about is not None:
+            note("no events yet")
+            return
         runs = existing(found)
-        run_id = runs.find(run).run.id
+        run_id = None if run is None and about is not None else runs.find(run or "last").run.id
         if follow:
-            _follow(runs, run_id, kind, as_json=output == "json")
-        elif output == "json":
-            print_json({"run_id": run_id, "events": [_as_json(event) for event in _all(runs, run_id, kind)]})
+            _follow(runs, run_id, about, kind, after, as_json=output == "json")
+            return
+        events = runs.events(after, run_id=run_id, subject=about, kind=kind, limit=limit)
+        if output == "json":
+            documents = [_as_json(event) for event in events]
+            print_json({"run_id": run_id, "events": documents, "next": documents[-1]["number"] if documents else after})
         else:
-            for event in _all(runs, run_id, kind):
-                click.echo(_line(event))
+            for event in events:
+                click.echo(_line(event, with_subject=run_id is None))
 
 
-def _all(runs: Runs, run_id: str, kind: str | None, after: int = 0) -> list[EventRecord]:
-    events: list[EventRecord] = []
-    while batch := runs.state.events.after(after, run_id=run_id, kind=kind):
-        events += batch
-        after = batch[-1].number
-    return events
-
-
-def _follow(runs: Runs, run_id: str, kind: str | None, *, as_json: bool) -> None:
-    import json
-
-    after, is_last = 0, False
+def _follow(runs: Runs, run_id: str | None, about: Subject | None, kind: str | None, after: int, *, as_json: bool) -> None:
+    is_last = False
     while True:
-        for event in _all(runs, run_id, kind, after):
+        for event in runs.events(after, run_id=run_id, subject=about, kind=kind, limit=None):
             after = event.number
-            click.echo(json.dumps(_as_json(event), ensure_ascii=False) if as_json else _line(event))
+            click.echo(
+                json.dumps(_as_json(event), ensure_ascii=False) if as_json else _line(event, with_subject=run_id is None)
+            )
         if is_last:
             return
-        is_last = runs.find(run_id).holder is None
+        is_last = run_id is not None and runs.find(run_id).holder is None
         if not is_last:
-            time.sleep(_LOOK_EVERY_S)
+            runs.state.clock.wait(_LOOK_EVERY_S)
 
 
-def _line(event: EventRecord) -> str:
+def _line(event: EventRecord, *, with_subject: bool) -> str:
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at_s))
     severity = "" if event.severity == "info" else event.severity.upper()
-    return " ".join(filter(None, (at, event.step or "-", event.kind, severity, event.message)))
+    about = str(event.subject) if with_subject else event.step or "-"
+    return " ".join(filter(None, (at, about, event.kind, severity, event.message)))
 
 
 def _as_json(event: EventRecord) -> JsonObject:
     return {
         "number": event.number,
+        "subject": {"kind": event.subject.kind.value, "id": event.subject.id},
+        "run_id": event.run_id,
         "step": event.step,
         "kind": event.kind,
         "at_s": event.at_s,

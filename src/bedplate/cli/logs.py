@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -23,11 +22,17 @@ _LOOK_EVERY_S = 0.5
 @click.argument("run", default="last")
 @click.argument("step", required=False)
 @click.option("--rank", type=click.IntRange(0), help="Only the task with this rank.")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+@click.option("--follow", "-f", is_flag=True, help="Continue until the run ends.")
 @state_option
 @output_option
 def command(run: str, step: str | None, rank: int | None, follow: bool, state: str | None, output: str) -> None:
-    """Show what the tasks of RUN (and STEP) wrote to stdout and stderr, each line with its step, gang and rank."""
+    """Show what the tasks of RUN (and STEP) wrote to stdout and stderr, each line with its step, gang and rank.
+
+    \b
+    Examples:
+      bedplate logs last
+      bedplate logs lifecycle train --rank 1 --follow
+    """
     from bedplate.app.runs import existing, open_runs
 
     with open_runs(state) as found:
@@ -62,7 +67,7 @@ def _follow(runs: Runs, run_id: str, step: str | None, rank: int | None) -> None
             return
         is_last = view.holder is None
         if not is_last:
-            time.sleep(_LOOK_EVERY_S)
+            runs.state.clock.wait(_LOOK_EVERY_S)
 
 
 def _print_lines(log: TaskLog, lines: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("bedplate.cli.plan", "Show what a pipeline file would do, and why; runs nothing."),
     "ps": ("bedplate.cli.ps", "List runs and their steps."),
     "logs": ("bedplate.cli.logs", "Show what the tasks of a run wrote."),
-    "events": ("bedplate.cli.events", "Show what happened in a run."),
+    "events": ("bedplate.cli.events", "Show what happened in runs, and to nodes, devices and services."),
     "cancel": ("bedplate.cli.cancel", "Stop a run; it can be resumed."),
     "compute": ("bedplate.cli.compute", "Inventory of devices."),
     "storage": ("bedplate.cli.storage", "KV memory: check what is stored."),

@@ -50,11 +50,13 @@ def _fetch_and_unpack(name: str, *, verify: bool) -> dict[str, object]:
 
     from bedplate.app.pipeline.contract.standalone import standalone_context
     from bedplate.app.toolchain.models.fetch import Settings, run
+    from bedplate.app.wiring import service_events
     from bedplate.cli.terminal.progress import TerminalReporter
 
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-fetch-") as scratch,
-        standalone_context("model", Path(scratch), TerminalReporter()) as context,
+        service_events("model") as events,
+        standalone_context("model", Path(scratch), TerminalReporter(), events) as context,
     ):
         fetched = run(Settings(model=name, verify=verify), context)
     return {"folder": str(fetched.path), **fetched.outputs}

@@ -27,11 +27,15 @@ def preflight(budget: str, cores_per_slot: int, min_slots: int, output: str) -> 
     from bedplate.app.operations.preflight import Settings, screen_this_machine
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.units import parse_duration
+    from bedplate.locale.catalogue import spoken
+    from bedplate.locale.languages import choose_language
 
     settings = Settings(budget=parse_duration(budget))
     result = screen_this_machine(settings, cores_per_slot=cores_per_slot, min_slots=min_slots, reporter=TerminalReporter())
     if output == "json":
         print_json({**result.outputs, "measurements": [item.as_json() for item in result.measurements]})
         return
+    language = choose_language()
     for table in result.tables:
-        print_table(table.columns, table.rows, title=table.title)
+        title = ": ".join(spoken(words, language) for words in (table.title, table.details) if words)
+        print_table([spoken(column, language) for column in table.columns], table.rows, title=title)

@@ -10,25 +10,32 @@ from bedplate.cli.terminal.output import note, output_option, print_json, print_
 from bedplate.cli.terminal.state_option import state_option
 
 if TYPE_CHECKING:
-    from bedplate.app.runs import RunView
-    from bedplate.state.records import StepRecord
+    from bedplate.app.runs import RunView, StepRecord
 
 
 @click.command("ps")
 @click.argument("run", required=False)
+@click.option("--limit", metavar="N", type=click.IntRange(1), default=100, show_default=True, help="At most N runs.")
+@click.option("--before", metavar="RUN", help="Only runs older than this one: the last of the page before.")
 @state_option
 @output_option
-def command(run: str | None, state: str | None, output: str) -> None:
+def command(run: str | None, limit: int, before: str | None, state: str | None, output: str) -> None:
     """List runs and their steps, the newest run first; only RUN when it is given.
 
     RUN is a run's id or the beginning of it, a pipeline's name, or 'last'.
+
+    \b
+    Examples:
+      bedplate ps last
+      bedplate ps --limit 20 -o json
     """
     from bedplate.app.runs import existing, open_runs
 
     with open_runs(state) as runs:
-        views = (existing(runs).find(run),) if run else runs.page() if runs else ()
+        views = (existing(runs).find(run),) if run else runs.page(limit, before) if runs else ()
     if output == "json":
-        print_json({"runs": [view.as_json() for view in views]})
+        is_full = not run and len(views) == limit
+        print_json({"runs": [view.as_json() for view in views], "next": views[-1].run.id if is_full else None})
     elif views:
         print_table(("run", "step", "status", "time", "what"), [row for view in views for row in _rows(view)])
     else:
@@ -38,7 +45,7 @@ def command(run: str | None, state: str | None, output: str) -> None:
 def _rows(view: RunView) -> list[tuple[object, ...]]:
     run = view.run
     error = (run.error or {}).get("error", "")
-    by = f"process {view.holder.pid}" if view.holder else error
+    by = str(view.holder) if view.holder else error
     elapsed_s = run.ended_at_s - run.started_at_s if run.ended_at_s and run.started_at_s else None
     head = (run.id, "", run.status.value, _time(elapsed_s), by)
     return [head, *(("", step.name, step.status.value, _time(step.seconds), _what(step)) for step in view.steps)]

@@ -13,7 +13,7 @@ from bedplate.core.errors import UsageError
 
 if TYPE_CHECKING:
     from bedplate.app.scorecard.graded_run import GradedRun
-    from bedplate.locale.text import Language
+    from bedplate.locale.languages import Language
     from bedplate.scorecard.assess import Assessment
     from bedplate.scorecard.grade import Grade
 
@@ -32,7 +32,7 @@ def command(run: str | None, file: Path | None, html: Path | None, language: str
 
     RUN is a run's id or the beginning of it, a pipeline's name, or 'last' (which is meant where none is named).
     """
-    from bedplate.locale.text import Language
+    from bedplate.locale.languages import Language
 
     if run and file:
         raise UsageError("a run and a file cannot both be graded", seen=f"{run} and --from {file}", expected="one of them")
@@ -63,33 +63,41 @@ def _write(graded: GradedRun, assessment: Assessment, html: Path, language: Lang
 
 
 def _print(assessment: Assessment, language: Language) -> None:
-    from bedplate.locale.text import text
+    from bedplate.core.text import text
+    from bedplate.locale.catalogue import spoken
 
-    def say(key: str) -> str:
-        return text(key).spoken_in(language)
-
-    headings = [say(f"report.{key}") for key in ("part", "indicator", "value", "level", "short_provenance", "command")]
-    print_table(headings, [_row(grade, language) for grade in assessment.scorecard.grades])
+    headings = (
+        text("Part"),
+        text("Indicator"),
+        text("Value"),
+        text("Level"),
+        text("Provenance"),
+        text("Measured by"),
+    )
+    print_table(
+        [spoken(words, language) for words in headings], [_row(grade, language) for grade in assessment.scorecard.grades]
+    )
     for line in assessment.summary():
-        note(line.spoken_in(language))
+        note(spoken(line, language))
 
 
 def _row(grade: Grade, language: Language) -> list[str]:
-    from bedplate.locale.text import text
+    from bedplate.core.text import text_of
+    from bedplate.locale.catalogue import spoken
+    from bedplate.scorecard import words
     from bedplate.scorecard.format import format_value
 
     indicator, measured = grade.indicator, grade.measured
-    value = text("value.none") if measured.value is None else format_value(measured.value, indicator.unit)
-    provenance = "" if measured.provenance is None else text(f"provenance.{measured.provenance.value}").spoken_in(language)
+    value = words.NO_VALUE if measured.value is None else format_value(measured.value, indicator.unit)
+    provenance = "" if measured.provenance is None else spoken(words.PROVENANCES[measured.provenance], language)
     if measured.is_disturbed:
-        provenance += f" ({text('disturbed').spoken_in(language)})"
-    level = text(f"level.{grade.level.value}").spoken_in(language)
-    uncapped = f" ({text(f'level.{grade.uncapped.value}').spoken_in(language)})" if grade.cap else ""
+        provenance += f" ({spoken(words.DISTURBED, language)})"
+    uncapped = f" ({spoken(words.LEVELS[grade.uncapped], language)})" if grade.cap else ""
     return [
-        text(f"part.{indicator.part.value}").spoken_in(language),
-        indicator.name.spoken_in(language),
-        value.spoken_in(language),
-        level + uncapped,
+        spoken(words.PARTS[indicator.part], language),
+        spoken(text_of(indicator.name), language),
+        spoken(value, language),
+        spoken(words.LEVELS[grade.level], language) + uncapped,
         provenance,
         indicator.collect.command if measured.value is None else "",
     ]

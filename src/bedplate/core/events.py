@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bedplate.core.errors import UsageError, nearest
 from bedplate.core.json import Json
 
 
@@ -43,6 +44,21 @@ class Subject:
         return f"{self.kind.value}:{self.id}"
 
 
+def parse_subject(text: str) -> Subject:
+    """`node:n1` as a subject; `node` alone means every node, with an empty id.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    word, _, name = text.partition(":")
+    kinds = [kind.value for kind in SubjectKind]
+    if word not in kinds:
+        near = nearest(word, kinds)
+        next_step = f"did you mean '{near}'?" if near else None
+        raise UsageError("unknown kind of subject", seen=word, expected=", ".join(kinds), next_step=next_step)
+    return Subject(kind=SubjectKind(word), id=name)
+
+
 def run_subject(run_id: str, step: str = "") -> Subject:
     """The run, or one of its steps."""
     return Subject(kind=SubjectKind.STEP, id=f"{run_id}/{step}") if step else Subject(kind=SubjectKind.RUN, id=run_id)
@@ -50,10 +66,10 @@ def run_subject(run_id: str, step: str = "") -> Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened, once."""
+    """One thing that happened, once. Made by `core.event_kinds.make_event`, which knows the kinds and their attributes."""
 
     kind: str
-    """Dotted, stable: `task.exited`, `checkpoint.committed`, `train.resumed`."""
+    """Of the catalogue: `task.exited`, `checkpoint.committed`, `train.resumed`."""
     at_s: float
     """Seconds since the epoch (or virtual seconds under the simulated engine)."""
     message: str = ""
@@ -62,7 +78,7 @@ class Event:
     subject: Subject | None = None
     """What it is about; None: what the sink is for, a step for instance."""
     source: str = ""
-    """Who says so: `engine.local`, `worker.train.1`."""
+    """The component that says so: `engine`, `train`, `runner`."""
     attributes: Mapping[str, Json] = field(default_factory=dict)
 
 

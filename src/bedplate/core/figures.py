@@ -1,12 +1,18 @@
-"""What a step wants people to see: data for a picture or a table; the report draws it."""
+"""What a step wants people to see: data for a picture or a table; the report draws it and chooses the language."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Provenance
+from bedplate.core.messages import decode, encode
+from bedplate.core.text import AnyText, Text
+
+Cell: TypeAlias = Text | str | int | float | None
+"""One cell of a table; None where there is no value."""
 
 
 class FigureKind(enum.StrEnum):
@@ -22,9 +28,9 @@ class FigureKind(enum.StrEnum):
 class Series:
     """One line or one set of bars."""
 
-    name: str
-    x: tuple[float | str, ...]
-    y: tuple[float | None, ...]
+    name: AnyText
+    x: tuple[int | float | str, ...]
+    y: tuple[int | float | None, ...]
     """None leaves a gap."""
 
 
@@ -34,44 +40,27 @@ class Figure:
 
     id: str
     """Stable snake_case name."""
-    title: str
+    title: AnyText
+    """A few words; what was measured and how goes into `details`."""
+    details: AnyText = ""
+    """What the numbers are about: the setting, the scale."""
     kind: FigureKind
-    x_label: str
-    y_label: str
+    x_label: AnyText
+    y_label: AnyText
     """With its unit: `tokens/s`."""
     series: tuple[Series, ...]
     provenance: Provenance
-    marks: tuple[tuple[float, str], ...] = ()
-    """Vertical lines at x with a label: `(12.5, "worker 1 killed")`."""
+    marks: tuple[tuple[float, AnyText], ...] = ()
+    """Vertical lines at x with a label: `(12.5, text("worker {rank} lost", rank=1))`."""
 
     def as_json(self) -> JsonObject:
         """The form in which figures are stored."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "kind": self.kind.value,
-            "x_label": self.x_label,
-            "y_label": self.y_label,
-            "series": [{"name": item.name, "x": list(item.x), "y": list(item.y)} for item in self.series],
-            "provenance": self.provenance.value,
-            "marks": [[at, label] for at, label in self.marks],
-        }
+        return encode(self)
 
     @classmethod
     def from_json(cls, data: JsonObject) -> Figure:
-        """Inverse of `as_json`; KeyError or ValueError when `data` is not one."""
-        series: list[dict[str, list[float]]] = data["series"]  # type: ignore[assignment]
-        marks: list[tuple[float, str]] = data.get("marks", [])  # type: ignore[assignment]
-        return cls(
-            id=str(data["id"]),
-            title=str(data["title"]),
-            kind=FigureKind(str(data["kind"])),
-            x_label=str(data["x_label"]),
-            y_label=str(data["y_label"]),
-            series=tuple(Series(name=str(item["name"]), x=tuple(item["x"]), y=tuple(item["y"])) for item in series),
-            provenance=Provenance(str(data["provenance"])),
-            marks=tuple((float(at), str(label)) for at, label in marks),
-        )
+        """Inverse of `as_json`; MessageError when `data` is not one."""
+        return decode(cls, data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,30 +68,19 @@ class ResultTable:
     """A small table for people: candidates compared, streams measured."""
 
     id: str
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str | float | None, ...], ...]
+    title: AnyText
+    """A few words; what was measured and how goes into `details`."""
+    details: AnyText = ""
+    """What the numbers are about: the setting, the scale."""
+    columns: tuple[AnyText, ...]
+    rows: tuple[tuple[Cell, ...], ...]
     provenance: Provenance
 
     def as_json(self) -> JsonObject:
         """The form in which tables are stored."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "columns": list(self.columns),
-            "rows": [list(row) for row in self.rows],
-            "provenance": self.provenance.value,
-        }
+        return encode(self)
 
     @classmethod
     def from_json(cls, data: JsonObject) -> ResultTable:
-        """Inverse of `as_json`; KeyError or ValueError when `data` is not one."""
-        columns: list[str] = data["columns"]  # type: ignore[assignment]
-        rows: list[list[str | float | None]] = data["rows"]  # type: ignore[assignment]
-        return cls(
-            id=str(data["id"]),
-            title=str(data["title"]),
-            columns=tuple(columns),
-            rows=tuple(tuple(row) for row in rows),
-            provenance=Provenance(str(data["provenance"])),
-        )
+        """Inverse of `as_json`; MessageError when `data` is not one."""
+        return decode(cls, data)

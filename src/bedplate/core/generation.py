@@ -80,7 +80,7 @@ class GeneratedToken:
     message: str = ""
     """What went wrong, with `error`."""
     logprobs: TokenLogprobs | None = None
-    """Of `token`, where the request asked for them."""
+    """Of `token`, or of the stop token that ended the stream, where the request asked for them."""
     prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
     """One entry a prompt token, in the first step of the stream only; None for the first token, which nothing predicts."""
 

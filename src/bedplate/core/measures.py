@@ -83,9 +83,10 @@ MEASURES: tuple[Measure, ...] = (
     *_measures("ratio", "size_{scheme}_ratio"),
     *_measures("ratio", "decode_{scheme}_ratio_b1 decode_{scheme}_ratio_b8", is_timed=True),
     # serving
-    *_measures("requests/s", "serve_requests_per_s_kv_{off|on}", is_timed=True),
-    *_measures("tokens/s", "serve_tokens_per_s_kv_{off|on}", is_timed=True),
-    *_measures("s", "serve_ttft_{p50|p99}_s_kv_{off|on} serve_tpot_{p50|p99}_s_kv_{off|on}", is_timed=True),
+    *_measures("requests/s", "serve_requests_per_s_{kv_off|kv_on|peer}", is_timed=True),
+    *_measures("tokens/s", "serve_tokens_per_s_{kv_off|kv_on|peer}", is_timed=True),
+    *_measures("s", "serve_ttft_{p50|p99}_s_{kv_off|kv_on|peer} serve_tpot_{p50|p99}_s_{kv_off|kv_on|peer}", is_timed=True),
+    *_measures("ratio", "peer_throughput_ratio peer_ttft_ratio", is_timed=True),
     *_measures("frac", "kv_hit_frac"),
     *_measures("ratio", "kv_throughput_ratio kv_ttft_ratio", is_timed=True),
     *_measures("bool", "kv_answers_equal"),

@@ -1,1 +1,1 @@
-"""Texts in English and Chinese: `texts.en.yaml` and `texts.zh.yaml`, one flat table of keys each."""
+"""Languages: which one is spoken, and the gettext catalogues `LANGUAGE/LC_MESSAGES/bedplate.po` behind it."""

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
-from bedplate.locale.text import Language, Text, text
+from bedplate.core.text import Text, text, text_of
+from bedplate.locale.catalogue import spoken
+from bedplate.locale.languages import Language
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.grade import Grade, PartScore, Scorecard, grade_all
 from bedplate.scorecard.indicator import Indicator
 from bedplate.scorecard.limiting import Limiting, find_limiting
 from bedplate.scorecard.whatif import WhatIf, what_if
+from bedplate.scorecard.words import NO_VALUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +29,13 @@ class Assessment:
     def summary(self) -> tuple[Text, Text]:
         """Two lines for the person at the terminal: the score with its coverage, and what limits it."""
         score_frac, coverage_frac = self.scorecard.score_frac, self.scorecard.coverage_frac
-        score = text("value.none") if score_frac is None else f"{score_frac * 100:.0f}"
-        return text("report.summary", score=score, coverage=f"{coverage_frac * 100:.0f}"), self.limiting.why
+        score = NO_VALUE if score_frac is None else f"{score_frac * 100:.0f}"
+        line = text(
+            "score {score} of 100, from {coverage} % of the indicators by weight",
+            score=score,
+            coverage=f"{coverage_frac * 100:.0f}",
+        )
+        return line, self.limiting.why
 
     def as_json(self, language: Language = Language.ENGLISH) -> JsonObject:
         """What `bedplate score -o json` prints; texts in `language`, keys as in DESIGN.md's fixed points."""
@@ -39,8 +47,8 @@ class Assessment:
             "coverage_frac": self.scorecard.coverage_frac,
             "limiting": {
                 "id": limiting.indicator.id if limiting else None,
-                "why": self.limiting.why.spoken_in(language),
-                "advice": limiting.indicator.advice.spoken_in(language) if limiting else None,
+                "why": spoken(self.limiting.why, language),
+                "advice": spoken(text_of(limiting.indicator.advice), language) if limiting else None,
                 "what_if": [answer.as_json(language) for answer in self.what_if],
             },
         }
@@ -58,7 +66,7 @@ def _grade_json(grade: Grade, language: Language) -> JsonObject:
     return {
         "id": indicator.id,
         "part": indicator.part.value,
-        "name": indicator.name.spoken_in(language),
+        "name": spoken(text_of(indicator.name), language),
         "value": measured.value,
         "unit": indicator.unit,
         "provenance": measured.provenance.value if measured.provenance else None,

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from bedplate.core import units
-from bedplate.locale.text import Text, text, translated, verbatim
+from bedplate.core.text import AnyText, Text, text
+
+_UNIT_WORDS: dict[str, Text] = {
+    "servers": text("servers"),
+    "iops": text("iops"),
+    "tokens/s": text("tokens/s"),
+    "requests/s": text("requests/s"),
+    "nats": text("nats/token"),
+    "perplexity": text("perplexity"),
+}
 
 
-def format_value(value: float, unit: str) -> Text:
-    """0.253, `frac` -> `25.3 %`; 31.2, `s` -> `31.2 s`; 1, `bool` -> `yes` / `是`; 2.31, `ratio` -> `2.31×`."""
+def format_value(value: float, unit: str) -> AnyText:
+    """0.253, `frac` -> `25.3 %`; 31.2, `s` -> `31.2 s`; 1, `bool` -> `yes`; 2.31, `ratio` -> `2.31×`."""
     if unit == "bool":
-        return text("value.yes" if value else "value.no")
+        return text("yes") if value else text("no")
     if unit in ("steps", "count"):
-        return verbatim(units.format_count(value))
+        return units.format_count(value)
     if (shown := _with_symbol(value, unit)) is not None:
-        return verbatim(shown)
-    words, number = translated(unit), _plain(value)
-    return Text(en=f"{number} {words.en}".rstrip(), zh=f"{number} {words.zh}".rstrip())
+        return shown
+    return text("{number} {unit}", number=_plain(value), unit=_UNIT_WORDS.get(unit, unit))
 
 
 def _with_symbol(value: float, unit: str) -> str | None:
@@ -27,8 +35,6 @@ def _with_symbol(value: float, unit: str) -> str | None:
             return f"{value:.3g}×"
         case "s":
             return units.format_duration(value) if value >= 0 else f"-{units.format_duration(-value)}"
-        case "ms":
-            return units.format_duration(value / 1e3) if value >= 0 else f"-{units.format_duration(-value / 1e3)}"
         case "bytes":
             return units.format_bytes(value)
         case "bytes/s":

@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 
 from bedplate.core.errors import UsageError
 from bedplate.core.settings import Range
-from bedplate.locale.text import Text, verbatim
 from bedplate.scorecard.formula import Formula, parse_formula
 
 
@@ -51,15 +50,10 @@ class Threshold:
 
     value: float
     """In the indicator's unit."""
-    source: Text | str
-    """The report section or reason that it comes from; a citation is the same text in all languages."""
+    source: str
+    """The report section, paper or reason that it comes from, in English."""
     basis: Basis
     """Class of that source."""
-
-    @property
-    def spoken_source(self) -> Text:
-        """The source in all languages."""
-        return verbatim(self.source) if isinstance(self.source, str) else self.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +90,9 @@ class Indicator:
     """Stable snake_case name, unit as suffix."""
     part: Part
     """The part that it grades."""
-    name: Text
-    """A few words."""
-    question: Text
+    name: str
+    """A few words, in English; like every text here it is a template of the catalogues."""
+    question: str
     """What the value answers, for people."""
     formula: str
     """Arithmetic over measurement ids."""
@@ -110,7 +104,7 @@ class Indicator:
     """How it is measured."""
     thresholds: Thresholds
     """Where the levels begin."""
-    advice: Text
+    advice: str
     """What to do when it is low."""
     weight: Annotated[float, Range(0.5, 5)] = 1.0
     """Its share in the score."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bedplate.core.measurement import Provenance
-from bedplate.locale.text import Text, text
+from bedplate.core.text import Text, text, text_of
 from bedplate.scorecard.format import format_value
 from bedplate.scorecard.grade import POINTS, Grade, Level, Scorecard
+from bedplate.scorecard.words import LEVELS, PROVENANCES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,11 @@ class Limiting:
 def find_limiting(scorecard: Scorecard) -> Limiting:
     """Name the limiting indicator, and say why it is the one."""
     candidates = [grade for grade in scorecard.grades if _limits(grade)]
-    if not candidates or scorecard.score_frac is None:
-        key = "limiting.nothing_graded" if scorecard.score_frac is None else "limiting.nothing_limits"
-        return Limiting(grade=None, why=text(key), score_after_frac=None)
+    if scorecard.score_frac is None:
+        return Limiting(grade=None, why=text("Nothing was graded yet, so nothing can be named."), score_after_frac=None)
+    if not candidates:
+        why = text("Every value that could be graded is good or better.")
+        return Limiting(grade=None, why=why, score_after_frac=None)
     chosen = max(candidates, key=lambda grade: (_lift(grade), -POINTS[grade.level], grade.indicator.weight))
     graded_weight = sum(grade.indicator.weight for grade in scorecard.grades if grade.points is not None)
     after_frac = scorecard.score_frac + _lift(chosen) / graded_weight
@@ -55,16 +58,23 @@ def _lift(grade: Grade) -> float:
 def _why(grade: Grade, before_frac: float, after_frac: float) -> Text:
     indicator, measured = grade.indicator, grade.measured
     assert measured.value is not None and measured.provenance is not None
-    counts = measured.provenance is Provenance.MEASURED and measured.num_nodes >= indicator.claimed_nodes
-    counts = counts and not measured.is_disturbed
-    return text(
-        "limiting.why" if counts else "limiting.why_and_evidence",
-        nodes=indicator.claimed_nodes,
-        name=indicator.name,
+    why = text(
+        "{name} is {value} ({provenance}, {level}); good begins at {good}. No other indicator would raise the overall score "
+        "more: from {before} to {after}.",
+        name=text_of(indicator.name),
         value=format_value(measured.value, indicator.unit),
         good=format_value(indicator.thresholds.good.value, indicator.unit),
-        provenance=text(f"provenance.{measured.provenance.value}"),
-        level=text(f"level.{grade.level.value}"),
+        provenance=PROVENANCES[measured.provenance],
+        level=LEVELS[grade.level],
         before=f"{before_frac * 100:.0f}",
         after=f"{after_frac * 100:.0f}",
+    )
+    counts = measured.provenance is Provenance.MEASURED and measured.num_nodes >= indicator.claimed_nodes
+    if counts and not measured.is_disturbed:
+        return why
+    return text(
+        "{why} A value counts above base once it is measured on real hardware that runs nothing else, on {nodes} nodes or "
+        "more.",
+        why=why,
+        nodes=indicator.claimed_nodes,
     )

@@ -6,10 +6,12 @@ their directory alone, so there these locks do nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy
+from sqlalchemy import exc
 
 from bedplate.state.database import Database, lock_number
 from bedplate.state.driver_errors import translated_errors
@@ -39,7 +41,9 @@ class RunLocks:
         try:
             yield is_taken
         finally:
-            connection.invalidate()  # ends the session, and with it the lock
+            if is_taken:
+                with contextlib.suppress(exc.DBAPIError):  # the session is gone, and with it the lock
+                    connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_unlock(_number(run_id))))
             connection.close()
 
     def held(self, run_ids: Iterable[str]) -> frozenset[str]:

@@ -13,7 +13,8 @@ from collections import deque
 from typing import Any
 
 from bedplate.core.errors import BedplateError, UnavailableError
-from bedplate.core.events import Event, MetricSample, Severity, SinkStatistics, Subject, run_subject
+from bedplate.core.event_kinds import EventsDropped, make_event
+from bedplate.core.events import Event, MetricSample, SinkStatistics, Subject, run_subject
 from bedplate.core.json import plain
 from bedplate.state.rows import storable
 from bedplate.state.store import StateStore
@@ -54,15 +55,7 @@ class StateSink:
 
     def emit(self, event: Event, step: str = "") -> None:
         """Take one event."""
-        row = self._head(event.subject, step) | {
-            "kind": event.kind,
-            "at_s": event.at_s,
-            "severity": event.severity.value,
-            "source": event.source,
-            "message": storable(event.message),
-            "attributes": plain(event.attributes),
-        }
-        self._put(True, row)
+        self._put(True, self._row(event, step))
 
     def sample(self, sample: MetricSample, step: str = "") -> None:
         """Take one metric sample; a value that is not finite is stored as none."""
@@ -83,6 +76,16 @@ class StateSink:
         """Write what waits, and end the thread. Calling it twice is fine."""
         self._closing.set()
         self._thread.join()
+
+    def _row(self, event: Event, step: str = "") -> dict[str, Any]:
+        return self._head(event.subject, step) | {
+            "kind": event.kind,
+            "at_s": event.at_s,
+            "severity": event.severity.value,
+            "source": event.source,
+            "message": storable(event.message),
+            "attributes": plain(event.attributes),
+        }
 
     def _head(self, subject: Subject | None, step: str) -> dict[str, Any]:
         subject = subject or (run_subject(self._run_id, step) if step else self._subject)
@@ -111,14 +114,9 @@ class StateSink:
             self._waiting.clear()
 
     def _dropped_row(self) -> dict[str, Any]:
-        return self._head(None, "") | {
-            "kind": "events.dropped",
-            "at_s": self._state.clock.now(),
-            "severity": Severity.WARNING.value,
-            "source": "state",
-            "message": f"{self._dropped} events or samples came faster than they could be stored",
-            "attributes": {"dropped": self._dropped},
-        }
+        facts = EventsDropped(dropped=self._dropped)
+        message = f"{self._dropped} events or samples came faster than they could be stored"
+        return self._row(make_event(facts, at_s=self._state.clock.now(), message=message, source="state"))
 
     def _flush(self) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
-"""A served model inside its process: opens the model and the KV store, builds engine and door, listens.
+"""A served model inside its process: opens the model and the KV store, builds the engine and the API server, listens.
 
-`main` serves until it is told to stop (SIGTERM, SIGINT): the door takes no more connections, what runs gets some seconds
-to finish, then engine and store are closed, so every KV block that was put is on disk.
+`main` serves until it is told to stop (SIGTERM, SIGINT, SIGHUP): new requests are refused, what runs gets some seconds to
+finish and is then cut with an error, and engine and store are closed, so every KV block that was put is on disk.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import errno
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -21,47 +20,21 @@ from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import ResourcesError, UnavailableError
 from bedplate.core.generation import GenerationEngine
 from bedplate.core.json import JsonObject
-from bedplate.core.settings import Range, read_settings
+from bedplate.core.messages import decode, encode
 from bedplate.core.task import TaskContext, worker_errors
-from bedplate.core.units import ByteCount, Duration, format_bytes
+from bedplate.core.units import format_bytes
 from bedplate.service.openai.codec import TextCodec
 from bedplate.service.openai.settings import ServerSettings
 from bedplate.toolchain.models.card import weights_digest
 from bedplate.toolchain.models.weights import size_bytes
-from bedplate.toolchain.serve.settings import EngineSettings
+from bedplate.toolchain.serve.task import ServeResult, ServerReady, ServeTask
 
 if TYPE_CHECKING:
-    import uvicorn
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeTask:
-    """The spec of a serving task."""
-
-    model: str
-    """Folder of the model."""
-    name: str
-    """Name under which it is served."""
-    host: str = "127.0.0.1"
-    """Address to listen on."""
-    port: Annotated[int, Range(0, 65535)] = 0
-    """Port to listen on; 0 takes a free one."""
-    api_key: str | None = None
-    """Key that callers must send; None lets everybody in."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Number format of weights and KV."""
-    engine: EngineSettings = field(default_factory=EngineSettings)
-    """Settings of the built-in engine."""
-    request_timeout: Duration | None = None
-    """Seconds after which a request ends unfinished; None: never."""
-    max_body: Annotated[ByteCount, Range(1)] = 8_000_000
-    """Largest request body, in bytes."""
-    drain: Duration = 10.0
-    """Seconds that running requests get when the server is told to stop."""
+    from bedplate.workers.draining import DrainingServer
 
 
 class Server:
-    """A door on a listening socket. `run` blocks; `stop` may come from any thread, or before `run`."""
+    """An API server on a listening socket. `run` blocks; `stop` may come from any thread, or before `run`."""
 
     def __init__(
         self, task: ServeTask, listener: socket.socket, engine: GenerationEngine, codec: TextCodec, context_tokens: int
@@ -69,61 +42,78 @@ class Server:
         self.engine, self.codec = engine, codec
         self.host, self.port = listener.getsockname()[:2]
         self._task, self._listener, self._context_tokens = task, listener, context_tokens
-        self._uvicorn = self._make_uvicorn()
+        self._http = self._make_http_server()
 
     @property
     def url(self) -> str:
         """Where clients connect to."""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
-    def description(self) -> JsonObject:
+    def ready(self) -> ServerReady:
         """What callers need to know."""
-        return {"url": self.url, "port": self.port, "model": self._task.name, "context_tokens": self._context_tokens}
+        return ServerReady(url=self.url, port=self.port, model=self._task.name, context_tokens=self._context_tokens)
 
     def run(self) -> None:
         """Serve until `stop`, SIGTERM or SIGINT; requests that run then get `drain` seconds."""
-        if not self._uvicorn.should_exit:
-            self._uvicorn.run(sockets=[self._listener])
+        if not self._http.should_exit:
+            self._http.run(sockets=[self._listener])
 
     def stop(self) -> None:
         """Ask `run` to end."""
-        self._uvicorn.should_exit = True
+        self._http.should_exit = True
 
-    def _make_uvicorn(self) -> uvicorn.Server:
-        import uvicorn
-
+    def _make_http_server(self) -> DrainingServer:
         from bedplate.service.openai.application import create_server
+        from bedplate.service.openai.shutdown import Shutdown
+        from bedplate.workers.draining import DrainingServer
 
-        door = create_server(
-            self.engine,
-            self.codec,
-            ServerSettings(
-                model=self._task.name,
-                context_tokens=self._context_tokens,
-                api_key=self._task.api_key,
-                max_body=self._task.max_body,
-                request_timeout=self._task.request_timeout,
-            ),
+        shutdown = Shutdown()
+        settings = ServerSettings(
+            model=self._task.name,
+            context_tokens=self._context_tokens,
+            api_key=self._task.api_key,
+            max_body=self._task.max_body,
+            request_timeout=self._task.request_timeout,
+            control_tokens=self._task.control_tokens,
+            parallel_choices=self._task.parallel_choices,
         )
-        drain_s = max(1, round(self._task.drain))
-        return uvicorn.Server(
-            uvicorn.Config(door, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=drain_s)
-        )
+        return DrainingServer(create_server(self.engine, self.codec, settings, shutdown), shutdown, self._task.drain)
 
 
 @worker_errors
 def main(context: TaskContext) -> JsonObject:
-    """Serve until told to stop; reports `Server.description` as progress once it listens."""
-    told_to_stop: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn takes these while it runs, and raises them again when it has ended
-        signal.signal(number, lambda received, _: told_to_stop.append(received))
-    task = read_settings(ServeTask, context.spec)
+    """Serve until told to stop; reports `ServerReady` as progress once it listens, and returns a `ServeResult`."""
+    task = decode(ServeTask, context.spec)
+    stop = StopSignals()
     with open_server(task, context.stores.get(KV_STORE), len(context.cores) or None) as server:
-        context.progress(**server.description())
-        if not told_to_stop:
-            server.run()
-        return {"requests_finished": server.engine.statistics().finished}
+        context.progress(**encode(server.ready()))
+        stop.call(server.stop)
+        server.run()
+        return encode(ServeResult(requests_finished=server.engine.statistics().finished))
+
+
+class StopSignals:
+    """Turns SIGTERM, SIGINT and SIGHUP into a call, once there is something to call.
+
+    uvicorn takes the first two while it runs, and raises them again when it has ended. A SIGHUP that the parent ignores
+    (nohup) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._was_received = False
+        self._stop: Callable[[], None] = self._note
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda received, frame: self._stop())
+
+    def _note(self) -> None:
+        self._was_received = True
+
+    def call(self, stop: Callable[[], None]) -> None:
+        """Call `stop` at each further signal, and now if there was one already."""
+        self._stop = stop
+        if self._was_received:
+            stop()
 
 
 @contextmanager

@@ -6,20 +6,22 @@ Both share the task's cores, as they would on a small machine. One task measures
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bedplate.core.blocks import KV_STORE
-from bedplate.core.errors import CancelledError, TaskError
+from bedplate.core.errors import CancelledError, MessageError, TaskError
 from bedplate.core.json import JsonObject
+from bedplate.core.messages import decode, encode
 from bedplate.core.settings import read_settings
 from bedplate.core.task import TaskContext, worker_errors
+from bedplate.toolchain.serve.load_messages import LoadFailure, LoadLine, LoadPlan, LoadProgress, LoadResult
 from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
-from bedplate.workers.serve import Server, ServeTask, open_server
+from bedplate.toolchain.serve.task import ServeTask
+from bedplate.workers.serve import Server, open_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class ServeLoadTask:
 
 @worker_errors
 def main(context: TaskContext) -> JsonObject:
-    """Serve, let the load run, and return what the client measured (see `workers/load.py`)."""
+    """Serve, let the load run, and return the `LoadResult` of the client."""
     task = read_settings(ServeLoadTask, context.spec)
     with open_server(task.serve, context.stores.get(KV_STORE), len(context.cores) or None) as server:
         client = _Client(_plan(task, server), server, context)
@@ -43,34 +45,34 @@ def main(context: TaskContext) -> JsonObject:
             server.run()
         finally:
             client.end()
-        return client.result()
+        return encode(client.result())
 
 
-def _plan(task: ServeLoadTask, server: Server) -> JsonObject:
-    def encode(text: str) -> list[int]:
+def _plan(task: ServeLoadTask, server: Server) -> LoadPlan:
+    def encode_text(text: str) -> list[int]:
         return server.codec.encode(text, add_special_tokens=False)
 
-    conversations = make_conversations(task.load, encode)
-    return {
-        "url": server.url,
-        "api_key": task.serve.api_key or "",
-        "model": task.serve.name,
-        "streams": task.load.streams,
-        "output_tokens": task.load.output_tokens,
-        "conversations": conversations,
-        "warm_up": conversations[0][0][-2 * task.serve.engine.chunk_tokens :][::-1],
-    }
+    conversations = make_conversations(task.load, encode_text)
+    return LoadPlan(
+        url=server.url,
+        api_key=task.serve.api_key or "",
+        model=task.serve.name,
+        streams=task.load.streams,
+        output_tokens=task.load.output_tokens,
+        conversations=conversations,
+        warm_up=conversations[0][0][-2 * task.serve.engine.chunk_tokens :][::-1],
+    )
 
 
 class _Client:
-    """The child process and the thread that listens to it; stops the server when the child has ended."""
+    """The child process and the thread that reads its output; stops the server when the child has ended."""
 
-    def __init__(self, plan: JsonObject, server: Server, context: TaskContext) -> None:
+    def __init__(self, plan: LoadPlan, server: Server, context: TaskContext) -> None:
         self._server, self._context = server, context
-        self._result: Mapping[str, Any] | None = None
-        self._errors = ""
-        self._is_ended_by_us = False
-        self._plan = json.dumps(plan)
+        self._result: LoadResult | None = None
+        self._failure = ""
+        self._is_stopped = False
+        self._plan = json.dumps(encode(plan))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bedplate.workers.load"],
             stdin=subprocess.PIPE,
@@ -91,41 +93,45 @@ class _Client:
             with process.stdin:
                 process.stdin.write(self._plan)
             for line in process.stdout:
-                said = json.loads(line)
-                if "result" in said:
-                    self._result = said["result"]
-                else:
-                    self._context.progress(done=said["done"], total=said["total"], unit="requests")
-            self._errors = process.stderr.read()
-        except (OSError, ValueError) as error:
-            self._errors = str(error)
+                self._hear(decode(LoadLine, json.loads(line)).message)
+            self._failure = self._failure or process.stderr.read().strip()
+        except (OSError, ValueError, MessageError) as error:
+            self._failure = str(error)
         finally:
             self._server.stop()
 
+    def _hear(self, message: LoadProgress | LoadResult | LoadFailure) -> None:
+        if isinstance(message, LoadResult):
+            self._result = message
+        elif isinstance(message, LoadFailure):
+            self._failure = message.reason
+        else:
+            self._context.progress(**encode(message))
+
     def end(self) -> None:
         """End the child if it still runs."""
-        if self._process.poll() is None and self._result is None:
-            self._is_ended_by_us = True
+        if self._process.poll() is None and self._result is None and self._thread.is_alive():
+            self._is_stopped = True
             self._process.terminate()
         self._thread.join()
         self._process.wait()
 
-    def result(self) -> JsonObject:
+    def result(self) -> LoadResult:
         """What the client measured.
 
         Raises:
-            CancelledError: The server was told to stop before the load had ended.
+            CancelledError: The server was stopped before the load had ended.
             TaskError: A request failed, or the client was killed.
         """
         if self._result is not None:
             return self._result
-        if self._is_ended_by_us:
+        if self._is_stopped:
             raise CancelledError("the load was stopped before its end")
         code = self._process.returncode
-        raise TaskError(
-            "the load client failed",
-            seen=self._errors.strip() or (f"killed by signal {-code}" if code < 0 else f"exit code {code}"),
-            next_step="look at what the client was killed by (dmesg shows the kernel's OOM killer), then run it again"
-            if code < 0
-            else None,
-        )
+        if code is not None and code < 0:
+            raise TaskError(
+                "the load client was killed",
+                seen=signal.Signals(-code).name,
+                next_step="free memory if the system ran out of it (see the kernel log), then run it again",
+            )
+        raise TaskError("the load failed", seen=self._failure or f"exit code {code}")

@@ -14,7 +14,7 @@ from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult
 from bedplate.core.clock import VirtualClock
 from bedplate.core.collectives import Collective, CollectiveKind
 from bedplate.core.errors import CancelledError, NotFoundError, UsageError
-from bedplate.core.events import Event, MetricSample
+from bedplate.core.events import Event, MetricSample, SinkStatistics
 from bedplate.core.figures import Figure, FigureKind
 from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter
@@ -37,6 +37,9 @@ class Watcher:
         self.said.append(event.message)
 
     def sample(self, sample: MetricSample) -> None: ...
+
+    def statistics(self) -> SinkStatistics:
+        return SinkStatistics()
 
     def check_cancelled(self) -> None:
         self.cancel_after -= 1
@@ -104,10 +107,10 @@ def test_every_number_is_marked_as_simulated_and_says_what_was_assumed(result: S
 
 
 def test_the_table_shows_that_packed_ranks_leave_hashing_nothing_to_collide(result: StepResult) -> None:
-    rows = {(row[0], row[1]): row for row in result.tables[0].rows}
-    assert set(rows) == {(order.value, name) for order in RankOrder for name in ("ecmp", "planned")}
-    assert rows["packed", "ecmp"][2] == 100.0
-    assert rows["spread", "planned"][2] == 100.0
+    rows = {(row[0], str(row[1])): row for row in result.tables[0].rows}
+    assert set(rows) == {(order.value, name) for order in RankOrder for name in ("hash ECMP", "planned paths")}
+    assert rows["packed", "hash ECMP"][2] == 100.0
+    assert rows["spread", "planned paths"][2] == 100.0
 
 
 def test_the_figures_show_links_before_and_after_and_flows_sorted(result: StepResult) -> None:

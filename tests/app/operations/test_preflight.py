@@ -14,10 +14,12 @@ from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.app.wiring import local_engine
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ConfigurationError, ResourcesError
-from bedplate.core.events import Event, MetricSample
+from bedplate.core.event_kinds import EVENT_KINDS
+from bedplate.core.events import Event, MetricSample, SinkStatistics
 from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
+from bedplate.core.text import text
 from bedplate.core.workload import Gang, Task
 from tests.operations.preflight.faults import MeddledEngine, Throttle
 
@@ -34,10 +36,14 @@ class Story:
     lines: list[str] = field(default_factory=list)
 
     def emit(self, event: Event) -> None:
+        assert event.kind in EVENT_KINDS, event.kind
         self.events.append(event)
 
     def sample(self, sample: MetricSample) -> None:
         raise AssertionError(sample)
+
+    def statistics(self) -> SinkStatistics:
+        return SinkStatistics()
 
     def say(self, line: str) -> None:
         self.lines.append(line)
@@ -86,7 +92,7 @@ def test_of_three_slots_one_throttled_and_one_whose_process_dies_only_the_good_o
     assert (throttled["cores"], throttled["reason"].split(":")[0]) == ([FIRST], "slow")
     assert (dead["cores"], dead["reason"]) == ([FIRST], "its process died of signal 9 while it was measured")
     assert result.outputs["kept"] == [{"node": throttled["node"], "cores": [SECOND]}]
-    assert [event.kind for event in story.events] == ["preflight.slot-excluded"] * 2
+    assert [event.kind for event in story.events] == ["preflight.slot_excluded"] * 2
     assert any("slot 2 (core" in line for line in story.lines)
     assert "slot 0 is slow; measuring it again" in story.lines
 
@@ -97,7 +103,7 @@ def test_of_three_slots_one_throttled_and_one_whose_process_dies_only_the_good_o
     assert (measured["slot_matmul_flops_bf16_min"].value or 0) > 1e9
     assert measured["slot_matmul_flops_bf16_min"].value == measured["slot_matmul_flops_bf16_max"].value
     assert {item.provenance for item in result.measurements} == {Provenance.MEASURED}
-    verdicts = {row[0]: row[result.tables[0].columns.index("verdict")] for row in result.tables[0].rows}
+    verdicts = {row[0]: row[result.tables[0].columns.index(text("verdict"))] for row in result.tables[0].rows}
     assert verdicts == {0: "bad", 1: "good", 2: "bad"}
 
     if FIRST != SECOND:
@@ -134,7 +140,7 @@ def test_a_store_without_room_fails_the_check(tmp_path: Path, monkeypatch: pytes
             run(replace(QUICK, store_need=10**18), context)
     finally:
         engine.close()
-    assert "preflight.store-unfit" in {event.kind for event in story.events}
+    assert "preflight.store_unfit" in {event.kind for event in story.events}
 
 
 def test_the_plan_says_what_will_be_tried_and_touches_nothing(tmp_path: Path, three_slots: MeddledEngine) -> None:

@@ -12,7 +12,7 @@ from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult
 from bedplate.app.scorecard.score import Settings, plan, run
 from bedplate.core.clock import VirtualClock
 from bedplate.core.errors import ConfigurationError
-from bedplate.core.events import Event, MetricSample
+from bedplate.core.events import Event, MetricSample, SinkStatistics
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter
@@ -28,6 +28,9 @@ class Watcher:
     def emit(self, event: Event) -> None: ...
 
     def sample(self, sample: MetricSample) -> None: ...
+
+    def statistics(self) -> SinkStatistics:
+        return SinkStatistics()
 
 
 def context_of(folder: Path, results: dict[str, StepResult], watcher: Watcher) -> StepContext:

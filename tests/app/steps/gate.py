@@ -8,7 +8,15 @@ from pathlib import Path
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.core.errors import TaskError
-from bedplate.core.events import Event
+from bedplate.core.event_kinds import event_kind, make_event
+
+
+@event_kind("gate.waiting")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateWaiting:
+    """The step waits for the file."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +36,8 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     with attempts.open("a") as file:
         file.write(f"{os.getpid()}\n")
     num_attempts = len(attempts.read_text().split())
-    context.events.emit(Event(kind="gate.waiting", at_s=context.clock.now(), message=f"attempt {num_attempts}"))
+    waiting = GateWaiting(attempt=num_attempts)
+    context.events.emit(make_event(waiting, at_s=context.clock.now(), message=f"attempt {num_attempts}"))
     context.reporter.progress(num_attempts, 10, "attempts")
     deadline_s = time.monotonic() + 60
     while not Path(settings.opens).exists():

@@ -11,7 +11,7 @@ from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.settings import Range
 from bedplate.core.units import Count, Duration
 
-EXPLANATION = {"en": "Writes a text, so that a later step has something to read.", "zh": "写一段文字。"}
+EXPLANATION = "Writes a text, so that a later step has something to read."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

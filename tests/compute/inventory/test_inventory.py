@@ -10,7 +10,7 @@ from bedplate.compute.inventory.take import load_probe
 from bedplate.core.clock import VirtualClock
 from bedplate.core.devices import DeviceHealth, DeviceLink, DevicePartition, HealthState, Visibility
 from bedplate.core.errors import UsageError
-from bedplate.core.events import Event, MetricSample
+from tests.recording_sink import RecordingSink
 
 ODD = "tests.compute.inventory.odd_probes"
 
@@ -20,19 +20,8 @@ def odd(name: str) -> Vendor:
     return Vendor(name="odd", probe=f"{ODD}:{name}", device_files=("proc/self/status",))
 
 
-class Heard:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def emit(self, event: Event) -> None:
-        self.events.append(event)
-
-    def sample(self, sample: MetricSample) -> None:
-        raise AssertionError(sample)
-
-
 def test_a_probe_with_nothing_to_ask_is_normal_and_silent() -> None:
-    heard = Heard()
+    heard = RecordingSink()
     inventory = take_inventory((odd("Absent"), cpu.VENDOR), events=heard)
     assert [device.id for device in inventory.devices] == ["cpu:0"]
     assert inventory.troubles == ()
@@ -50,21 +39,21 @@ def test_devices_of_several_probes_come_in_the_order_of_the_registry_whatever_th
     [("Raising", "driver and library differ"), ("Crashing", "exit code -11"), ("Nonsense", "not a device probe")],
 )
 def test_a_broken_probe_is_an_event_and_costs_no_other_device(name: str, words: str) -> None:
-    heard = Heard()
+    heard = RecordingSink()
     inventory = take_inventory((odd(name), cpu.VENDOR), events=heard, clock=VirtualClock(7.0))
     assert [device.kind for device in inventory.devices] == ["cpu"]
     assert [(trouble.probe, trouble.kind) for trouble in inventory.troubles] == [("odd", "broken")]
-    assert [(event.kind, event.at_s) for event in heard.events] == [("inventory.probe-broken", 7.0)]
+    assert [(event.kind, event.at_s) for event in heard.events] == [("inventory.probe_broken", 7.0)]
     assert words in heard.events[0].message
 
 
 def test_a_hanging_probe_is_cut_off_in_time() -> None:
-    heard = Heard()
+    heard = RecordingSink()
     began_s = time.monotonic()
     inventory = take_inventory((odd("Hanging"), cpu.VENDOR), timeout_s=2.0, events=heard)
     assert time.monotonic() - began_s < 10
     assert [device.kind for device in inventory.devices] == ["cpu"]
-    assert [event.kind for event in heard.events] == ["inventory.probe-hung"]
+    assert [event.kind for event in heard.events] == ["inventory.probe_hung"]
 
 
 def test_a_word_that_names_no_probe_is_refused() -> None:

@@ -5,7 +5,9 @@ import pytest
 
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.measurement import Measurement, Provenance
-from bedplate.locale.text import Language
+from bedplate.core.text import text, text_of
+from bedplate.locale.catalogue import spoken
+from bedplate.locale.languages import Language
 from bedplate.scorecard.assess import assess
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.report.model import Report, ReportStep
@@ -91,7 +93,8 @@ def steps(evil: str = "") -> tuple[ReportStep, ...]:
     )
     table = ResultTable(
         id="sizes",
-        title=f"Sizes {evil}",
+        title=text("Slots before the job"),
+        details=f"Sizes: {evil}",
         columns=(f"scheme {evil}", "MB"),
         rows=((f"int8 {evil}", 160.5), ("bf16", None)),
         provenance=Provenance.MEASURED,
@@ -167,14 +170,14 @@ def test_every_indicator_is_there_with_its_value_level_and_provenance() -> None:
     for indicator in all_indicators():
         start = html.index(f'<details class="indicator" id="{indicator.id}">')
         entry = html[start : html.index("</details>", start)]
-        assert indicator.name.zh in entry and 'class="level level-' in entry
+        assert spoken(text_of(indicator.name), Language.CHINESE) in entry and 'class="level level-' in entry
         is_known = all(name in {item.id for item in measurements()} for name in indicator.parsed.names)
         assert ('class="badge provenance-' in entry.partition("</summary>")[0]) == is_known
 
 
 def test_a_number_never_stands_without_its_provenance() -> None:
     html = page()
-    for title in ("Loss", "Flows", "Sizes"):
+    for title in ("Loss", "Flows", '<span lang="en">Slots before the job'):
         heading = html[html.index(f"<strong>{title}") :][:200]
         assert "badge provenance-" in heading
 
@@ -200,3 +203,9 @@ def test_a_disturbed_value_is_marked_in_both_languages_and_says_why_it_stops_at_
     legend = 1
     assert read.by_language["en"].count("disturbed") == read.by_language["zh"].count("受干扰") == legend + 2
     assert any("other work took part of the machine" in text for text in read.by_language["en"])
+
+
+def test_a_title_is_translated_whatever_its_details_hold() -> None:
+    read = Page(page())
+    assert "作业前的槽位" in read.by_language["zh"]
+    assert any(text.startswith("Sizes: ") for text in read.texts)

@@ -7,6 +7,7 @@ import pytest
 
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.measurement import Provenance
+from bedplate.core.text import text
 from bedplate.scorecard.report.plots import draw
 
 
@@ -110,6 +111,6 @@ def test_hostile_words_stay_words() -> None:
 
 
 def test_axis_labels_are_there_in_both_languages() -> None:
-    asked = replace(figure(FigureKind.LINE, Series(name="a", x=(0, 1), y=(0, 1))), x_label="optimiser step")
+    asked = replace(figure(FigureKind.LINE, Series(name="a", x=(0, 1), y=(0, 1))), x_label=text("optimiser step"))
     labels = {item.get("lang"): item.text for item in with_class(drawn(asked), "axis-label")}
     assert labels == {"en": "optimiser step", "zh": "优化器步", None: "y/s"}

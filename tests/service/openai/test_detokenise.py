@@ -1,31 +1,15 @@
 """Streams of text: whole characters, nothing of a stop string, and in the end the same text as at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedplate.core.errors import UsageError
-from bedplate.service.openai.chat import ChatTemplate
 from bedplate.service.openai.detokenise import TextStream
-from bedplate.service.openai.errors import ApiError
 from bedplate.toolchain.serve.codec import FolderCodec
-
-
-class Bytes:
-    """A tokenizer of bytes: every character beyond ASCII spans several tokens."""
-
-    chat_template: str | None = None
-    special_tokens: Mapping[str, str] = {}
-    stop_tokens: tuple[int, ...] = ()
-
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        return list(text.encode())
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        return bytes(tokens).decode(errors="replace")
+from tests.service.openai.codecs import Bytes
 
 
 def stream(text: str, stop: tuple[str, ...] = ()) -> list[str]:
@@ -77,34 +61,36 @@ def test_special_tokens_are_not_said(tiny_model: Path) -> None:
     assert codec.stop_tokens == (2,)
 
 
-def test_the_template_of_the_model_makes_the_prompt(tiny_model: Path) -> None:
-    prompt = ChatTemplate(FolderCodec(tiny_model)).render([{"role": "user", "content": "Hi"}])
-    assert prompt == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+@pytest.mark.parametrize("stop", [(), ("never",)], ids=["no stop", "a stop string"])
+def test_bytes_that_are_no_character_cost_the_same_each(stop: tuple[str, ...]) -> None:
+    class Counting(Bytes):
+        longest = 0
+
+        def decode(self, tokens: Sequence[int]) -> str:
+            self.longest = max(self.longest, len(tokens))
+            return super().decode(tokens)
+
+    codec = Counting()
+    out = TextStream(codec, stop)
+    text = "".join(out.add(0xFF) for _ in range(500)) + out.finish()
+    assert text == "\ufffd" * 500
+    assert codec.longest < 40
 
 
-def test_a_template_may_ask_for_the_date_and_leave_a_loop() -> None:
-    codec = Bytes()
-    codec.chat_template = (
-        "{{ strftime_now('%Y') | length }}{% for message in messages %}{{ message.content }}{% break %}{% endfor %}"
-    )
-    assert ChatTemplate(codec).render([{"content": "first"}, {"content": "second"}]) == "4first"
+@given(st.binary(max_size=80))
+def test_any_bytes_give_the_text_that_they_decode_to_at_once(data: bytes) -> None:
+    out = TextStream(Bytes())
+    assert "".join(out.add(byte) for byte in data) + out.finish() == data.decode(errors="replace")
 
 
-def test_a_template_that_is_no_template_is_refused_at_the_start() -> None:
-    codec = Bytes()
-    codec.chat_template = "{% for %}"
-    with pytest.raises(UsageError, match="chat template"):
-        ChatTemplate(codec)
-
-
-@pytest.mark.parametrize(
-    "template",
-    [None, "{{ raise_exception('no system role') }}", "{{ ''.__class__.__mro__ }}"],
-    ids=["none", "refuses", "breaks out"],
-)
-def test_a_template_that_cannot_be_used_is_a_bad_request(template: str | None) -> None:
-    codec = Bytes()
-    codec.chat_template = template
-    with pytest.raises(ApiError) as caught:
-        ChatTemplate(codec).render([{"role": "user", "content": "Hi"}])
-    assert caught.value.status == 400
+def test_stop_strings_see_control_tokens_and_the_text_does_not(tiny_model: Path) -> None:
+    codec = FolderCodec(tiny_model)
+    end = codec.encode("<|im_end|>", add_special_tokens=False)
+    tokens = codec.encode("the river", add_special_tokens=False)
+    out = TextStream(codec, ["<|im_end|>\n"])
+    said = [out.add(token) for token in (*end, *tokens, *end, *codec.encode("\n", add_special_tokens=False))]
+    assert "".join(said) == "the river"
+    assert out.is_stopped
+    shown = TextStream(codec, ["river<|im_end|>"])
+    assert "".join(shown.add(token) for token in (*tokens, *end)) == "the "
+    assert shown.is_stopped

@@ -1,11 +1,9 @@
-"""The door through the official OpenAI client and plain HTTP, over real sockets and the real engine."""
+"""The API server through the official OpenAI client and plain HTTP, over real sockets and the real engine."""
 
 import contextlib
 import json
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +11,11 @@ import httpx
 import openai
 import pytest
 
-from bedplate.core.generation import GenerationEngine
-from bedplate.toolchain.serve.settings import EngineSettings
-from bedplate.workers.serve import Server, ServeTask, open_server
+from bedplate.workers.serve import Server
+from tests.service.openai.running import KEY, is_idle, serving, wait_for
 
-KEY = "a-key-for-tests"
+JSON = {"Content-Type": "application/json"}
 MESSAGES: Any = [{"role": "user", "content": "Say something."}]
-
-
-@contextlib.contextmanager
-def serving(model: Path, **words: Any) -> Iterator[Server]:
-    task = ServeTask(model=str(model), name="tiny", **({"api_key": KEY, "drain": 1.0} | words))
-    with open_server(task, "kv:?memory=50MB") as server:
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            wait_for(lambda: httpx.get(f"{server.url}/health").status_code == 200)
-            yield server
-        finally:
-            server.stop()
-            thread.join()
-
-
-@pytest.fixture(scope="module")
-def server(tiny_model: Path) -> Iterator[Server]:
-    with serving(tiny_model, engine=EngineSettings(max_batch=2, queue_size=2), max_body=200_000) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: Server) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0)
-
-
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30) as http:
-        yield http
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20
-    while True:
-        with contextlib.suppress(httpx.ConnectError):
-            if condition():
-                return
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
-def is_idle(engine: GenerationEngine) -> bool:
-    now = engine.statistics()
-    return now.running == now.queued == 0
 
 
 def test_the_model_is_listed(client: openai.OpenAI) -> None:
@@ -152,13 +103,13 @@ def test_without_the_key_nobody_comes_in(server: Server, key: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
         ({"temperature": 3}, "temperature"),
         ({"top_p": 0}, "top_p"),
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"logprobs": 5}, "logprobs"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"logprobs": 21}, "logprobs"),
         ({"max_tokns": 5}, "max_tokns"),
-        ({"prompt": ["one", "two"]}, "prompt"),
+        ({"prompt": ["one", [2]]}, "prompt"),
         ({"prompt": []}, "empty"),
         ({"prompt": [99999]}, "not a token"),
         ({"max_tokens": 100_000}, "context"),
@@ -173,7 +124,7 @@ def test_what_cannot_be_done_is_refused_by_name(http: httpx.Client, change: dict
 
 
 def test_broken_json_another_model_and_a_wrong_path_are_told_apart(http: httpx.Client) -> None:
-    assert http.post("/v1/completions", content=b"{").status_code == 400
+    assert http.post("/v1/completions", content=b"{", headers=JSON).status_code == 400
     other = http.post("/v1/completions", json={"model": "gpt", "prompt": "x"})
     assert (other.status_code, other.json()["error"]["code"]) == (404, "model_not_found")
     assert http.get("/v1/nothing").json()["error"]["message"]

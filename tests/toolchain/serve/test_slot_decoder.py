@@ -1,16 +1,12 @@
 """The serving decoder computes what `Llama.forward` computes, and its parts keep their word."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.models.llama import Llama
-from bedplate.toolchain.serve.codec import FolderCodec
 from bedplate.toolchain.serve.decoder import SlotDecoder, _attention_spans
-from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
 from bedplate.toolchain.serve.slots import KVSlots, SlotShape
 
 TOLERANCE = {torch.float32: (1e-4, 1e-4), torch.bfloat16: (0.15, 0.05)}
@@ -97,13 +93,3 @@ def test_rows_of_very_different_lengths_are_attended_to_one_by_one() -> None:
     assert _attention_spans([0, 1, 2], [100, 200, 300], together=True) == [(0, 3, 512)]
     assert _attention_spans([0, 1, 2], [100, 200, 4000], together=True) == [(0, 1, 512), (1, 2, 512), (2, 3, 4096)]
     assert _attention_spans([0, 1], [100, 200], together=False) == [(0, 1, 512), (1, 2, 512)]
-
-
-def test_a_chat_load_has_the_exact_shape_asked_for(tiny_model: Path) -> None:
-    codec = FolderCodec(tiny_model)
-    settings = LoadSettings(streams=3, turns=4, shared_tokens=100, prompt_tokens=25)
-    sessions = make_conversations(settings, lambda text: codec.encode(text, add_special_tokens=False))
-    assert [[len(turn) for turn in session] for session in sessions] == [[125, 25, 25, 25]] * 3
-    assert len({tuple(session[0][:100]) for session in sessions}) == 1
-    assert len({tuple(session[0][100:]) for session in sessions}) == 3
-    assert sessions == make_conversations(settings, lambda text: codec.encode(text, add_special_tokens=False))

@@ -7,6 +7,7 @@ another. Rates that other work disturbed are measured again, then marked; only u
 from __future__ import annotations
 
 import contextlib
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,14 @@ from pathlib import Path
 
 from bedplate.app.compute.device_rates import DeviceRateStore
 from bedplate.app.paths import cache_home
-from bedplate.app.wiring import local_engine
+from bedplate.app.wiring import local_engine, service_events
 from bedplate.compute.inventory import VENDORS, Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Device, DeviceRates
 from bedplate.core.errors import BedplateError, TaskError
+from bedplate.core.event_kinds import DeviceMeasured, HostCheckFailed, make_event
+from bedplate.core.events import EventSink, Subject, SubjectKind
 from bedplate.core.json import JsonObject
 from bedplate.core.units import format_duration
 from bedplate.core.workload import Gang, Resources, Task, TaskState
@@ -63,7 +66,16 @@ def examine(
         state: Folder or database URL next to which rates are stored; None for the user's state folder.
         say: Called with a line about what is being done.
     """
-    inventory, store = take_inventory(), DeviceRateStore(state)
+    with service_events("doctor", state) as events:
+        report = _examine(events, DeviceRateStore(state), measure=measure, budget_s=budget_s, say=say)
+        _emit(events, report, are_measured=measure)
+    return report
+
+
+def _examine(
+    events: EventSink, store: DeviceRateStore, *, measure: bool, budget_s: float, say: Callable[[str], None]
+) -> DoctorReport:
+    inventory = take_inventory(events=events)
     facts = HostFacts(
         state=store.file.parent,
         cache=cache_home(),
@@ -82,6 +94,23 @@ def examine(
         checks.append(check)
         devices.append(device)
     return DoctorReport(devices=tuple(devices), checks=tuple(checks))
+
+
+def _emit(events: EventSink, report: DoctorReport, *, are_measured: bool) -> None:
+    now_s = SystemClock().now()
+    for check in report.checks:
+        if check.status != "ok":
+            facts = HostCheckFailed(check=check.name, status=check.status, seen=check.seen, fix=check.fix)
+            events.emit(make_event(facts, at_s=now_s, message=f"{check.name}: {check.seen}", source="doctor"))
+    for device in report.devices if are_measured else ():
+        rates = device.measured
+        measured = DeviceMeasured(
+            model=device.model,
+            matmul_flops=rates.matmul_flops,
+            memory_bandwidth_bytes_per_s=rates.memory_bandwidth_bytes_per_s,
+        )
+        subject = Subject(kind=SubjectKind.DEVICE, id=f"{socket.gethostname()}/{device.id}")
+        events.emit(make_event(measured, at_s=now_s, message=device.model, subject=subject, source="doctor"))
 
 
 def _probe_checks(inventory: Inventory) -> Iterator[Check]:

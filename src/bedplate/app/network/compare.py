@@ -22,6 +22,7 @@ from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.settings import Range
+from bedplate.core.text import Text, text
 from bedplate.core.topology import Topology
 from bedplate.core.units import format_bytes, format_duration
 from bedplate.network.collectives.placement import RankOrder
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from bedplate.network.simulate.flow_level import LoadReport
 
 _RESULT_FILE = "network.json"
+BALANCES = {"ecmp": text("hash ECMP"), "planned": text("planned paths")}
+"""What the balancings are called."""
 _BINS = ((0.0, "0 %"), (0.25, "1–25 %"), (0.5, "26–50 %"), (0.75, "51–75 %"), (0.99, "76–99 %"), (1.0, "100 %"))
 
 
@@ -98,9 +101,15 @@ def _largest(collectives: Sequence[Collective], world_size: int, num_hosts: int)
     return max(used, key=lambda item: item.message_bytes * item.per_step)
 
 
-def _describe(collective: Collective, world_size: int, topology: Topology) -> str:
-    kind, size = collective.kind.value, format_bytes(collective.message_bytes)
-    return f"{kind} of {size}, from a job of {world_size} ranks widened to the {len(topology.hosts)} hosts of {topology.name}"
+def _describe(collective: Collective, world_size: int, topology: Topology) -> Text:
+    return text(
+        "{kind} of {size}, from a job of {ranks} ranks widened to the {hosts} hosts of {topology}",
+        kind=collective.kind.value,
+        size=format_bytes(collective.message_bytes),
+        ranks=world_size,
+        hosts=len(topology.hosts),
+        topology=topology.name,
+    )
 
 
 def _compare(
@@ -142,7 +151,7 @@ def _percent(fraction: float) -> str:
 
 
 def _measurements(
-    main: dict[str, Outcome], bound_frac: float, settings: Settings, topology: Topology, setting: str, at_s: float
+    main: dict[str, Outcome], bound_frac: float, settings: Settings, topology: Topology, setting: Text, at_s: float
 ) -> tuple[Measurement, ...]:
     values = {"network_bound_frac": bound_frac}
     for name, outcome in main.items():
@@ -198,15 +207,16 @@ def _write(directory: Path, outputs: JsonObject, measurements: Sequence[Measurem
     return aside.rename(file)
 
 
-def _link_figure(main: dict[str, Outcome], setting: str) -> Figure:
+def _link_figure(main: dict[str, Outcome], setting: Text) -> Figure:
     labels = tuple(label for _, label in _BINS)
     return Figure(
         id="network_link_utilisation",
-        title=f"Fabric links by utilisation: {setting}",
+        title=text("Fabric links by utilisation"),
+        details=setting,
         kind=FigureKind.BAR,
-        x_label="utilisation of a directed leaf-spine link",
-        y_label="links",
-        series=tuple(Series(name=name, x=labels, y=_counts(outcome.typical)) for name, outcome in main.items()),
+        x_label=text("utilisation of a directed leaf-spine link"),
+        y_label=text("links"),
+        series=tuple(Series(name=BALANCES[name], x=labels, y=_counts(outcome.typical)) for name, outcome in main.items()),
         provenance=Provenance.SIMULATED,
     )
 
@@ -219,16 +229,17 @@ def _counts(load: LoadReport) -> tuple[float, ...]:
     return tuple(counts)
 
 
-def _flow_figure(main: dict[str, Outcome], setting: str) -> Figure:
+def _flow_figure(main: dict[str, Outcome], setting: Text) -> Figure:
     return Figure(
         id="network_flow_shares",
-        title=f"Flows, slowest first: {setting}",
+        title=text("Flows, slowest first"),
+        details=setting,
         kind=FigureKind.LINE,
-        x_label="flows, slowest first",
-        y_label="% of the NIC's rate",
+        x_label=text("flows, slowest first"),
+        y_label=text("% of the NIC's rate"),
         series=tuple(
             Series(
-                name=name,
+                name=BALANCES[name],
                 x=tuple(range(1, len(outcome.typical.flow_frac_F) + 1)),
                 y=tuple(sorted((100 * outcome.typical.flow_frac_F).tolist())),
             )
@@ -238,15 +249,24 @@ def _flow_figure(main: dict[str, Outcome], setting: str) -> Figure:
     )
 
 
-def _table(outcomes: Sequence[Outcome], setting: str) -> ResultTable:
+def _table(outcomes: Sequence[Outcome], setting: Text) -> ResultTable:
     return ResultTable(
         id="network_balancing",
-        title=f"Hash ECMP (median over seeds) and planned paths: {setting}",
-        columns=("rank order", "balancing", "worst flow %", "mean flow %", "mean link %", "hottest link %", "operation ms"),
+        title=text("Hash ECMP (median over seeds) and planned paths"),
+        details=setting,
+        columns=(
+            text("rank order"),
+            text("balancing"),
+            text("worst flow %"),
+            text("mean flow %"),
+            text("mean link %"),
+            text("hottest link %"),
+            text("operation ms"),
+        ),
         rows=tuple(
             (
                 item.order.value,
-                item.balance,
+                BALANCES[item.balance],
                 round(100 * item.worst_flow_frac, 1),
                 round(100 * item.mean_flow_frac, 1),
                 round(100 * item.link_mean_frac, 1),

@@ -13,10 +13,10 @@ from typing import Annotated
 from bedplate.app.paths import cache_home, state_home
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext, StepResult, Workers
-from bedplate.app.wiring import local_engine
+from bedplate.app.wiring import local_engine, service_events
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ResourcesError
-from bedplate.core.events import Event, NullEventSink, Severity
+from bedplate.core.event_kinds import PreflightBadLink, PreflightSlotExcluded, PreflightStoreUnfit, make_event
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.reporter import Reporter
@@ -107,6 +107,7 @@ def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: i
     needs = Needs(workers=Workers(want=min_slots, min=min_slots), cpus_per_worker=cores_per_slot)
     with (
         tempfile.TemporaryDirectory(prefix="engine-", dir=directory) as root,
+        service_events("preflight") as events,
         contextlib.closing(local_engine(Path(root))) as engine,
     ):
         context = StepContext(
@@ -115,7 +116,7 @@ def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: i
             directory=directory,
             needs=needs,
             engine=engine,
-            events=NullEventSink(),
+            events=events,
             clock=SystemClock(),
             results={},
             reporter=reporter,
@@ -144,17 +145,9 @@ def _stores(context: PlanContext) -> dict[str, Path]:
     return {"state": context.directory, "cache": cache_home()}
 
 
-def _emit(context: StepContext, kind: str, message: str, attributes: JsonObject) -> None:
+def _emit(context: StepContext, facts: object, message: str) -> None:
     context.reporter.say(message)
-    event = Event(
-        kind=kind,
-        at_s=context.clock.now(),
-        message=message,
-        severity=Severity.WARNING,
-        source="operations.preflight",
-        attributes=attributes,
-    )
-    context.events.emit(event)
+    context.events.emit(make_event(facts, at_s=context.clock.now(), message=message, source="preflight"))
 
 
 def _enough_slots(settings: Settings, context: StepContext) -> int:
@@ -175,7 +168,7 @@ def _fit_stores(settings: Settings, context: StepContext) -> list[StoreReport]:
     unfit = [store for store in stores if store.reason]
     for store in unfit:
         message = f"store '{store.name}' {store.reason}"
-        _emit(context, "preflight.store-unfit", message, {"store": store.name, "path": str(store.path), "reason": store.reason})
+        _emit(context, PreflightStoreUnfit(store=store.name, path=str(store.path), reason=store.reason), message)
     if unfit:
         raise CheckFailedError(
             f"store '{unfit[0].name}' {unfit[0].reason}",
@@ -190,9 +183,10 @@ def _emit_findings(context: StepContext, screening: Screening) -> None:
     for slot in screening.slots:
         if slot.reason:
             message = f"slot {slot.slot} (core {cores_text(slot)}) is left out: {slot.reason}"
-            _emit(context, "preflight.slot-excluded", message, _excluded(slot))
+            facts = PreflightSlotExcluded(node=slot.node, cores=slot.cores, verdict=slot.verdict.value, reason=slot.reason)
+            _emit(context, facts, message)
     for a, b in screening.bad_links:
-        _emit(context, "preflight.bad-link", f"slots {a} and {b} are good, but not with each other", {"slots": [a, b]})
+        _emit(context, PreflightBadLink(slots=(a, b)), f"slots {a} and {b} are good, but not with each other")
 
 
 def _exclude(engine: Engine, screening: Screening) -> None:

@@ -14,7 +14,7 @@ from bedplate.app.pipeline.contract.stored import result_from_json
 from bedplate.app.runs import existing, open_runs
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
 from bedplate.core.measurement import Measurement
-from bedplate.locale.text import Language
+from bedplate.locale.languages import Language
 from bedplate.scorecard.assess import Assessment, assess
 from bedplate.scorecard.report.model import Report, ReportStep
 from bedplate.scorecard.report.page import render

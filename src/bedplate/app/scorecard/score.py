@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.scorecard.graded_run import GradedRun, write_report
-from bedplate.locale.text import Language
+from bedplate.core.text import text
+from bedplate.locale.catalogue import spoken
+from bedplate.locale.languages import Language
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.report.model import ReportStep
 
-EXPLANATION = {
-    "en": "Grade all that was measured over five parts, name what limits it, and write one page that shows it.",
-    "zh": "对五个部分的所有测量评分，指出短板，并写成一页报告。",
-}
+EXPLANATION = text("Grade all that was measured over five parts, name what limits it, and write one page that shows it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     report = context.directory / "report.html"
     write_report(graded, assessment, report, language=settings.language, created_s=context.clock.now())
     for line in assessment.summary():
-        context.reporter.say(line.spoken_in(settings.language))
+        context.reporter.say(spoken(line, settings.language))
     return StepResult(path=report, outputs=assessment.as_json(settings.language))
 
 

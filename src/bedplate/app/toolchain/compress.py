@@ -21,14 +21,12 @@ from bedplate.core.figures import ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.settings import Range
+from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction
 from bedplate.core.workload import Gang, Resources, Task
 from bedplate.toolchain.models.card import read_card
 
-EXPLANATION = {
-    "en": "Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.",
-    "zh": "把每个权重从两个字节压到一个字节，并测量质量损失与速度收益。",
-}
+EXPLANATION = text("Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.")
 DEFAULT_TEXT = "wikipedia-sample"
 
 
@@ -183,17 +181,28 @@ def _measurements(results: CompressionResults, context: StepContext) -> tuple[Me
 
 def _table(results: CompressionResults) -> ResultTable:
     columns = {
-        "scheme": "name",
-        "size MB": "size_bytes",
-        "perplexity": "perplexity",
-        "KL to base (nats)": "kl_to_base",
-        "same first token": "top1_agreement_frac",
-        "tokens/s batch 1": "tokens_per_s_b1",
-        "tokens/s batch 8": "tokens_per_s_b8",
+        "name": text("scheme"),
+        "size_bytes": text("size MB"),
+        "perplexity": text("perplexity"),
+        "kl_to_base": text("KL to base (nats)"),
+        "top1_agreement_frac": text("same first token"),
+        "tokens_per_s_b1": text("tokens/s batch 1"),
+        "tokens_per_s_b8": text("tokens/s batch 8"),
     }
     rows = tuple(
-        tuple(row[key] / 1e6 if key == "size_bytes" else row[key] for key in columns.values())
+        tuple(row[key] / 1e6 if key == "size_bytes" else row[key] for key in columns)
         for row in (results.base, *results.schemes)
     )
-    title = f"Compression: {results.tokens} tokens of {results.text}, context {results.context}; decoding over 128 tokens"
-    return ResultTable(id="compression", title=title, columns=tuple(columns), rows=rows, provenance=Provenance.MEASURED)
+    return ResultTable(
+        id="compression",
+        title=text("Compression"),
+        details=text(
+            "{tokens} tokens of {text}, context {context}; decoding over 128 tokens",
+            tokens=results.tokens,
+            text=results.text,
+            context=results.context,
+        ),
+        columns=tuple(columns.values()),
+        rows=rows,
+        provenance=Provenance.MEASURED,
+    )

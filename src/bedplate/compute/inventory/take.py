@@ -24,7 +24,8 @@ from bedplate.compute.inventory.registry import VENDORS
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Device
 from bedplate.core.errors import MessageError, UsageError
-from bedplate.core.events import Event, EventSink, Severity
+from bedplate.core.event_kinds import InventoryProbeBroken, InventoryProbeHung, make_event
+from bedplate.core.events import Event, EventSink
 from bedplate.core.messages import decode, encode
 
 
@@ -59,7 +60,7 @@ def take_inventory(
     Args:
         vendors: Whose devices to look for.
         timeout_s: A probe that has not answered by then is killed, and reported as hung.
-        events: Where troubles go, as `inventory.probe-broken` and `inventory.probe-hung`.
+        events: Where troubles go, as `inventory.probe_broken` and `inventory.probe_hung`.
         clock: What stamps the events.
 
     Returns:
@@ -118,14 +119,9 @@ def _cut_off(process: subprocess.Popen[str]) -> None:
 
 
 def _trouble_event(trouble: ProbeTrouble, at_s: float) -> Event:
-    return Event(
-        kind=f"inventory.probe-{trouble.kind}",
-        at_s=at_s,
-        message=f"probe '{trouble.probe}' is {trouble.kind}: {trouble.message}",
-        severity=Severity.WARNING,
-        source="inventory",
-        attributes={"probe": trouble.probe, "message": trouble.message},
-    )
+    facts = InventoryProbeHung if trouble.kind == "hung" else InventoryProbeBroken
+    message = f"probe '{trouble.probe}' is {trouble.kind}: {trouble.message}"
+    return make_event(facts(probe=trouble.probe, detail=trouble.message), at_s=at_s, message=message, source="inventory")
 
 
 def load_probe(entry: str) -> DeviceProbe:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bedplate.core.figures import ResultTable
 from bedplate.core.measurement import Provenance
+from bedplate.core.text import text
 from bedplate.operations.preflight.screening import Screening, SlotReport
 from bedplate.operations.preflight.stores import StoreReport
 
@@ -41,11 +42,20 @@ def screening_table(screening: Screening) -> ResultTable:
     """One row a slot: rates, pair times, verdict, reason."""
     return ResultTable(
         id="screening",
-        title="Slots before the job"
-        + (
-            " (over-subscribed machine: measured one after another, rates are relative)" if screening.is_over_subscribed else ""
+        title=text("Slots before the job"),
+        details=text("over-subscribed machine: measured one after another, rates are relative")
+        if screening.is_over_subscribed
+        else "",
+        columns=(
+            text("slot"),
+            text("core"),
+            text("fp32 GFLOP/s"),
+            text("bf16 GFLOP/s"),
+            text("copy GB/s"),
+            text("all-reduce ms (partner)"),
+            text("verdict"),
+            text("reason"),
         ),
-        columns=("slot", "core", "fp32 GFLOP/s", "bf16 GFLOP/s", "copy GB/s", "all-reduce ms (partner)", "verdict", "reason"),
         rows=tuple(_row(slot) for slot in screening.slots),
         provenance=Provenance.MEASURED,
     )

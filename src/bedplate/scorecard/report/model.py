@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bedplate.core.figures import Figure, ResultTable
-from bedplate.locale.text import Language
+from bedplate.locale.languages import Language
 from bedplate.scorecard.grade import Scorecard
 from bedplate.scorecard.limiting import Limiting
 from bedplate.scorecard.whatif import WhatIf

@@ -16,8 +16,11 @@ from markupsafe import Markup, escape
 
 from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.measurement import Provenance
+from bedplate.core.text import AnyText, Text, text, text_of
 from bedplate.core.units import format_duration
-from bedplate.locale.text import Language, Text, text, translated
+from bedplate.locale.catalogue import spoken
+from bedplate.locale.languages import Language
+from bedplate.scorecard import words
 from bedplate.scorecard.format import format_value
 from bedplate.scorecard.grade import Grade, Level, PartScore
 from bedplate.scorecard.indicator import Basis, Indicator, Threshold
@@ -48,7 +51,7 @@ def render(report: Report) -> str:
             languages=list(Language),
             provenances=list(Provenance),
             bases=list(Basis),
-            levels=[Level.BELOW_BASE, Level.BASE, Level.GOOD, Level.LEAD],
+            levels=[Level.BASE, Level.GOOD, Level.LEAD],
             most_rows=_MOST_TABLE_ROWS,
         )
     )
@@ -64,10 +67,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        say=_say, spoken=_spoken, value=_value, threshold=_threshold, gauge=_gauge, cap=_cap, plot=_plot, cell=_cell
+        say=_say, spoken=_spoken, value=_value, threshold=_threshold, gauge=_gauge, cap=words.cap_text, plot=_plot, cell=_cell
     )
     environment.globals.update(duration=format_duration, colour=series_colour, part_count=_part_count, score=_score)
-    environment.globals.update(zip=zip, translated=_translated, is_number_column=_is_number_column)
+    environment.globals.update(zip=zip, words=words, text_of=text_of, is_number_column=_is_number_column)
     return environment
 
 
@@ -75,25 +78,22 @@ def _style() -> str:
     return resources.files("bedplate.scorecard.report").joinpath("templates/page.css").read_text(encoding="utf-8")
 
 
-def _spoken(words: Text) -> Markup:
+def _spoken(shown: AnyText) -> Markup:
     """A text in every language; where all are the same, once."""
-    if words.en == words.zh:
-        return escape(words.en)
+    in_all = {language: spoken(shown, language) for language in Language}
+    if len(set(in_all.values())) == 1:
+        return escape(in_all[Language.ENGLISH])
     return Markup("").join(
-        Markup('<span lang="{}">{}</span>').format(language.value, words.spoken_in(language)) for language in Language
+        Markup('<span lang="{}">{}</span>').format(language.value, words_) for language, words_ in in_all.items()
     )
 
 
-def _say(key: str, **values: object) -> Markup:
-    return _spoken(text(key, **values))
-
-
-def _translated(phrase: str) -> Markup:
-    return _spoken(translated(phrase))
+def _say(template: str, **values: AnyText | int | float) -> Markup:
+    return _spoken(Text(template=template, values=values))
 
 
 def _value(number: float | None, unit: str) -> Markup:
-    return _spoken(text("value.none") if number is None else format_value(number, unit))
+    return _spoken(words.NO_VALUE if number is None else format_value(number, unit))
 
 
 def _threshold(indicator: Indicator, threshold: Threshold) -> Markup:
@@ -127,22 +127,15 @@ def _outside(value: float, mark: float, reached: int) -> float:
     return 0.1 + 0.8 * distance if reached == 3 else 0.9 - 0.8 * distance
 
 
-def _cap(grade: Grade) -> Text | None:
-    if grade.cap is None or grade.level is Level.UNGRADED:
-        return None
-    uncapped = text(f"level.{grade.uncapped.value}")
-    return text(f"cap.{grade.cap.value}", uncapped=uncapped, nodes=grade.indicator.claimed_nodes)
-
-
 def _plot(figure: Figure) -> Markup | None:
     drawn = draw(figure)
     return None if drawn is None else Markup(drawn)  # noqa: S704 - plots.draw escapes every text that it writes
 
 
-def _cell(value: object) -> str:
+def _cell(value: AnyText | float | None) -> Markup:
     if value is None:
-        return "–"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+        return escape(words.NO_VALUE)
+    return escape(f"{value:.6g}") if isinstance(value, float) else _spoken(value if isinstance(value, Text) else str(value))
 
 
 def _is_number_column(table: ResultTable, index: int) -> bool:
@@ -151,7 +144,8 @@ def _is_number_column(table: ResultTable, index: int) -> bool:
 
 
 def _part_count(score: PartScore, grades: Sequence[Grade]) -> Text:
-    return text("report.indicators_with_value", count=sum(grade.points is not None for grade in grades), total=len(grades))
+    count = sum(grade.points is not None for grade in grades)
+    return text("{count} of {total} indicators have a value", count=count, total=len(grades))
 
 
 def _timeline(steps: Sequence[ReportStep]) -> list[tuple[ReportStep, float | None, float | None]]:
@@ -171,7 +165,7 @@ def _timeline(steps: Sequence[ReportStep]) -> list[tuple[ReportStep, float | Non
     return placed
 
 
-def _hardware(grades: Sequence[Grade]) -> list[tuple[str, str]]:
+def _hardware(grades: Sequence[Grade]) -> list[tuple[str, Provenance]]:
     """Hardware and provenance of all inputs, each pair once."""
-    pairs = {(item.hardware, item.provenance.value) for grade in grades for item in grade.measured.inputs if item.hardware}
+    pairs = {(item.hardware, item.provenance) for grade in grades for item in grade.measured.inputs if item.hardware}
     return sorted(pairs)

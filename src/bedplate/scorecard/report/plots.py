@@ -6,12 +6,16 @@ number as a tooltip (`<title>`), and the page repeats all numbers as a table for
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bedplate.core.figures import Figure, FigureKind, Series
-from bedplate.locale.text import Language, translated
+from bedplate.core.text import AnyText
+from bedplate.locale.catalogue import spoken
+from bedplate.locale.languages import Language
 from bedplate.scorecard.report.axis import Axis, axis, tick_text
 from bedplate.scorecard.report.svg import element
 
@@ -63,7 +67,7 @@ def _lines(figure: Figure) -> str | None:
     across = axis(min(xs), max(xs), _LEFT, _RIGHT, num_ticks=6, is_tight=True)
     up = _value_axis([point.y for point in points], from_zero=False)
     drawn = [
-        _line(line, series.name, series_colour(index), across, up)
+        _line(line, str(series.name), series_colour(index), across, up)
         for index, (series, line) in enumerate(zip(figure.series, lines, strict=True))
     ]
     return "".join([_grid(up), _ticks_across(across), _marks(marks, across), *drawn])
@@ -161,14 +165,17 @@ def _value_axis(ys: Sequence[float], *, from_zero: bool) -> Axis:
     return axis(low, high, _BOTTOM, _TOP)
 
 
-def _axis_label(label: str, *, x: float, y: float, css: str) -> str:
+def _axis_label(label: AnyText, *, x: float, y: float, css: str) -> str:
     """The label in every language; the page shows one."""
-    words = translated(label)
-    if words.en == words.zh:
-        return element("text", x=x, y=y, css=css, text=label)
-    return "".join(
-        element("text", x=x, y=y, css=css, text=words.spoken_in(language), lang=language.value) for language in Language
-    )
+    return _in_all_languages(label, lambda shown, **language: element("text", x=x, y=y, css=css, text=shown, **language))
+
+
+def _in_all_languages(words: AnyText, draw: Callable[..., str]) -> str:
+    """`draw(text, lang=…)` for each language, or once without `lang` where the text is the same in all."""
+    in_all = {language: spoken(words, language) for language in Language}
+    if len(set(in_all.values())) == 1:
+        return draw(in_all[Language.ENGLISH])
+    return "".join(draw(shown, lang=language.value) for language, shown in in_all.items())
 
 
 def _grid(up: Axis) -> str:
@@ -189,14 +196,19 @@ def _ticks_across(across: Axis) -> str:
     return "".join(drawn)
 
 
-def _marks(marks: Iterable[tuple[float, str]], across: Axis) -> str:
+def _marks(marks: Iterable[tuple[float, AnyText]], across: Axis) -> str:
     lines, labels = [], []  # labels last: a line must not cross the label of the one before
     for index, (at, label) in enumerate(marks):
         x = across.place(at)
         side, shift_px = ("end", -4) if x > (_LEFT + _RIGHT) / 2 else ("start", 4)
-        lines.append(element("line", css="mark", x1=x, x2=x, y1=_TOP, y2=_BOTTOM, title=label))
-        labels.append(element("text", css=f"mark-label {side}", x=x + shift_px, y=_TOP + 11 + 14 * (index % 4), text=label))
+        lines.append(element("line", css="mark", x1=x, x2=x, y1=_TOP, y2=_BOTTOM, title=str(label)))
+        place = {"css": f"mark-label {side}", "x": x + shift_px, "y": _TOP + 11 + 14 * (index % 4)}
+        labels.append(_in_all_languages(label, functools.partial(_mark_label, place)))
     return "".join([*lines, *labels])
+
+
+def _mark_label(place: Mapping[str, Any], shown: str, **language: str) -> str:
+    return element("text", text=shown, **place, **language)
 
 
 def _middle_px(slot: int, slot_px: float) -> float:

@@ -1,1 +1,1 @@
-"""The door: an OpenAI-compatible HTTP service over any `core.generation.GenerationEngine`."""
+"""The OpenAI-compatible API server, over any `core.generation.GenerationEngine`."""

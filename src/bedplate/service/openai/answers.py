@@ -1,86 +1,144 @@
-"""The shapes of answers: whole ones, and the events of streams."""
+"""The shapes of answers: in one piece, and as the events of a stream."""
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from bedplate.service.openai.codec import TextCodec
+from bedplate.service.openai.generation import TextChunk
+from bedplate.service.openai.logprobs import CompletionLogprobs, ScoredToken, chat_logprobs
+from bedplate.service.openai.planning import PlannedAnswer, PlannedChoice
 
-from bedplate.service.openai.errors import ApiError
-from bedplate.service.openai.generation import Generation, TextChunk
+
+class Choice:
+    """Builds one choice from its chunks, piece by piece.
+
+    Args:
+        index: Its place in the answer.
+        plan: What was asked for.
+        answer: The request that it belongs to.
+        codec: The model's tokenizer.
+    """
+
+    def __init__(self, index: int, plan: PlannedChoice, answer: PlannedAnswer, codec: TextCodec) -> None:
+        self._index, self._plan, self._answer, self._codec = index, plan, answer, codec
+        self._num_characters = 0
+        self._is_begun = False
+        self.num_tokens = 0
+        self.cached_tokens = 0
+
+    def opening(self) -> dict[str, Any]:
+        """The first piece of a chat: who speaks."""
+        delta = {"role": "assistant", "content": "", "refusal": None}
+        return {"index": self._index, "delta": delta, "finish_reason": None, "logprobs": None}
+
+    def piece(self, chunk: TextChunk) -> dict[str, Any] | None:
+        """What a chunk adds, for a stream; None where that is nothing."""
+        choice = self._choice([chunk])
+        text = choice["text"]
+        if not (text or chunk.finish is not None or choice["logprobs"] is not None or choice.get("token_ids")):
+            return None
+        if self._answer.is_chat:
+            del choice["text"]
+            choice["delta"] = {"content": text} if text or chunk.finish is None else {}
+        return choice
+
+    def complete(self, chunks: Sequence[TextChunk]) -> dict[str, Any]:
+        """The choice in one piece."""
+        choice = self._choice(chunks)
+        if self._answer.is_chat:
+            choice["message"] = {"role": "assistant", "content": choice.pop("text"), "refusal": None}
+        return choice
+
+    def _choice(self, chunks: Sequence[TextChunk]) -> dict[str, Any]:
+        text, scored = self._begin(chunks[0])
+        for chunk in chunks:
+            scored += self._scored(chunk)
+            text += chunk.text
+            self._num_characters += len(chunk.text)
+            self.num_tokens += len(chunk.tokens)
+        self.cached_tokens = chunks[-1].cached_tokens
+        choice: dict[str, Any] = {
+            "index": self._index,
+            "text": text,
+            "finish_reason": chunks[-1].finish,
+            "logprobs": self._logprobs(scored),
+        }
+        if self._answer.with_token_ids:
+            choice["token_ids"] = [token for chunk in chunks for token in chunk.tokens]
+        return choice
+
+    def _begin(self, first: TextChunk) -> tuple[str, list[ScoredToken]]:
+        """What comes before the first token: the echoed prompt."""
+        echo = self._plan.echo
+        if self._is_begun or echo is None:
+            return "", []
+        self._is_begun, self._num_characters = True, len(echo.text)
+        scores = first.prompt_logprobs
+        if scores is None:
+            return echo.text, []
+        triples = zip(echo.tokens, scores, echo.offsets, strict=True)
+        return echo.text, [ScoredToken(token=token, logprobs=score, offset=offset) for token, score, offset in triples]
+
+    def _scored(self, chunk: TextChunk) -> list[ScoredToken]:
+        if chunk.logprobs is None or (self._answer.is_chat and not chunk.tokens):
+            return []  # a chat ends before its stop token; a completion's lists have it, as harnesses count on it
+        return [ScoredToken(token=chunk.logprobs.token, logprobs=chunk.logprobs, offset=self._num_characters)]
+
+    def _logprobs(self, scored: Sequence[ScoredToken]) -> dict[str, Any] | None:
+        num_top = self._answer.num_top_logprobs
+        if num_top is None or not scored:
+            return None
+        if self._answer.is_chat:
+            return chat_logprobs(self._codec, scored)
+        lists = CompletionLogprobs(num_top=num_top, codec=self._codec)
+        lists.add(scored)
+        return lists.as_json()
 
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """Builds what one request gets back; `is_chat` decides between the two shapes."""
+    """Builds what one request gets back."""
 
     model: str
-    is_chat: bool
-    num_prompt_tokens: int
-    with_token_ids: bool = False
+    plan: PlannedAnswer
+    codec: TextCodec
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
-    num_answer_tokens: int = 0
-    cached_tokens: int = 0
+    choices: tuple[Choice, ...] = field(init=False)
 
-    def count(self, chunk: TextChunk) -> None:
-        """Note the tokens of a chunk for `usage`."""
-        self.num_answer_tokens += len(chunk.tokens)
-        self.cached_tokens = chunk.cached_tokens
+    def __post_init__(self) -> None:
+        self.choices = tuple(Choice(index, plan, self.plan, self.codec) for index, plan in enumerate(self.plan.choices))
 
-    def whole(self, chunks: Sequence[TextChunk]) -> dict[str, Any]:
-        """The answer in one piece."""
-        text, finish = "".join(chunk.text for chunk in chunks), chunks[-1].finish
-        choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
-        if self.is_chat:
-            choice["message"] = {"role": "assistant", "content": text}
-        else:
-            choice["text"] = text
-        if self.with_token_ids:
-            choice["token_ids"] = [token for chunk in chunks for token in chunk.tokens]
-        return self._frame("chat.completion" if self.is_chat else "text_completion", [choice]) | {"usage": self.usage()}
+    def complete(self, chunks: Sequence[Sequence[TextChunk]]) -> dict[str, Any]:
+        """The answer in one piece, from the chunks of each choice."""
+        choices = [choice.complete(own) for choice, own in zip(self.choices, chunks, strict=True)]
+        return self._frame("chat.completion" if self.plan.is_chat else "text_completion", choices) | {"usage": self.usage()}
 
-    def piece(self, chunk: TextChunk) -> dict[str, Any]:
+    def event(self, *choices: dict[str, Any]) -> dict[str, Any]:
         """One event of a stream."""
-        choice: dict[str, Any] = {"index": 0, "finish_reason": chunk.finish, "logprobs": None}
-        if self.is_chat:
-            choice["delta"] = {"content": chunk.text} if chunk.text or chunk.finish is None else {}
-        else:
-            choice["text"] = chunk.text
-        if self.with_token_ids:
-            choice["token_ids"] = list(chunk.tokens)
-        return self._event([choice])
-
-    def opening(self) -> dict[str, Any]:
-        """The first event of a chat stream: who speaks."""
-        delta = {"role": "assistant", "content": ""}
-        return self._event([{"index": 0, "delta": delta, "finish_reason": None, "logprobs": None}])
-
-    def closing(self) -> dict[str, Any]:
-        """The event with `usage`, which has no choices."""
-        return self._event([]) | {"usage": self.usage()}
+        return self._frame("chat.completion.chunk" if self.plan.is_chat else "text_completion", list(choices))
 
     def usage(self) -> dict[str, Any]:
-        """Token counts."""
+        """Token counts so far."""
+        num_prompt = self.plan.num_prompt_tokens
+        num_answer = sum(choice.num_tokens for choice in self.choices)
+        pairs = zip(self.choices, self.plan.choices, strict=True)
         return {
-            "prompt_tokens": self.num_prompt_tokens,
-            "completion_tokens": self.num_answer_tokens,
-            "total_tokens": self.num_prompt_tokens + self.num_answer_tokens,
-            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
+            "prompt_tokens": num_prompt,
+            "completion_tokens": num_answer,
+            "total_tokens": num_prompt + num_answer,
+            "prompt_tokens_details": {
+                "cached_tokens": sum(choice.cached_tokens for choice, plan in pairs if plan.is_first_of_prompt)
+            },
         }
 
-    def _event(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        return self._frame("chat.completion.chunk" if self.is_chat else "text_completion", choices)
-
     def _frame(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        prefix = "chatcmpl" if self.is_chat else "cmpl"
+        prefix = "chatcmpl" if self.plan.is_chat else "cmpl"
         return {
             "id": f"{prefix}-{self.id}",
             "object": kind,
@@ -88,40 +146,3 @@ class Answer:
             "model": self.model,
             "choices": choices,
         }
-
-
-async def stream_events(answer: Answer, generation: Generation, *, with_usage: bool) -> AsyncGenerator[bytes]:
-    """Server-sent events of a stream; an error in its middle becomes an event, since the status is already sent."""
-    try:
-        if answer.is_chat:
-            yield _server_sent(answer.opening())
-        async with aclosing(generation.chunks()) as chunks:
-            async for chunk in chunks:
-                answer.count(chunk)
-                if chunk.text or chunk.finish is not None or answer.with_token_ids:
-                    yield _server_sent(answer.piece(chunk))
-        if with_usage:
-            yield _server_sent(answer.closing())
-        yield b"data: [DONE]\n\n"
-    except ApiError as error:
-        yield _server_sent(error.body())
-
-
-class EventStream(StreamingResponse):
-    """A response of server-sent events; however it ends, also before its first event, the engine is told."""
-
-    def __init__(self, answer: Answer, generation: Generation, *, with_usage: bool) -> None:
-        events = stream_events(answer, generation, with_usage=with_usage)
-        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        self._generation = generation
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._generation.cancel()
-
-
-def _server_sent(data: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"

@@ -1,60 +1,93 @@
-"""Messages to a prompt, by the model's own template, in a sandbox: a template comes from a downloaded file."""
+"""Messages to a prompt, by the model's own template."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from bedplate.core.errors import UsageError
 from bedplate.service.openai.codec import TextCodec
-from bedplate.service.openai.errors import bad_request
+from bedplate.service.openai.errors import ApiError, bad_request
+from bedplate.service.openai.jinja_environment import chat_environment
+from bedplate.service.openai.plain_text import ControlTokenGuard
 
-
-def _raise(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
-
-
-def _strftime_now(form: str) -> str:
-    return datetime.datetime.now().strftime(form)
-
-
-def _compiled(source: str) -> jinja2.Template:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, autoescape=False, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.globals |= {"raise_exception": _raise, "strftime_now": _strftime_now}
-    try:
-        return environment.from_string(source)
-    except jinja2.TemplateSyntaxError as error:
-        raise UsageError("the model's chat template cannot be read", seen=error, expected="a Jinja template") from error
+_NO_TEMPLATE = "this model has no chat template; use /v1/completions"
 
 
 class ChatTemplate:
-    """The compiled template of a model; without one, every call is refused.
+    """The template of a model. A template that is missing or broken refuses every chat; the rest of the server works.
 
-    Raises:
-        UsageError: The template is not Jinja.
+    Args:
+        codec: The model's tokenizer and template.
+        allow_control_tokens: Whether control tokens that are written out in messages act as such.
     """
 
-    def __init__(self, codec: TextCodec) -> None:
-        self._special_tokens = dict(codec.special_tokens)
+    def __init__(self, codec: TextCodec, *, allow_control_tokens: bool = False) -> None:
+        self._codec, self._source = codec, codec.chat_template
+        self._control_tokens = () if allow_control_tokens else tuple(codec.control_tokens.values())
         self._template: jinja2.Template | None = None
-        if codec.chat_template is not None:
-            self._template = _compiled(codec.chat_template)
+        self.problem: str | None = None
+        """Why chats are refused; None where they are not."""
+        if self._source is None:
+            self.problem = _NO_TEMPLATE
+            return
+        try:
+            self._template = chat_environment().from_string(self._source)
+        except Exception as error:  # the compiler meets text from a download: syntax, depth, size
+            self.problem = f"the model's chat template cannot be read, so chats are off; use /v1/completions: {error}"
 
-    def render(self, messages: Sequence[dict[str, Any]]) -> str:
-        """The prompt, open for the assistant's answer.
+    def encode(self, messages: Sequence[dict[str, Any]]) -> list[int]:
+        """Tokens of the prompt, open for the assistant's answer.
 
         Raises:
-            ApiError: No template, or it refuses the messages.
+            ApiError: No usable template, or it refuses the messages, or has no place for them (400).
+        """
+        guard = ControlTokenGuard(self._control_tokens)
+        prompt = self.render([guard.marked(message) for message in messages])
+        return [token for piece in guard.pieces(prompt) for token in self._codec.encode(piece, add_special_tokens=False)]
+
+    def render(self, messages: Sequence[dict[str, Any]]) -> str:
+        """The prompt as text.
+
+        Raises:
+            ApiError: See `encode`.
         """
         if self._template is None:
-            raise bad_request("this model has no chat template; use /v1/completions", "messages")
+            raise bad_request(self.problem or _NO_TEMPLATE, "messages", "chat_template_unusable")
         try:
-            return self._template.render(messages=messages, add_generation_prompt=True, **self._special_tokens)
-        except (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
-            raise bad_request(f"the model's chat template refuses these messages: {error}", "messages") from error
+            prompt = self._rendered(messages)
+        except Exception as error:  # a template is code: what it raises belongs to this request
+            reason = str(error) or type(error).__name__
+            raise bad_request(f"the model's chat template refuses these messages: {reason}", "messages") from error
+        self._check_used(messages, prompt)
+        return prompt
+
+    def _rendered(self, messages: Sequence[dict[str, Any]]) -> str:
+        assert self._template is not None
+        return self._template.render(
+            messages=list(messages), tools=None, documents=None, add_generation_prompt=True, **self._codec.special_tokens
+        )
+
+    def _check_used(self, messages: Sequence[dict[str, Any]], prompt: str) -> None:
+        """Refuse messages of which the template drops what tools are about: the prompt is the same without it."""
+        calls = [index for index, message in enumerate(messages) if "tool_calls" in message]
+        if calls and self._is_same([_without_calls(message) for message in messages], prompt):
+            raise _no_place(f"messages[{calls[0]}].tool_calls")
+        results = [index for index, message in enumerate(messages) if message["role"] == "tool"]
+        if results and self._is_same([message for message in messages if message["role"] != "tool"], prompt):
+            raise _no_place(f"messages[{results[0]}]")
+
+    def _is_same(self, messages: Sequence[dict[str, Any]], prompt: str) -> bool:
+        try:
+            return self._rendered(messages) == prompt
+        except Exception:  # a template may insist on the message that we left out
+            return False
+
+
+def _without_calls(message: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if name != "tool_calls"}
+
+
+def _no_place(param: str) -> ApiError:
+    return bad_request(f"{param}: the model's chat template has no place for this", param, "unsupported_value")

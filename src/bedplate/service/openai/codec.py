@@ -1,4 +1,4 @@
-"""What the door needs of a tokenizer; the worker hands one in, so the door knows no tokenizer library."""
+"""What the API server needs of a tokenizer; the worker provides one, so the server depends on no tokenizer library."""
 
 from __future__ import annotations
 
@@ -7,19 +7,33 @@ from typing import Protocol
 
 
 class TextCodec(Protocol):
-    """Text to tokens and back. Thread-safe."""
+    """Text to tokens and back. Thread-safe; encoding a long text does not hold the interpreter's lock."""
 
     chat_template: str | None
     """Jinja source that turns messages into a prompt; None where the model has none."""
     special_tokens: Mapping[str, str]
     """Names that chat templates use: `bos_token`, `eos_token`, …"""
+    control_tokens: Mapping[int, str]
+    """Tokens that steer the model and are no text, with the text that stands for them: `<|im_end|>`."""
     stop_tokens: tuple[int, ...]
     """Tokens that end an answer."""
+    max_token_bytes: int
+    """No token stands for more UTF-8 bytes of text."""
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        """Tokens of a text; with what the tokenizer puts around a document, if asked."""
+    def encode(self, text: str, *, add_special_tokens: bool, control_tokens: bool = True) -> list[int]:
+        """Tokens of a text.
+
+        Args:
+            text: Any text.
+            add_special_tokens: Add what the tokenizer puts around a document.
+            control_tokens: Whether a control token that is written out in the text becomes one.
+        """
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens, without special ones; `\\ufffd` for bytes that are no character (yet)."""
+        """Text of tokens, without control tokens; `\\ufffd` for bytes that are no character (yet)."""
+        ...
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a single token stands for, which may be a part of a character; the text of a control token."""
         ...

@@ -1,8 +1,11 @@
-"""Text out of a stream of tokens: whole characters only, and nothing of a stop string.
+"""Text out of a stream of tokens: complete characters only, and nothing of a stop string.
 
 A character may span several tokens, and a token's text may depend on the one before it (a leading blank). So a window of
-tokens is decoded twice, with and without the new ones, and what is new is passed on once it ends in a whole character
-(the scheme of Hugging Face's text-generation-inference). Text that may be the start of a stop string is held back.
+the last tokens is decoded with each new one, and what is certain and new is passed on. A window that ends in a complete
+character is followed by one that starts at its last token (the scheme of Hugging Face's text-generation-inference). Bytes
+that are no character never complete one; the window is then cut to its end, so that the cost of a token stays constant.
+
+Control tokens are not part of the text, but stop strings see them: `<|im_end|>` stops where that token is generated.
 """
 
 from __future__ import annotations
@@ -10,6 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bedplate.service.openai.codec import TextCodec
+
+_REPLACEMENT = "\ufffd"
+_LONGEST_CHARACTER = 4
+"""UTF-8 bytes, hence tokens."""
+_WINDOW = 4 * _LONGEST_CHARACTER
+"""Tokens of a window that is not yet complete before it is cut to half."""
 
 
 class TextStream:
@@ -22,41 +31,75 @@ class TextStream:
 
     def __init__(self, codec: TextCodec, stop: Sequence[str] = ()) -> None:
         self._codec, self._stop = codec, tuple(stop)
-        self._tokens: list[int] = []
-        self._window_start = self._read = 0
+        self._window: list[int] = []
+        self._emitted = 0
+        """Characters of the window's text that were passed on."""
+        self._last_read = 0
+        """Tokens of the window whose text was passed on in full."""
         self._held = ""
+        """The end of the text that may be the start of a stop string."""
+        self._is_visible: list[bool] = []
+        """Which characters of `_held` are text, and not of a control token."""
         self.is_stopped = False
 
     def add(self, token: int) -> str:
         """Text that the token makes certain; `is_stopped` is set once a stop string was met."""
-        self._tokens.append(token)
-        before = self._codec.decode(self._tokens[self._window_start : self._read])
-        now = self._codec.decode(self._tokens[self._window_start :])
-        if now.endswith("\ufffd") or len(now) <= len(before):
-            return ""
-        self._window_start, self._read = self._read, len(self._tokens)
-        return self._release(now[len(before) :])
+        control = self._codec.control_tokens.get(token)
+        if control is not None:
+            return self._release(control, visible=False) if self._stop else ""
+        self._window.append(token)
+        now = self._codec.decode(self._window)
+        certain = len(now) - _uncertain_end(now)
+        new, self._emitted = now[self._emitted : certain], max(self._emitted, certain)
+        self._move_window(now)
+        return self._release(new) if new else ""
+
+    def _move_window(self, now: str) -> None:
+        if self._emitted >= len(now):
+            del self._window[: self._last_read]
+            self._last_read = len(self._window)
+            self._emitted = len(self._codec.decode(self._window))
+        elif len(self._window) > _WINDOW:
+            pending = len(now) - self._emitted
+            del self._window[: -_WINDOW // 2]
+            self._last_read = 0
+            self._emitted = max(0, len(self._codec.decode(self._window)) - pending)
 
     def finish(self) -> str:
         """What was still held back when the stream ended without a stop string."""
         if self.is_stopped:
             return ""
-        before = self._codec.decode(self._tokens[self._window_start : self._read])
-        now = self._codec.decode(self._tokens[self._window_start :])
-        text = self._release(now[len(before) :])
+        text = self._release(self._codec.decode(self._window)[self._emitted :])
         if not self.is_stopped:
-            text, self._held = text + self._held, ""
+            text, self._held = text + self._shown(0, len(self._held)), ""
         return text
 
-    def _release(self, text: str) -> str:
-        text, self._held = self._held + text, ""
-        found = [place for stop in self._stop if (place := text.find(stop)) >= 0]
+    def _release(self, text: str, *, visible: bool = True) -> str:
+        if not self._stop:
+            return text
+        self._held += text
+        self._is_visible += [visible] * len(text)
+        found = [place for stop in self._stop if (place := self._held.find(stop)) >= 0]
         if found:
             self.is_stopped = True
-            return text[: min(found)]
-        kept = max((_overlap(text, stop) for stop in self._stop), default=0)
-        text, self._held = text[: len(text) - kept], text[len(text) - kept :]
-        return text
+            return self._shown(0, min(found))
+        kept = max((_overlap(self._held, stop) for stop in self._stop), default=0)
+        certain = len(self._held) - kept
+        shown = self._shown(0, certain)
+        self._held, self._is_visible = self._held[certain:], self._is_visible[certain:]
+        return shown
+
+    def _shown(self, start: int, end: int) -> str:
+        pairs = zip(self._held[start:end], self._is_visible[start:end], strict=True)
+        return "".join(character for character, visible in pairs if visible)
+
+
+def _uncertain_end(text: str) -> int:
+    """Characters at the end of `text` that may become others: bytes of a character that is not complete yet."""
+    end = len(text)
+    while end > 0 and len(text) - end < _LONGEST_CHARACTER - 1 and text[end - 1] == _REPLACEMENT:
+        end -= 1
+    return len(text) - end
 
 
 def _overlap(text: str, stop: str) -> int:

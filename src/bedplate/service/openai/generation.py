@@ -1,7 +1,7 @@
-"""One request between the event loop and the engine.
+"""One choice of a request between the event loop and the engine.
 
-The engine's stream blocks, so a thread reads it and hands each token to the loop. However the request ends, a client that
-went away included, the engine is told to stop working on it.
+The engine's stream blocks, so a thread reads it and hands each step to the loop. However the choice ends, a client that
+disconnected included, the engine is told to stop working on it.
 """
 
 from __future__ import annotations
@@ -13,31 +13,35 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
 from bedplate.core.errors import BedplateError
-from bedplate.core.generation import FinishReason, GeneratedToken, GenerationEngine, GenerationRequest
+from bedplate.core.generation import FinishReason, GeneratedToken, GenerationEngine, GenerationRequest, TokenLogprobs
 from bedplate.service.openai.codec import TextCodec
 from bedplate.service.openai.detokenise import TextStream
-from bedplate.service.openai.errors import ApiError, from_engine
-from bedplate.service.openai.metrics import DoorMetrics
+from bedplate.service.openai.errors import ApiError, from_engine, shutting_down
+from bedplate.service.openai.metrics import ServerMetrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextChunk:
-    """A piece of an answer; the last one carries the reason."""
+    """A piece of a choice; the last one carries the reason."""
 
     text: str
     tokens: tuple[int, ...]
     cached_tokens: int
     finish: str | None
     """`stop` or `length`."""
+    logprobs: TokenLogprobs | None = None
+    """Of the token, or of the stop token that ended the choice."""
+    prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
+    """In the first chunk only."""
 
 
 class Generation:
-    """Runs one request.
+    """Runs one choice.
 
     Args:
-        engine: Who generates.
+        engine: Generates the tokens.
         codec: The model's tokenizer.
-        metrics: Where latencies are noted.
+        metrics: Takes the latencies.
         request: Prompt and settings.
         stop: Stop strings.
 
@@ -49,7 +53,7 @@ class Generation:
         self,
         engine: GenerationEngine,
         codec: TextCodec,
-        metrics: DoorMetrics,
+        metrics: ServerMetrics,
         request: GenerationRequest,
         stop: tuple[str, ...],
     ) -> None:
@@ -59,6 +63,7 @@ class Generation:
         self._arrived_s = time.perf_counter()
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[GeneratedToken] = asyncio.Queue()
+        self._is_shut_down = False
         try:
             stream = engine.submit(request)
         except BedplateError as error:
@@ -67,28 +72,33 @@ class Generation:
         threading.Thread(target=self._pump, args=(stream,), name=f"request-{request.id}", daemon=True).start()
 
     def cancel(self) -> None:
-        """Tell the engine that nobody waits for the rest; harmless when it has ended."""
+        """Tell the engine that the rest is not wanted; harmless once it has ended."""
         self._engine.cancel(self.request.id)
 
+    def shut_down(self) -> None:
+        """End the choice with an error for the client: the server stops."""
+        self._is_shut_down = True
+        self.cancel()
+
     def _pump(self, stream: Iterator[GeneratedToken]) -> None:
-        for token in stream:
+        for step in stream:
             try:
-                self._loop.call_soon_threadsafe(self._queue.put_nowait, token)
+                self._loop.call_soon_threadsafe(self._queue.put_nowait, step)
             except RuntimeError:  # the loop is closed: the server is gone
                 return
 
     async def chunks(self) -> AsyncGenerator[TextChunk]:
-        """Pieces of the answer as they become certain.
+        """Pieces of the choice as they become certain.
 
         Raises:
-            ApiError: The request failed, was too slow, or the server is going down.
+            ApiError: The request failed, was too slow, or the server is shutting down.
         """
-        outcome, heard_s = "cancelled", self._arrived_s
+        outcome, last_s = "cancelled", self._arrived_s
         try:
             while True:
-                token = await self._queue.get()
-                heard_s = self._note_latency(token, heard_s)
-                chunk = self._chunk(token)
+                step = await self._queue.get()
+                last_s = self._note_latency(step, last_s)
+                chunk = self._chunk(step)
                 if chunk.finish is not None:
                     outcome = chunk.finish
                 yield chunk
@@ -101,28 +111,35 @@ class Generation:
             self.cancel()
             self._metrics.requests.labels(outcome).inc()
 
-    def _note_latency(self, token: GeneratedToken, heard_s: float) -> float:
+    def _note_latency(self, step: GeneratedToken, last_s: float) -> float:
         now_s = time.perf_counter()
-        if token.token is not None:
-            is_first = heard_s == self._arrived_s
-            (self._metrics.first_token_s if is_first else self._metrics.next_token_s).observe(now_s - heard_s)
+        if step.token is not None:
+            is_first = last_s == self._arrived_s
+            (self._metrics.first_token_s if is_first else self._metrics.next_token_s).observe(now_s - last_s)
         return now_s
 
-    def _chunk(self, token: GeneratedToken) -> TextChunk:
-        _raise_for(token)
-        text = "" if token.token is None else self._text.add(token.token)
+    def _chunk(self, step: GeneratedToken) -> TextChunk:
+        self._raise_for(step)
+        text = "" if step.token is None else self._text.add(step.token)
         finish = "stop" if self._text.is_stopped else None
-        if finish is None and token.finish is not None:
+        if finish is None and step.finish is not None:
             text += self._text.finish()
-            finish = "stop" if self._text.is_stopped else token.finish.value
-        tokens = () if token.token is None else (token.token,)
-        return TextChunk(text=text, tokens=tokens, cached_tokens=token.cached_tokens, finish=finish)
+            finish = "stop" if self._text.is_stopped else step.finish.value
+        return TextChunk(
+            text=text,
+            tokens=() if step.token is None else (step.token,),
+            cached_tokens=step.cached_tokens,
+            finish=finish,
+            logprobs=step.logprobs,
+            prompt_logprobs=step.prompt_logprobs,
+        )
 
-
-def _raise_for(token: GeneratedToken) -> None:
-    if token.finish is FinishReason.ERROR:
-        raise ApiError(500, token.message, kind="server_error", code="generation_failed")
-    if token.finish is FinishReason.DEADLINE:
-        raise ApiError(504, "the request took longer than this server allows", kind="server_error", code="timeout")
-    if token.finish is FinishReason.CANCELLED:
-        raise ApiError(503, token.message or "the request was cancelled", kind="server_error", code="cancelled")
+    def _raise_for(self, step: GeneratedToken) -> None:
+        if step.finish is FinishReason.ERROR:
+            raise ApiError(500, step.message, kind="server_error", code="generation_failed")
+        if step.finish is FinishReason.DEADLINE:
+            raise ApiError(504, "the request took longer than this server allows", kind="server_error", code="timeout")
+        if step.finish is FinishReason.CANCELLED:
+            if self._is_shut_down:
+                raise shutting_down()
+            raise ApiError(503, step.message or "the request was cancelled", kind="server_error", code="cancelled")

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: latencies as the door sees them, and the engine's own counters."""
+"""What Prometheus scrapes: latencies as clients see them, and the engine's own counters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _FIRST_TOKEN_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _NEXT_TOKEN_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5)
 
 
-class DoorMetrics:
-    """The metrics of one door, in a registry of its own."""
+class ServerMetrics:
+    """The metrics of one server, in a registry of its own."""
 
     def __init__(self, engine: GenerationEngine) -> None:
         self._registry = CollectorRegistry()

@@ -1,130 +1,142 @@
-"""Bodies of requests, checked: what is not supported is refused by name, never ignored."""
+"""Bodies of requests, checked: null means absent, and what is unknown or unsupported is refused by name, at any depth."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import ErrorDetails, from_json
 
-from bedplate.core.generation import SamplingSettings
-from bedplate.service.openai.errors import bad_request
+from bedplate.core.errors import nearest
+from bedplate.core.generation import MAX_LOGPROBS, SamplingSettings
+from bedplate.service.openai.errors import ApiError, bad_request
+from bedplate.service.openai.messages import Message
+from bedplate.service.openai.parameters import without_neutral, without_nulls
+from bedplate.service.openai.prompts import Prompt, read_prompts
 
-Body = TypeVar("Body", bound=BaseModel)
-Token = Annotated[int, Field(ge=0, lt=2**32)]
+Body = TypeVar("Body", bound="GenerationBody")
+MAX_STOPS = 64
+MAX_STOP_CHARACTERS = 1_000
+"""Each token of an answer is compared with each stop string, so their number and length are bounded."""
+
+_Token = Annotated[int, Field(ge=0, lt=2**32)]
+_StopString = Annotated[str, Field(max_length=MAX_STOP_CHARACTERS)]
 
 
-class StreamOptions(BaseModel):
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StreamOptions(_Strict):
     """The `stream_options` object."""
 
     include_usage: bool = False
+    continuous_usage_stats: bool = False
+    """As in other engines: `usage` in every event."""
+    include_obfuscation: bool = False
+    """A hint: padding against eavesdroppers that count bytes. Never added."""
 
 
-class _GenerationBody(BaseModel):
-    """What both ways to ask have in common. Other fields of OpenAI's API are accepted at their default only."""
-
-    model_config = ConfigDict(extra="allow")
+class GenerationBody(_Strict):
+    """What completions and chats have in common."""
 
     model: str
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: str | list[str] | None = None
+    n: Annotated[int, Field(ge=1, le=128)] = 1
+    stop: Annotated[list[_StopString], BeforeValidator(_as_list), Field(max_length=MAX_STOPS)] = []
+    stop_token_ids: Annotated[list[_Token], Field(max_length=MAX_STOPS)] = []
+    """As in other engines: more tokens that end an answer."""
     stream: bool = False
-    stream_options: StreamOptions | None = None
-    n: Literal[1] | None = 1
-    user: str | None = None
+    stream_options: StreamOptions = StreamOptions()
     ignore_eos: bool = False
-    """Ours, as in other engines: go on to `max_tokens`, for measurements."""
+    """As in other engines: the model's own end tokens do not end the answer; for measurements."""
     return_token_ids: bool = False
-    """Ours, as in other engines: `token_ids` beside the text."""
+    """As in other engines: `token_ids` next to the text."""
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
-        """`stop` as a tuple, empty strings left out."""
-        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return tuple(text for text in stop if text)
+        """`stop` without empty strings."""
+        return tuple(text for text in self.stop if text)
 
-    @property
-    def sampling(self) -> SamplingSettings:
-        """How tokens are chosen."""
-        return SamplingSettings(temperature=self.temperature, top_p=self.top_p, seed=self.seed)
+    def sampling(self, choice: int) -> SamplingSettings:
+        """How the tokens of one of the `n` choices are chosen; a seed gives each choice a seed of its own."""
+        seed = None if self.seed is None else (self.seed + choice) % 2**63
+        return SamplingSettings(temperature=self.temperature, top_p=self.top_p, seed=seed)
 
 
-class CompletionBody(_GenerationBody):
+class CompletionBody(GenerationBody):
     """Body of `/v1/completions`."""
 
-    prompt: str | list[Token] | Annotated[list[str], Field(max_length=1)] | Annotated[list[list[Token]], Field(max_length=1)]
-    max_tokens: Annotated[int, Field(ge=1)] | None = 16
+    prompt: Annotated[tuple[Prompt, ...], BeforeValidator(read_prompts)]
+    max_tokens: Annotated[int, Field(ge=0)] = 16
+    echo: bool = False
+    add_special_tokens: bool = True
+    """As in other engines: what the tokenizer puts around a document, such as a beginning-of-text token."""
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
 
 
-class TextPart(BaseModel):
-    """One piece of a message."""
-
-    type: Literal["text"]
-    text: str
-
-
-class Message(BaseModel):
-    """One message of a conversation."""
-
-    role: str
-    content: str | list[TextPart]
-    name: str | None = None
-
-    def for_template(self) -> dict[str, Any]:
-        """As chat templates expect it: text only."""
-        content = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return {"role": self.role, "content": content} | ({} if self.name is None else {"name": self.name})
-
-
-class ChatBody(_GenerationBody):
+class ChatBody(GenerationBody):
     """Body of `/v1/chat/completions`."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-
-
-_HARMLESS: dict[str, tuple[Any, ...]] = {
-    "best_of": (None, 1),
-    "echo": (None, False),
-    "frequency_penalty": (None, 0),
-    "function_call": (None, "none"),
-    "logit_bias": (None, {}),
-    "logprobs": (None, False),
-    "parallel_tool_calls": (None, True, False),
-    "presence_penalty": (None, 0),
-    "response_format": (None, {"type": "text"}),
-    "service_tier": (None, "auto", "default"),
-    "store": (None, False),
-    "suffix": (None, ""),
-    "tool_choice": (None, "none", "auto"),
-    "tools": (None, []),
-    "top_logprobs": (None, 0),
-}
-"""Fields that we do not support, and their values that ask for nothing."""
-_HINTS = frozenset({"metadata", "prompt_cache_key", "safety_identifier"})
-"""Fields that tell a server something without asking for anything."""
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] = 0
 
 
 def read_body(kind: type[Body], raw: bytes) -> Body:
     """Parse and check a request body.
 
     Raises:
-        ApiError: Not JSON, a field is wrong, or one asks for what we cannot do.
+        ApiError: Not JSON, a field is wrong, or one asks for what we cannot do (400).
     """
     try:
-        body = kind.model_validate_json(raw)
+        data = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise bad_request(f"the body is not JSON: {error}", code="invalid_json") from error
+    if not isinstance(data, dict):
+        raise bad_request("the body must be a JSON object", code="invalid_type")
+    fields = without_neutral(without_nulls(data), frozenset(kind.model_fields))
+    if fields.get("top_logprobs") and not fields.get("logprobs"):
+        raise bad_request("'top_logprobs' needs 'logprobs': true", "top_logprobs", "invalid_value")
+    try:
+        return kind.model_validate(fields)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise bad_request(f"{where}: {first['msg']}" if where else first["msg"], where or None) from error
-    for name, value in (body.model_extra or {}).items():
-        if name in _HINTS:
-            continue
-        if name not in _HARMLESS:
-            raise bad_request(f"unknown field '{name}'", name)
-        if value not in _HARMLESS[name]:
-            raise bad_request(f"'{name}' is not supported by this server", name)
-    return body
+        raise _refusal(kind, error.errors(include_url=False, include_input=False)[0]) from error
+
+
+def _refusal(kind: type[BaseModel], error: ErrorDetails) -> ApiError:
+    where, reason = error["loc"], error["type"]
+    if reason.startswith("union_tag"):
+        return _wrong_role(_path((*where, "role")), error.get("ctx", {}))
+    if where[:1] == ("messages",):
+        where = (*where[:2], *where[3:])  # the third part is the role, which pydantic takes for a step of the path
+    param = _path(where)
+    if reason == "extra_forbidden":
+        near = nearest(str(where[-1]), kind.model_fields) if len(where) == 1 else None
+        hint = f"; did you mean '{near}'?" if near else ""
+        return bad_request(f"unknown field '{param}'{hint}", param, "unknown_parameter")
+    if reason == "missing":
+        return bad_request(f"'{param}' is missing", param, "missing_required_parameter")
+    code = "invalid_type" if reason.endswith("_type") else "invalid_value"
+    return bad_request(f"{param}: {error['msg']}", param, code)
+
+
+def _wrong_role(param: str, context: dict[str, Any]) -> ApiError:
+    if "tag" not in context:
+        return bad_request(f"'{param}' is missing", param, "missing_required_parameter")
+    text = f"{param}: '{context['tag']}' is not a role; expected one of {context['expected_tags']}"
+    return bad_request(text, param, "invalid_value")
+
+
+def _path(parts: tuple[str | int, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".")

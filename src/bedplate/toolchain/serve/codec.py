@@ -1,13 +1,18 @@
-"""The tokenizer of a model folder, as the door needs it (`service/openai/codec.py`)."""
+"""The tokenizer of a model folder, as the API server needs it (`service/openai/codec.py`)."""
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.toolchain.serve.token_bytes import bytes_of_token, is_byte_level
+
+_LONG_TEXT = 10_000
+"""Characters from which a text is encoded without the interpreter's lock; that takes longer, so not for each short one."""
 
 
 class FolderCodec:
@@ -30,21 +35,50 @@ class FolderCodec:
             raise UsageError("the tokenizer cannot be read", seen=f"{file}: {error}", expected="a tokenizer.json") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._is_byte_level = is_byte_level(self._decoder_settings())
+        self._added = {token: added.content for token, added in self._tokenizer.get_added_tokens_decoder().items()}
+        specials = (token for token, added in self._tokenizer.get_added_tokens_decoder().items() if added.special)
+        self.control_tokens: Mapping[int, str] = {token: self._added[token] for token in specials}
+        self.max_token_bytes = max(len(text.encode()) for text in self._tokenizer.get_vocab())
         settings = _read_json(folder / "tokenizer_config.json")
         self.chat_template: str | None = _chat_template(folder, settings)
         texts = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
         self.special_tokens: Mapping[str, str] = {name: text for name, text in texts.items() if text is not None}
         self.stop_tokens: tuple[int, ...] = self._stop_tokens(folder)
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        """Tokens of a text; special tokens written out in it are recognised."""
-        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+    def encode(self, text: str, *, add_special_tokens: bool, control_tokens: bool = True) -> list[int]:
+        """See `TextCodec.encode`."""
+        tokenizer = self._tokenizer if control_tokens else self._plain_tokenizer
+        if len(text) < _LONG_TEXT:
+            encoding = tokenizer.encode(text, add_special_tokens=add_special_tokens)
+        else:
+            encoding = tokenizer.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0]
+        tokens: list[int] = encoding.ids
         return tokens
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens, special ones left out."""
+        """See `TextCodec.decode`."""
         text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=True)
         return text
+
+    def token_bytes(self, token: int) -> bytes:
+        """See `TextCodec.token_bytes`; nothing for a token that the tokenizer does not have."""
+        if token in self._added:
+            return self._added[token].encode()
+        return bytes_of_token(self._tokenizer.id_to_token(token) or "", is_byte_level=self._is_byte_level)
+
+    def _decoder_settings(self) -> Mapping[str, Any] | None:
+        decoder = self._tokenizer.decoder
+        return None if decoder is None else json.loads(decoder.__getstate__())  # its part of tokenizer.json
+
+    @functools.cached_property
+    def _plain_tokenizer(self) -> Any:
+        """A copy that takes control tokens for text."""
+        from tokenizers import Tokenizer
+
+        plain = Tokenizer.from_str(self._tokenizer.to_str())
+        plain.encode_special_tokens = True
+        return plain
 
     def _stop_tokens(self, folder: Path) -> tuple[int, ...]:
         found: set[int] = set()
@@ -61,7 +95,7 @@ def _read_json(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     try:
-        data: Mapping[str, Any] = json.loads(file.read_text())
+        data: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError("not JSON", seen=file, next_step="fetch the model again") from error
     return data
@@ -69,11 +103,12 @@ def _read_json(file: Path) -> Mapping[str, Any]:
 
 def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
     if (file := folder / "chat_template.jinja").is_file():
-        return file.read_text()
+        return file.read_text(encoding="utf-8")
     template = settings.get("chat_template")
     if isinstance(template, list):
-        template = next((item["template"] for item in template if item.get("name") == "default"), None)
-    return template
+        named = {item.get("name"): item.get("template") for item in template if isinstance(item, dict)}
+        template = named.get("default")
+    return template if isinstance(template, str) else None
 
 
 def _token_text(token: object) -> str | None:

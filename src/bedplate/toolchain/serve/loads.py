@@ -3,14 +3,15 @@
 A load is a list of conversations; a conversation is a list of turns; a turn's prompt is everything before it (answers
 included) and its own tokens. So a chat, questions about documents, and independent prompts have one form.
 
-    chat        sessions that share a system prompt and go on for some turns
+    chat        sessions of some turns that share a system prompt
     documents   questions about a few long texts, in mixed order: the text is asked about again and again
     plain       independent prompts, nothing to reuse
-    a file      JSON lines, each `{"prompt": "…"}` or `{"turns": ["…", …]}`
+    a file      JSON lines in UTF-8, each `{"prompt": "…"}` or `{"turns": ["…", …]}`; other keys are ignored
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -22,7 +23,8 @@ from bedplate.core.errors import NotFoundError, UsageError
 from bedplate.core.settings import Range
 from bedplate.core.units import Count
 
-Conversation: TypeAlias = list[list[int]]
+Turn: TypeAlias = tuple[int, ...]
+Conversation: TypeAlias = tuple[Turn, ...]
 """Tokens of each turn; the first turn's include what comes before it."""
 KINDS = ("chat", "documents", "plain")
 _COMMON_WORDS = (
@@ -55,7 +57,7 @@ class LoadSettings:
     """Same seed, same tokens."""
 
 
-def make_conversations(settings: LoadSettings, encode: Callable[[str], Sequence[int]]) -> list[Conversation]:
+def make_conversations(settings: LoadSettings, encode: Callable[[str], Sequence[int]]) -> tuple[Conversation, ...]:
     """The conversations of a load.
 
     Args:
@@ -70,41 +72,57 @@ def make_conversations(settings: LoadSettings, encode: Callable[[str], Sequence[
         return _from_file(Path(settings.kind), encode)
     random_words = random.Random(settings.seed)  # noqa: S311 (a load, not a secret)
 
-    def text(num_tokens: int) -> list[int]:
+    def text(num_tokens: int) -> Turn:
         tokens: list[int] = []
         while len(tokens) < num_tokens:
             tokens += encode(_sentence(random_words))
-        return tokens[:num_tokens]
+        return tuple(tokens[:num_tokens])
 
     if settings.kind == "chat":
         system = text(settings.shared_tokens)
         sessions = [[text(settings.prompt_tokens) for _ in range(settings.turns)] for _ in range(settings.streams)]
-        return [[system + session[0], *session[1:]] for session in sessions]
+        return tuple((system + session[0], *session[1:]) for session in sessions)
     if settings.kind == "plain":
-        return [[text(settings.prompt_tokens)] for _ in range(settings.streams * settings.turns)]
+        return tuple((text(settings.prompt_tokens),) for _ in range(settings.streams * settings.turns))
     documents = [text(settings.shared_tokens) for _ in range(settings.documents)]
-    questions = [[document + text(settings.prompt_tokens)] for document in documents for _ in range(settings.turns)]
+    questions = [(document + text(settings.prompt_tokens),) for document in documents for _ in range(settings.turns)]
     random_words.shuffle(questions)
-    return questions
+    return tuple(questions)
 
 
 def _sentence(words: random.Random) -> str:
     return " " + " ".join(words.choices(_COMMON_WORDS.split(), k=words.randint(6, 16))).capitalize() + "."
 
 
-def _from_file(file: Path, encode: Callable[[str], Sequence[int]]) -> list[Conversation]:
+def _from_file(file: Path, encode: Callable[[str], Sequence[int]]) -> tuple[Conversation, ...]:
+    """Lines end at line feeds only: other separators of Unicode may stand inside a JSON string."""
     if not file.is_file():
         raise NotFoundError("no such load", seen=file, expected=f"{', '.join(KINDS)}, or a file of JSON lines")
     conversations = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
+    for number, line in enumerate(file.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
+        if not line.strip():
+            continue
         try:
-            data = json.loads(line)
-            turns = data["turns"] if "turns" in data else [data["prompt"]]
-            conversations.append([list(encode(turn)) for turn in turns])
-        except (ValueError, KeyError, TypeError) as error:
+            turns = tuple(tuple(encode(turn)) for turn in _turns(json.loads(line.decode())))
+            if not all(turns):
+                raise ValueError("a turn has no tokens")
+        except ValueError as error:
             raise UsageError(
-                "not a line of a load", seen=f"{file}:{number}: {line[:60]}", expected='{"prompt": "…"} or {"turns": ["…"]}'
+                "not a line of a load",
+                seen=f"{file}:{number}: {line[:60].decode(errors='replace')} ({error})",
+                expected='{"prompt": "…"} or {"turns": ["…", …]}',
             ) from error
+        conversations.append(turns)
     if not conversations:
         raise UsageError("the load is empty", seen=file, expected="one conversation a line")
-    return conversations
+    return tuple(conversations)
+
+
+def _turns(data: object) -> list[str]:
+    """ValueError, with the reason, where a line is not a conversation."""
+    if not isinstance(data, dict) or ("prompt" in data) == ("turns" in data):
+        raise ValueError("it needs either 'prompt' or 'turns'")
+    turns = data["turns"] if "turns" in data else [data["prompt"]]
+    if not isinstance(turns, list) or not turns or not all(isinstance(turn, str) for turn in turns):
+        raise ValueError("'turns' is a list of strings" if "turns" in data else "'prompt' is a string")
+    return turns

@@ -53,7 +53,7 @@ class Sequence:
     def take(self, token: int, logprobs: TokenLogprobs | None = None) -> bool:
         """Add a chosen token and send it to the caller; True when it was the last one. Stop tokens are not passed on."""
         if token in self.stop_tokens:
-            self.end(FinishReason.STOP)
+            self._send(None, FinishReason.STOP, logprobs=logprobs)
             return True
         self.generated.append(token)
         is_last = len(self.generated) == self.request.max_new_tokens

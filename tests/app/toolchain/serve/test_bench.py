@@ -13,6 +13,7 @@ from bedplate.app.pipeline.run.outcome import RunOutcome
 from bedplate.app.pipeline.run.watch import NobodyWatches
 from bedplate.core.errors import BedplateError
 from tests.command_line import CommandLine
+from tests.workers.test_load_client import serving
 
 LOAD = {"streams": 2, "turns": 2, "shared_tokens": 300, "prompt_tokens": 40, "output_tokens": 4}
 
@@ -64,12 +65,6 @@ def test_the_verb_prints_the_keys_that_others_script_against(tiny_model: Path, t
     assert set(result["ttft_s"]) == set(result["tpot_s"]) == {"p50", "p99"}
 
 
-def test_a_peer_that_cannot_be_run_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    ended = CommandLine(folder=tmp_path).call("bench", "serve", "--model", "x", "--vs", "vllm")
-    assert ended.code == 5
-    assert "--vs vllm" in ended.err
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_load_client_that_somebody_kills_fails_the_step(tiny_model: Path, tmp_path: Path, number: int) -> None:
     class Killer(NobodyWatches):
@@ -82,4 +77,23 @@ def test_a_load_client_that_somebody_kills_fails_the_step(tiny_model: Path, tmp_
     pipeline = {"version": 1, "name": "bench", "steps": {"serve": step}}
     outcome = bedplate.run(pipeline, state=str(tmp_path / "state"), watcher=Killer(), check=False)
     assert outcome.status == "failed"
-    assert f"killed by signal {int(number)}" in str(outcome.error)
+    assert signal.Signals(number).name in str(outcome.error)
+
+
+def test_a_word_that_is_no_url_is_refused_as_a_peer_before_anything_starts(tiny_model: Path, tmp_path: Path) -> None:
+    ended = CommandLine(folder=tmp_path).call("bench", "serve", "--model", tiny_model, "--vs", "vllm")
+    assert ended.code == 2
+    assert "http://host:port" in ended.err
+
+
+def test_a_peer_is_measured_under_the_same_load(tiny_model: Path, tmp_path: Path) -> None:
+    with serving(tiny_model) as url:
+        words = ("--streams", 2, "--prompt-tokens", 20, "--output-tokens", 3, "--turns", 2, "--vs", url, "-o", "json")
+        environment = {"OPENAI_API_KEY": "a-key"}
+        document = (
+            CommandLine(folder=tmp_path).call("bench", "serve", "--model", tiny_model, *words, environment=environment).json
+        )
+    ours, peer = document["results"]
+    assert (ours["kv"], peer["kv"], peer["requests"]) == ("off", None, 4)
+    values = {item["id"]: item["value"] for item in document["measurements"]}
+    assert values["peer_throughput_ratio"] == pytest.approx(ours["requests_per_s"] / peer["requests_per_s"])

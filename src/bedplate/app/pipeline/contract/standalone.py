@@ -8,18 +8,21 @@ from pathlib import Path
 
 from bedplate.app.pipeline.contract.step import Needs, StepContext
 from bedplate.core.clock import SystemClock
-from bedplate.core.events import NullEventSink
+from bedplate.core.events import EventSink, NullEventSink
 from bedplate.core.reporter import NullReporter, Reporter
 
 
 @contextmanager
-def standalone_context(name: str, directory: Path, reporter: Reporter | None = None) -> Iterator[StepContext]:
+def standalone_context(
+    name: str, directory: Path, reporter: Reporter | None = None, events: EventSink | None = None
+) -> Iterator[StepContext]:
     """A step context over a local engine of its own; leaving it, by whatever way, ends all that still runs.
 
     Args:
         name: What the step is called in messages.
         directory: The step's directory; engine logs go under it.
         reporter: Shows lines and progress at the terminal; None: nobody watches.
+        events: Where its events go; None: nowhere.
     """
     from bedplate.app.wiring import local_engine
 
@@ -31,7 +34,7 @@ def standalone_context(name: str, directory: Path, reporter: Reporter | None = N
             directory=directory,
             needs=Needs(),
             engine=engine,
-            events=NullEventSink(),
+            events=events or NullEventSink(),
             clock=SystemClock(),
             results={},
             reporter=reporter or NullReporter(),

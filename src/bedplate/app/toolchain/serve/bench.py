@@ -1,18 +1,23 @@
-"""`bench.serve`: a server under load, with the KV memory off and on, over real HTTP.
+"""`bench.serve`: a server under load, with the KV memory off and on, over real HTTP, and a peer under the same load.
 
 Each setting is one task: a fresh server process, a fresh KV store, and the client in a process of its own, on the same
 cores. All settings get the same prompts, token for token; a turn's prompt contains the server's earlier answers, so the
 loads stay the same only while the greedy answers do, and whether they did is one of the measurements.
+
+A peer is another OpenAI-compatible server of the same model that runs already: only its URL is known here. Where it runs and
+on what is for whoever compares to say.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
@@ -20,18 +25,22 @@ from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepRe
 from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_url
 from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, table_of, values_of
 from bedplate.core.blocks import KV_STORE
-from bedplate.core.errors import UnavailableError, UsageError
+from bedplate.core.errors import UsageError
+from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
+from bedplate.core.messages import decode
 from bedplate.core.settings import Range
+from bedplate.core.text import text
 from bedplate.core.units import ByteCount, Count
-from bedplate.core.workload import Gang, Task, TaskEvent
+from bedplate.core.workload import Gang, Resources, Task, TaskEvent, TaskStatus
+from bedplate.toolchain.serve.load_messages import LoadProgress, LoadResult
 
-EXPLANATION = {
-    "en": "Serve the model behind an OpenAI-compatible door and play a multi-turn chat against it, without and with KV memory.",
-    "zh": "以 OpenAI 兼容接口部署模型，在关闭与开启 KV 记忆两种设置下进行多轮对话压测。",
-}
+EXPLANATION = text(
+    "Serve the model through an OpenAI-compatible API and play a multi-turn chat against it, without and with KV memory."
+)
 RESULT_FILE = "serve.json"
+API_KEY_VARIABLE = "OPENAI_API_KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +75,18 @@ class Settings:
     """Number format of weights and KV."""
     seed: int = 0
     """Same seed, same prompts."""
+    vs: str | None = None
+    """URL of a running OpenAI-compatible server of the same model, to be measured under the same load; its key is taken from
+    `OPENAI_API_KEY`."""
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
+    _check(settings)
     return (
         f"serve {settings.model} from a fresh process with KV memory {' and then '.join(settings.kv)}",
         f"play '{settings.load}' against it: {_scale(settings)}",
+        *([f"play the same against {settings.vs}"] if settings.vs else []),
         "compare throughput, time to first token, and all greedy answers",
     )
 
@@ -82,54 +96,81 @@ def run(settings: Settings, context: StepContext) -> StepResult:
 
     Raises:
         NotFoundError: No such model or load.
-        UnavailableError: A server could not be started.
+        UsageError: `kv` or `vs` makes no sense.
+        UnavailableError: A server could not be started, or no peer answers.
         TaskError: A request failed.
     """
-    if len(set(settings.kv)) != len(settings.kv) or not settings.kv:
-        raise UsageError("'kv' names each setting once", seen=list(settings.kv), expected="[off], [on] or [off, on]")
+    _check(settings)
     model = find_model(settings.model)
-    runs = tuple(_measure(settings, model, kv, context) for kv in settings.kv)
+    kinds = (*settings.kv, *([None] if settings.vs else []))
+    measured = [_measure(settings, model, kv, context, before, len(kinds)) for before, kv in enumerate(kinds)]
+    runs, tasks = tuple(run for run, _ in measured), tuple(task for _, task in measured)
     document: JsonObject = {"results": [run.as_json() for run in runs], "scale": _scale(settings), "model": str(model)}
     file = context.directory / RESULT_FILE
-    aside = file.with_suffix(".partial")
-    aside.write_text(json.dumps(document, indent=2))
-    aside.rename(file)
+    write_file(file, json.dumps(document, indent=2))
     return StepResult(
         path=file,
         outputs=document,
-        measurements=_measurements(settings, runs, context),
+        measurements=_measurements(settings, runs, tasks, context),
         figures=figures_of(runs, _scale(settings)),
         tables=(table_of(runs),),
     )
 
 
-def _measure(settings: Settings, model: Path, kv: str, context: StepContext) -> LoadRun:
+def _check(settings: Settings) -> None:
+    if len(set(settings.kv)) != len(settings.kv) or not settings.kv:
+        raise UsageError("'kv' names each setting once", seen=list(settings.kv), expected="[off], [on] or [off, on]")
+    if settings.vs is not None:
+        address = urlsplit(settings.vs)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise UsageError(
+                "not the URL of a peer",
+                seen=settings.vs,
+                expected="http://host:port of a running OpenAI-compatible server",
+                next_step="start the peer's own server with the same model, and give its URL",
+            )
+
+
+def _measure(
+    settings: Settings, model: Path, kv: str | None, context: StepContext, num_before: int, num_runs: int
+) -> tuple[LoadRun, TaskStatus]:
+    """Measure one setting; a peer where `kv` is None. Also returns the task as it ended."""
     directory = context.directory / "kv"
     shutil.rmtree(directory, ignore_errors=True)
-    context.reporter.say(f"serving {model.name} with KV memory {kv}: {_scale(settings)}")
-    stores = {KV_STORE: kv_url(directory, settings.memory, settings.disk)} if kv == "on" else {}
-    task = Task(
-        entry="bedplate.workers.serve_load:main",
-        spec=_spec(settings, model),
-        stores=stores,
-        resources=all_cores(context.engine),
-        environment=ENVIRONMENT,
-    )
-    before = [str(word) for word in settings.kv].index(kv)
+    task = _peer_task(settings, model) if kv is None else _task(settings, model, kv, directory, all_cores(context.engine))
+    what = f"measuring {settings.vs}" if kv is None else f"serving {model.name} with KV memory {kv}"
+    context.reporter.say(f"{what}: {_scale(settings)}")
 
     def show_progress(event: TaskEvent) -> None:
-        done, total = float(event.attributes["done"]), float(event.attributes["total"])  # type: ignore[arg-type]
-        context.reporter.progress(before * total + done, len(settings.kv) * total, "requests")
+        progress = decode(LoadProgress, event.attributes)
+        done, total = num_before * progress.total + progress.done, num_runs * progress.total
+        context.reporter.progress(done, total, progress.unit)
 
     try:
-        status = run_gang(context.engine, Gang(name=f"serve-{kv}", tasks=(task,)), context.reporter, show_progress)
+        gang = Gang(name="serve-peer" if kv is None else f"serve-{kv}", tasks=(task,))
+        status = run_gang(context.engine, gang, context.reporter, show_progress)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    measured: Mapping[str, Any] | None = status.tasks[0].result
-    if measured is None:
-        raise UnavailableError("the measurement left no result", seen=status.tasks[0].message)
-    return LoadRun(
-        kv=kv, load=settings.load, streams=settings.streams, seconds=measured["seconds"], requests=measured["requests"]
+    result = decode(LoadResult, status.tasks[0].result)
+    return LoadRun(kv=kv, load=settings.load, streams=settings.streams, result=result), status.tasks[0]
+
+
+def _task(settings: Settings, model: Path, kv: str, directory: Path, resources: Resources) -> Task:
+    return Task(
+        entry="bedplate.workers.serve_load:main",
+        spec=_spec(settings, model),
+        stores={KV_STORE: kv_url(directory, settings.memory, settings.disk)} if kv == "on" else {},
+        resources=resources,
+        environment=ENVIRONMENT,
+    )
+
+
+def _peer_task(settings: Settings, model: Path) -> Task:
+    key = os.environ.get(API_KEY_VARIABLE)
+    return Task(
+        entry="bedplate.workers.peer_load:main",
+        spec={"url": settings.vs, "model": str(model), "load": _load(settings)},
+        environment={API_KEY_VARIABLE: key} if key else {},
     )
 
 
@@ -141,22 +182,32 @@ def _spec(settings: Settings, model: Path) -> JsonObject:
             "dtype": settings.dtype,
             "engine": {"max_batch": settings.max_batch},
         },
-        "load": {
-            "kind": settings.load,
-            "streams": settings.streams,
-            "turns": settings.turns,
-            "shared_tokens": settings.shared_tokens,
-            "prompt_tokens": settings.prompt_tokens,
-            "output_tokens": settings.output_tokens,
-            "documents": settings.documents,
-            "seed": settings.seed,
-        },
+        "load": _load(settings),
     }
 
 
-def _measurements(settings: Settings, runs: Sequence[LoadRun], context: StepContext) -> tuple[Measurement, ...]:
+def _load(settings: Settings) -> JsonObject:
+    return {
+        "kind": settings.load,
+        "streams": settings.streams,
+        "turns": settings.turns,
+        "shared_tokens": settings.shared_tokens,
+        "prompt_tokens": settings.prompt_tokens,
+        "output_tokens": settings.output_tokens,
+        "documents": settings.documents,
+        "seed": settings.seed,
+    }
+
+
+def _measurements(
+    settings: Settings, runs: Sequence[LoadRun], tasks: Sequence[TaskStatus], context: StepContext
+) -> tuple[Measurement, ...]:
     source = f"bench.serve of {settings.model}, fresh process and fresh KV store for each setting"
-    return measured_in(context, values_of(runs), scale=_scale(settings), source=source)
+    ours = [task for run, task in zip(runs, tasks, strict=True) if run.kv is not None]
+    return tuple(
+        replace(item, hardware=f"unknown: the peer at {settings.vs}") if "peer" in item.id else item
+        for item in measured_in(context, values_of(runs), scale=_scale(settings), source=source, tasks=ours)
+    )
 
 
 def _scale(settings: Settings) -> str:

@@ -13,8 +13,12 @@ from typing import Annotated, Literal
 from bedplate.app.paths import state_home
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_directory, kv_url
+from bedplate.app.wiring import service_events
 from bedplate.core.blocks import KV_STORE
-from bedplate.core.errors import CancelledError, UsageError
+from bedplate.core.clock import SystemClock
+from bedplate.core.errors import BedplateError, CancelledError, UsageError
+from bedplate.core.event_kinds import ServiceStarted, ServiceStopped, make_event
+from bedplate.core.events import EventSink, Severity
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import Range
@@ -85,10 +89,34 @@ def serve(
         ResourcesError: The model does not fit.
         TaskError: The server ended by itself.
     """
-    model = find_model(settings.model)
+    with service_events("serve") as events:
+        model = find_model(settings.model)
+        reason = "it ended by itself"
+        try:
+            _serve(settings, engine, model, key, events, on_ready, is_stopped)
+            reason = "stopped on request"
+        except BedplateError as error:
+            reason = error.what
+            raise
+        finally:
+            severity = Severity.INFO if is_stopped() else Severity.ERROR
+            facts = ServiceStopped(reason=reason)
+            events.emit(make_event(facts, at_s=SystemClock().now(), message=reason, severity=severity, source="serve"))
 
+
+def _serve(
+    settings: Settings,
+    engine: Engine,
+    model: Path,
+    key: ApiKey,
+    events: EventSink,
+    on_ready: Callable[[JsonObject], None],
+    is_stopped: Callable[[], bool],
+) -> None:
     def tell(event: TaskEvent) -> None:
         if "url" in event.attributes:
+            started = ServiceStarted(url=str(event.attributes["url"]), model=str(event.attributes["model"]))
+            events.emit(make_event(started, at_s=SystemClock().now(), message=started.url, source="serve"))
             on_ready(event.attributes)
 
     def check_cancelled() -> None:

@@ -15,6 +15,7 @@ from bedplate.app.toolchain.train.story import Story
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.text import text
 from bedplate.core.units import format_duration
 from bedplate.toolchain.train.settings import TrainSettings
 
@@ -152,26 +153,28 @@ def figures(story: Story) -> tuple[Figure, ...]:
     """Loss over steps with the failures marked, and where the time of each recovery went."""
     steps, found = story.steps(), recoveries(story)
     numbers = tuple(float(step["step"]) for step in steps)
-    marks = [(float(item.step), f"worker {item.rank} lost ({item.kind})") for item in found]
-    marks += [(float(item.step + 1 - item.steps_repeated), "resumed") for item in found if item.steps_repeated is not None]
+    marks = [(float(item.step), text("worker {rank} lost ({kind})", rank=item.rank, kind=item.kind)) for item in found]
+    marks += [
+        (float(item.step + 1 - item.steps_repeated), text("resumed")) for item in found if item.steps_repeated is not None
+    ]
     loss = Figure(
         id="train_loss",
-        title="Training loss",
+        title=text("Training loss"),
         kind=FigureKind.LINE,
-        x_label="optimiser step",
-        y_label="nats/token",
-        series=(Series(name="loss", x=numbers, y=tuple(step["loss"] for step in steps)),),
+        x_label=text("optimiser step"),
+        y_label=text("nats/token"),
+        series=(Series(name=text("loss"), x=numbers, y=tuple(step["loss"] for step in steps)),),
         provenance=Provenance.MEASURED,
         marks=tuple(marks),
     )
     if not found:
         return (loss,)
-    names = [f"failure {number}: {item.kind}" for number, item in enumerate(found, start=1)]
+    names = [text("failure {number}: {kind}", number=number, kind=item.kind) for number, item in enumerate(found, start=1)]
     timeline = Figure(
         id="train_recovery",
-        title="Where the time of a recovery goes",
+        title=text("Where the time of a recovery goes"),
         kind=FigureKind.BAR,
-        x_label="phase",
+        x_label=text("phase"),
         y_label="s",
         series=tuple(
             Series(name=name, x=PHASES[: len(item.phases_s)], y=item.phases_s) for name, item in zip(names, found, strict=True)

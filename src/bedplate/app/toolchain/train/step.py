@@ -22,8 +22,9 @@ from bedplate.app.toolchain.train.checks import ModelFacts, check_data, check_me
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
 from bedplate.app.toolchain.train.story import Story
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
-from bedplate.core.events import Event, Severity
+from bedplate.core.event_kinds import CheckpointCopyFailed, make_event
 from bedplate.core.json import JsonObject, digest
+from bedplate.core.text import text
 from bedplate.core.units import format_bytes, format_count
 from bedplate.engines.base import CanInheritDescriptors
 from bedplate.storage.checkpoint.copier import DiskCopier
@@ -35,10 +36,7 @@ from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings, se
 from bedplate.toolchain.train.slices import share_bytes
 
 Settings = TrainSettings
-EXPLANATION = {
-    "en": "Go on training the model on your text, through the death of a worker, and show what surviving it cost.",
-    "zh": "用你的文本继续训练模型，经受工作进程被杀，并给出恢复的代价。",
-}
+EXPLANATION = text("Go on training the model on your text, through the death of a worker, and show what surviving it cost.")
 
 
 def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
@@ -170,7 +168,9 @@ def _copier(settings: TrainSettings, context: StepContext, descriptors: Mapping[
 
     def failed(step: int, reason: str) -> None:
         now_s, message = context.clock.now(), f"step {step} was not copied to disk: {reason}"
-        context.events.emit(Event(kind="checkpoint.copy_failed", at_s=now_s, message=message, severity=Severity.WARNING))
+        context.events.emit(
+            make_event(CheckpointCopyFailed(step=step, reason=reason), at_s=now_s, message=message, source="train")
+        )
 
     memory = MemoryCheckpointStore(tuple(descriptors.values()), 0, context.needs.workers.want)
     copier = DiskCopier(memory, _disk(context), failed)

@@ -16,7 +16,8 @@ from bedplate.app.pipeline.contract.gangs import raise_reported
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.story import Story
 from bedplate.core.errors import ResourcesError, TaskError, UnavailableError
-from bedplate.core.events import Event, MetricSample, Severity
+from bedplate.core.event_kinds import CheckpointCommitted, CheckpointPassedOver, TrainFailure, TrainResumed, make_event
+from bedplate.core.events import MetricSample
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.workload import ExitCause, Gang, Resources, Task, TaskEvent, TaskEventKind
 from bedplate.engines.base import FaultInjection, GangHandle
@@ -155,9 +156,11 @@ class Supervisor:
         if phase == "checkpoint" and event.rank == 0:
             self._on_checkpoint(int(attributes["step"]))  # type: ignore[arg-type]
         elif phase == "passed_over":
-            self._emit("checkpoint.passed_over", f"checkpoint {attributes['step']}: {attributes['reason']}", Severity.WARNING)
+            passed_over = CheckpointPassedOver(step=int(attributes["step"]), reason=str(attributes["reason"]))  # type: ignore[arg-type]
+            self._emit(passed_over, f"checkpoint {passed_over.step}: {passed_over.reason}")
         elif phase == "loaded" and event.rank == 0 and attributes["resumed_from"]:
-            self._emit("train.resumed", f"resumed from step {attributes['resumed_from']} in {attributes['store']}")
+            resumed = TrainResumed(step=int(attributes["resumed_from"]), store=str(attributes["store"]))  # type: ignore[arg-type]
+            self._emit(resumed, f"resumed from step {resumed.step} in {resumed.store}")
         elif phase == "evaluated" and event.rank == 0:
             self._reporter.say(f"perplexity on held-out text {attributes['when']} training: {attributes['perplexity']:.2f}")
 
@@ -185,7 +188,7 @@ class Supervisor:
         engine.kill(handle, rank, signal.SIGKILL)
 
     def _on_checkpoint(self, step: int) -> None:
-        self._emit("checkpoint.committed", f"step {step}", Severity.DEBUG)
+        self._emit(CheckpointCommitted(step=step), f"step {step}")
         is_last = step >= self._job.settings.num_steps(self._context.needs.workers.want)
         if self._copier and not is_last and step - self._last_copy_step >= self._job.settings.checkpoint.disk_every:
             self._last_copy_step = step
@@ -198,7 +201,8 @@ class Supervisor:
         kind = "drill" if is_drill else cause
         message = str(event.attributes.get("message", ""))
         self._story.add("failure", began_s, failure=kind, rank=event.rank, detected_s=detected_s, message=message)
-        self._emit("train.failure", f"rank {event.rank} ended ({cause}): {message}", Severity.ERROR)
+        failure = TrainFailure(rank=event.rank, cause=cause, detail=message)
+        self._emit(failure, f"rank {event.rank} ended ({cause}): {message}")
         self._reporter.say(
             f"worker {event.rank} ended ({cause}): {message or 'killed'}; starting again from the last checkpoint"
         )
@@ -219,8 +223,8 @@ class Supervisor:
             next_step=f"its log ends with:\n{tail}",
         )
 
-    def _emit(self, kind: str, message: str, severity: Severity = Severity.INFO) -> None:
-        self._context.events.emit(Event(kind=kind, at_s=self._now(), message=message, severity=severity, source="train"))
+    def _emit(self, facts: object, message: str) -> None:
+        self._context.events.emit(make_event(facts, at_s=self._now(), message=message, source="train"))
 
     def _sample(self, name: str, value: Json, at_s: float, labels: Mapping[str, str]) -> None:
         self._context.events.sample(MetricSample(name=name, value=float(value), at_s=at_s, labels=labels))  # type: ignore[arg-type]

@@ -1,0 +1,156 @@
+"""What each route does.
+
+`/health` and `/metrics` say nothing about what is asked or answered and need no key; everything else does. Whatever may take
+long for a long body (parsing, rendering, encoding) runs in a thread, so that the streams of others keep flowing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from bedplate.core.generation import GenerationEngine, GenerationRequest
+from bedplate.service.openai.access import check_access, check_content_type
+from bedplate.service.openai.answers import Answer
+from bedplate.service.openai.chat import ChatTemplate
+from bedplate.service.openai.choices import Choices
+from bedplate.service.openai.codec import TextCodec
+from bedplate.service.openai.errors import ApiError, bad_request
+from bedplate.service.openai.event_stream import EventStream
+from bedplate.service.openai.generation import Generation, TextChunk
+from bedplate.service.openai.metrics import ServerMetrics
+from bedplate.service.openai.planning import PlannedAnswer, Planner
+from bedplate.service.openai.schema import ChatBody, CompletionBody, GenerationBody, read_body
+from bedplate.service.openai.settings import ServerSettings
+from bedplate.service.openai.shutdown import Shutdown
+
+Body = TypeVar("Body", bound=GenerationBody)
+_DISCARDED_BODIES = 8
+"""A body that is too large is read on, up to so many times the limit: most clients read no answer before they have sent all."""
+
+
+class Handlers:
+    """The endpoints of one server."""
+
+    def __init__(self, engine: GenerationEngine, codec: TextCodec, settings: ServerSettings, shutdown: Shutdown) -> None:
+        self._engine, self._codec, self._settings, self._shutdown = engine, codec, settings, shutdown
+        template = ChatTemplate(codec, allow_control_tokens=settings.control_tokens == "always")
+        self._planner = Planner(codec, template, settings)
+        self._metrics = ServerMetrics(engine)
+
+    async def health(self) -> Response:
+        """Whether requests are taken; 503 once the server stops."""
+        now = self._engine.statistics()
+        status = "stopping" if self._shutdown.is_begun else "ok"
+        body = {"status": status, "running": now.running, "queued": now.queued}
+        return JSONResponse(body, status_code=503 if self._shutdown.is_begun else 200)
+
+    async def metrics_text(self) -> Response:
+        """Metrics in Prometheus' format."""
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    async def models(self, request: Request) -> dict[str, Any]:
+        """The one model that is served."""
+        check_access(request, self._settings.api_key)
+        return {"object": "list", "data": [self._card()]}
+
+    async def model(self, request: Request, model: str) -> dict[str, Any]:
+        """The model by name."""
+        check_access(request, self._settings.api_key)
+        self._check_model(model)
+        return self._card()
+
+    async def complete(self, request: Request) -> Response:
+        """`/v1/completions`."""
+        return await self._answer(request, CompletionBody, self._planner.completion)
+
+    async def chat(self, request: Request) -> Response:
+        """`/v1/chat/completions`."""
+        return await self._answer(request, ChatBody, self._planner.chat)
+
+    async def _answer(self, http: Request, kind: type[Body], plan: Callable[[Body], PlannedAnswer]) -> Response:
+        check_access(http, self._settings.api_key)
+        self._shutdown.check()
+        check_content_type(http)
+        raw = await self._read(http)
+        body, planned = await asyncio.to_thread(self._prepare, raw, kind, plan)
+        answer = Answer(model=self._settings.model, plan=planned, codec=self._codec)
+        requests = [choice.request for choice in planned.choices]
+        choices = Choices(requests, lambda request: self._start(request, planned.stop), self._settings.parallel_choices)
+        if body.stream:
+            return EventStream(answer, choices, body.stream_options)
+        chunks = await _collect(http, choices, len(requests))
+        return JSONResponse(answer.complete(chunks))
+
+    def _prepare(self, raw: bytes, kind: type[Body], plan: Callable[[Body], PlannedAnswer]) -> tuple[Body, PlannedAnswer]:
+        body = read_body(kind, raw)
+        self._check_model(body.model)
+        return body, plan(body)
+
+    def _start(self, request: GenerationRequest, stop: tuple[str, ...]) -> Generation:
+        self._shutdown.check()
+        generation = Generation(self._engine, self._codec, self._metrics, request, stop)
+        self._shutdown.track(generation)
+        return generation
+
+    def _check_model(self, name: str) -> None:
+        if name != self._settings.model:
+            message = f"the model '{name}' is not served here; this server has '{self._settings.model}'"
+            raise ApiError(404, message, code="model_not_found", param="model")
+
+    def _card(self) -> dict[str, Any]:
+        return {
+            "id": self._settings.model,
+            "object": "model",
+            "created": 0,
+            "owned_by": "bedplate",
+            "max_model_len": self._settings.context_tokens,
+        }
+
+    async def _read(self, request: Request) -> bytes:
+        """The body, up to the limit."""
+        limit, body, num_bytes = self._settings.max_body, bytearray(), 0
+        async for part in request.stream():
+            num_bytes += len(part)
+            if num_bytes <= limit:
+                body += part
+            elif num_bytes > _DISCARDED_BODIES * limit:
+                break
+        if num_bytes > limit:
+            raise ApiError(413, f"the request is larger than {limit} bytes", code="request_too_large")
+        if not body:
+            raise bad_request("the request has no body", code="invalid_json")
+        return bytes(body)
+
+
+async def _collect(http: Request, choices: Choices, num_choices: int) -> list[list[TextChunk]]:
+    """All chunks of each choice; stops when the client disconnects."""
+
+    async def collect() -> list[list[TextChunk]]:
+        collected: list[list[TextChunk]] = [[] for _ in range(num_choices)]
+        async with aclosing(choices.chunks()) as chunks:
+            async for index, chunk in chunks:
+                collected[index].append(chunk)
+        return collected
+
+    async def wait_gone() -> None:
+        while (await http.receive())["type"] != "http.disconnect":
+            pass
+
+    answer, gone = asyncio.create_task(collect()), asyncio.create_task(wait_gone())
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ApiError(499, "the client disconnected", code="client_disconnected")
+        return answer.result()
+    finally:
+        choices.cancel()
+        for task in (answer, gone):
+            task.cancel()
+        await asyncio.gather(answer, gone, return_exceptions=True)
