@@ -1,12 +1,12 @@
 """The load client and the tasks around it: what happens when it dies, and how a peer is measured."""
 
+import contextlib
 import http.server
 import json
 import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,9 +55,10 @@ def test_a_load_client_that_is_killed_fails_the_measurement(tiny_model: Path) ->
         deadline_s = time.monotonic() + 30
         while time.monotonic() < deadline_s:
             for child in psutil.Process().children():
-                if "bedplate.workers.load" in child.cmdline():
-                    child.send_signal(signal.SIGKILL)
-                    return
+                with contextlib.suppress(psutil.Error):  # another child that has just ended
+                    if "bedplate.workers.load" in child.cmdline():
+                        child.send_signal(signal.SIGKILL)
+                        return
             time.sleep(0.05)
 
     killer = threading.Thread(target=kill_the_client)
@@ -76,7 +77,7 @@ def test_a_request_that_is_refused_fails_the_measurement_with_the_servers_words(
     assert "context" in str(error)
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(model: Path) -> Iterator[str]:
     with open_server(ServeTask(model=str(model), name="tiny", api_key="a-key"), "kv:?memory=50MB") as server:
         thread = threading.Thread(target=server.run)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bedplate.app.paths import state_home
 from bedplate.compute.inventory.node import NODE_READER, this_node
 from bedplate.core.errors import BedplateError, UnavailableError, UsageError, nearest
 from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
+from bedplate.core.paths import state_home
 from bedplate.engines.base import EngineFactory, EngineOpener
 from bedplate.state.location import StateLocation, read_location
 from bedplate.state.sink import StateSink

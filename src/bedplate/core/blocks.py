@@ -92,6 +92,8 @@ class TierStatistics:
     evicted_blocks: int = 0
     damaged_blocks: int = 0
     """Blocks that were not what had been written; each was dropped and counted as a miss."""
+    checked_blocks: int = 0
+    """Blocks that were verified in the background."""
     waiting_blocks: int = 0
     """Blocks that still wait to be written."""
     dropped_blocks: int = 0

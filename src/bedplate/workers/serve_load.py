@@ -131,7 +131,7 @@ class _Client:
         if code is not None and code < 0:
             raise TaskError(
                 "the load client was killed",
-                seen=signal.Signals(-code).name,
+                seen=f"killed by signal {-code} ({signal.Signals(-code).name})",
                 next_step="free memory if the system ran out of it (see the kernel log), then run it again",
             )
         raise TaskError("the load failed", seen=self._failure or f"exit code {code}")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -265,6 +266,22 @@ def test_integrity_check_finds_and_drops_damage_in_both_tiers(filled: Path) -> N
     assert store.check_integrity().damaged == (chain(20)[0].hex(),)
     assert store.match(chain(20)) == 0
     store.close()
+
+
+def test_damage_is_found_in_the_background_before_anybody_asks(filled: Path) -> None:
+    segment = next(filled.glob("*.segment"))
+    data = bytearray(segment.read_bytes())
+    data[3 * 16384 + 5000] ^= 1  # in the fourth block
+    segment.write_bytes(data)
+    tier = WriteBehind(DiskTier(filled), 1_000_000, check_every_s=0.0)
+    deadline_s = time.monotonic() + 20
+    while tier.statistics().checked_blocks < 20:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    found = tier.statistics()
+    assert (found.blocks, found.damaged_blocks) == (19, 1)
+    assert tier.damaged() == (chain(20)[3].hex(),)
+    tier.close()
 
 
 def test_kill_9_in_the_middle_of_writes_loses_no_committed_block(directory: Path) -> None:

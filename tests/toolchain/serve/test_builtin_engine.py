@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bedplate.core.errors import QueueFullError, ResourcesError, UnavailableError, UsageError
+from bedplate.core.errors import IntegrityError, QueueFullError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.generation import FinishReason, GeneratedToken, GenerationRequest, SamplingSettings
 from bedplate.storage.kvcache.open import open_kv_store
 from bedplate.toolchain.models.config import LlamaConfig
@@ -292,6 +292,21 @@ def test_an_engine_whose_thread_breaks_leaves_nobody_waiting(engine: BuiltInEngi
     next(stream)
     monkeypatch.setattr(engine, "_admit", lambda: 1 / 0)
     assert list(stream)[-1].finish is FinishReason.CANCELLED
+
+
+def test_a_lost_slot_is_found_when_the_engine_is_idle_and_comes_back(
+    engine: BuiltInEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = tokens_of(engine.submit(ask()))
+    wait_for(lambda: engine.statistics().running == 0)
+    engine.check_integrity()
+    engine._slots.take()
+    with pytest.raises(IntegrityError, match="not conserved"):
+        engine.check_integrity()
+    assert tokens_of(engine.submit(ask())) == expected
+    wait_for(lambda: engine._slots.num_free == 2)
+    engine.check_integrity()
+    assert "taken back" in caplog.text
 
 
 def test_statistics_count_tokens_and_blocks(engine: BuiltInEngine) -> None:

@@ -89,6 +89,16 @@ def test_a_block_goes_out_and_comes_back_the_same() -> None:
     assert torch.equal(slots.arena_L2SGPK[:, :, 3, :, 128:192], slots.arena_L2SGPK[:, :, 1, :, :64])
 
 
+def test_slots_that_are_taken_back_read_as_zeros() -> None:
+    _, decoder = make_decoder()
+    slots = decoder.slots
+    slots.take()
+    slots.arena_L2SGPK[:, :, 0] = float("nan")
+    slots.reclaim_all()
+    assert slots.num_free == 4
+    assert not slots.arena_L2SGPK.any()
+
+
 def test_rows_of_very_different_lengths_are_attended_to_one_by_one() -> None:
     assert _attention_spans([0, 1, 2], [100, 200, 300], together=True) == [(0, 3, 512)]
     assert _attention_spans([0, 1, 2], [100, 200, 4000], together=True) == [(0, 1, 512), (1, 2, 512), (2, 3, 4096)]

@@ -120,7 +120,7 @@ class LocalRayCluster:
                     return str(event.attributes["address"])
                 if event.kind is TaskEventKind.EXITED:
                     break
-            seen += len(events)
+            seen = events[-1].sequence + 1
         raise UnavailableError(
             f"the Ray node '{handle.name}' did not come up",
             seen="\n".join(self._engine.logs(handle, 0).splitlines()[-12:]),

@@ -1,6 +1,6 @@
 """One append-only file of KV blocks, and how it is read back after any crash.
 
-A record is a header page and the block, both padded with zeros to whole pages:
+A record is a header page and the block, both padded with zeros to full pages:
 
     magic 8 | version 4 | unused 4 | key 32 | parent key 32 | length 8 | checksum of the block 16 | zeros
     | checksum of the page 16
@@ -47,7 +47,7 @@ class Record:
     @property
     def end(self) -> int:
         """Offset of the next record."""
-        return self.data_offset + _whole_pages(self.length)
+        return self.data_offset + _full_pages(self.length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Segment:
         """
         view = memoryview(data).cast("B")
         record = Record(key=key, parent=parent, offset=self.size_bytes, length=view.nbytes, checksum=data_checksum)
-        padding = bytes(_whole_pages(view.nbytes) - view.nbytes)
+        padding = bytes(_full_pages(view.nbytes) - view.nbytes)
         try:
             self._write_all([memoryview(_header_page(record)), view, memoryview(padding)], record.offset)
         except OSError:
@@ -183,5 +183,5 @@ def _parse_header(page: bytes, offset: int) -> Record | None:
     return Record(key=key, parent=parent, offset=offset, length=length, checksum=data_checksum)
 
 
-def _whole_pages(size_bytes: int) -> int:
+def _full_pages(size_bytes: int) -> int:
     return -(-size_bytes // PAGE_BYTES) * PAGE_BYTES

@@ -2,6 +2,10 @@
 
 When the tier falls behind, or is full, blocks are not written, and counted: they would only have saved time. A block that
 waits can already be read.
+
+While there is nothing to write, the same thread checks the blocks that were there at the start, one by one and once each, so
+that damage is dropped before somebody asks for the block. At four blocks a second this takes no noticeable part of a core
+or a disk.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -17,6 +22,7 @@ from bedplate.storage.kvcache.base import StoredBlock, Tier
 from bedplate.storage.kvcache.checksum import checksum
 
 _log = logging.getLogger(__name__)
+CHECK_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +38,16 @@ class WriteBehind:
     Args:
         tier: Where blocks are kept; owned by this one from now on, and written by nobody else.
         limit_bytes: Most bytes that may wait.
+        check_every_s: Seconds without a write after which a block is checked, and from one check to the next.
     """
 
-    def __init__(self, tier: Tier, limit_bytes: int) -> None:
-        self._tier, self._limit_bytes = tier, limit_bytes
+    def __init__(self, tier: Tier, limit_bytes: int, check_every_s: float = CHECK_EVERY_S) -> None:
+        self._tier, self._limit_bytes, self._check_every_s = tier, limit_bytes, check_every_s
+        self._unchecked = deque(tier.keys())
         self._queue: queue.SimpleQueue[_Write | threading.Event | None] = queue.SimpleQueue()
         self._mutex = threading.Lock()
         self._waiting: dict[BlockKey, StoredBlock] = {}
-        self._waiting_bytes = self._num_dropped = 0
+        self._waiting_bytes = self._num_dropped = self._num_checked = 0
         self._thread = threading.Thread(target=self._work, name="bedplate-kv-writer", daemon=True)
         self._thread.start()
 
@@ -89,7 +97,8 @@ class WriteBehind:
         """Those of the tier, with what waits and what was dropped."""
         with self._mutex:
             waiting, dropped = len(self._waiting), self._num_dropped
-        return replace(self._tier.statistics(), waiting_blocks=waiting, dropped_blocks=dropped)
+        found = self._tier.statistics()
+        return replace(found, waiting_blocks=waiting, dropped_blocks=dropped, checked_blocks=self._num_checked)
 
     def wait_written(self, timeout_s: float | None = None) -> bool:
         """Block until everything queued before this call is written or dropped; False when the time ran out."""
@@ -106,11 +115,20 @@ class WriteBehind:
         self._tier.close()
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._next()) is not None:
             if isinstance(item, threading.Event):
                 item.set()
             else:
                 self._write(item)
+
+    def _next(self) -> _Write | threading.Event | None:
+        while self._unchecked:
+            try:
+                return self._queue.get(timeout=self._check_every_s)
+            except queue.Empty:
+                self._tier.check(self._unchecked.popleft())
+                self._num_checked += 1
+        return self._queue.get()
 
     def _write(self, item: _Write) -> None:
         try:

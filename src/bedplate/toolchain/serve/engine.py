@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from bedplate.core.blocks import KVBlockStore, KVNamespace
-from bedplate.core.errors import QueueFullError, UnavailableError
+from bedplate.core.errors import IntegrityError, QueueFullError, UnavailableError
 from bedplate.core.generation import (
     FinishReason,
     GeneratedToken,
@@ -149,11 +149,30 @@ class BuiltInEngine:
             self._waiting.clear()
             self._running.clear()
 
+    def check_integrity(self) -> None:
+        """Hold the engine's state to its invariants; O(slots). Also done whenever the engine becomes idle.
+
+        Raises:
+            IntegrityError: A KV slot was lost or given away twice: a bug in the engine.
+        """
+        with self._lock:
+            self._slots.check_integrity(self._running)
+
     def _wait_for_work(self) -> bool:
         with self._lock:
+            if not self._running:
+                self._check_idle()
             while not (self._waiting or self._running or self._is_closing):
                 self._lock.wait()
             return not self._is_closing
+
+    def _check_idle(self) -> None:
+        """A slot that was lost would be lost for good: it is reported, and all are taken back."""
+        try:
+            self._slots.check_integrity(self._running)
+        except IntegrityError:
+            _log.exception("the engine's state is inconsistent; its slots are taken back")
+            self._slots.reclaim_all()
 
     def _drop_expired(self) -> None:
         now_s = time.monotonic()
@@ -208,7 +227,7 @@ class BuiltInEngine:
             self._finish_prompt(sequence, hidden_CD, len(tokens) - 1)
 
     def _recall(self, sequence: Sequence) -> None:
-        """Take the prompt's first chunks from the KV store, unless their log-probabilities are asked for."""
+        """Take the prompt's first chunks from the KV store, unless their log-probabilities are wanted."""
         sequence.keys = []
         if self._memory is None:
             return

@@ -4,7 +4,7 @@ Two things make small products on a CPU quicker: products that share their input
 oneDNN is handed weights in its own blocked order instead of reordering them at every call (8 rows of SmolLM2's shapes:
 1.3 to 2 times).
 
-Int8 weights become bf16 here, once: whole numbers up to 127 are exact in bf16, and the scale is applied to the product, as
+Int8 weights become bf16 here, once: integers up to 127 are exact in bf16, and the scale is applied to the product, as
 `Int8Linear` does it. torch's int8 kernel reads half the bytes, but at the 8 rows of a decode step it took 1.5 to 2.5
 times as long as the reordered bf16 product; it wins at one row only. So int8 saves disk here, not memory.
 """

@@ -1,4 +1,4 @@
-"""What a load client, the worker that runs it and the step that asked for it say to one another."""
+"""Messages between a load client, the worker that runs it, and the step that started it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class LoadSettings:
     shared_tokens: Annotated[Count, Range(0)] = 1000
     """Common system prompt of a chat; length of a document."""
     prompt_tokens: Annotated[Count, Range(1)] = 250
-    """New tokens of a turn; length of a question; whole prompt in `plain`."""
+    """New tokens of a turn; length of a question; all of a prompt in `plain`."""
     output_tokens: Annotated[Count, Range(1)] = 16
     """Tokens of each answer."""
     documents: Annotated[Count, Range(1)] = 20

@@ -9,7 +9,9 @@ what the processor can do.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -17,6 +19,8 @@ from bedplate.core.blocks import BlockKey, KVBlockStore, KVNamespace, chain_keys
 from bedplate.toolchain.models.config import LlamaConfig, config_digest
 from bedplate.toolchain.serve.slots import KVSlots
 
+KERNEL_VARIABLES = ("ATEN_CPU_", "ONEDNN_", "DNNL_", "MKL_CBWR", "MKL_ENABLE_")
+"""Beginnings of the environment variables by which people make torch's libraries take other kernels."""
 LOAD_BATCH_BLOCKS = 16
 """Blocks that are fetched at a time: bounds the staging memory."""
 
@@ -36,14 +40,36 @@ def kv_namespace(config: LlamaConfig, weights_digest: str, dtype: torch.dtype, c
         dtype: Of weights and KV.
         chunk_tokens: Tokens of a block, and of a prefill step.
     """
-    computed_by = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
     return KVNamespace(
         weights_digest=weights_digest,
         config_digest=config_digest(config),
         dtype=str(dtype).removeprefix("torch."),
-        layout=f"L2GCK {LAYOUT_VERSION}, chunk {chunk_tokens}; {computed_by}",
+        layout=f"L2GCK {LAYOUT_VERSION}, chunk {chunk_tokens}; {_computed_by()}",
         block_tokens=chunk_tokens,
     )
+
+
+def _computed_by() -> str:
+    """What else decides the bits of a product: library, threads, kernels that the processor has, variables that choose them."""
+    facts = [f"torch {torch.__version__}", f"{torch.get_num_threads()} threads", torch.backends.cpu.get_cpu_capability()]
+    chosen = {name: value for name, value in os.environ.items() if name.startswith(KERNEL_VARIABLES)}
+    return "; ".join([*facts, *processor_facts(), *(f"{name}={chosen[name]}" for name in sorted(chosen))])
+
+
+def processor_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Make of the processor and its vector and matrix instructions, by which oneDNN and MKL choose and block their kernels.
+
+    Empty where the system does not say; torch's own name for the instructions is in the key as well.
+    """
+    try:
+        first = cpuinfo.read_text().split("\n\n")[0]
+    except OSError:
+        return []
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    names = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    vectors = [flag for flag in flags if flag.startswith(("avx", "amx", "fma", "sve", "asimd", "bf16", "i8mm"))]
+    return [*(f"{name} {fields[name]}" for name in names if name in fields), " ".join(sorted(vectors))]
 
 
 class PrefixMemory:

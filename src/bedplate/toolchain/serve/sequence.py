@@ -34,7 +34,7 @@ class Sequence:
 
     @property
     def is_prefilled(self) -> bool:
-        """Whether the whole prompt is in the slot."""
+        """Whether all of the prompt is in the slot."""
         return self.num_prefilled == len(self.request.prompt)
 
     @property

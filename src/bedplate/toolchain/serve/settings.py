@@ -20,7 +20,7 @@ class EngineSettings:
     chunks_per_step: Annotated[Count, Range(1)] = 4
     """Prompt chunks computed between two decode steps: more gives throughput, fewer gives an even flow of tokens."""
     queue_size: Annotated[Count, Range(1)] = 64
-    """Requests that may wait; the next one is told to come back."""
+    """Requests that may wait; the next one is refused, to be tried again later."""
     kv_memory: Annotated[ByteCount, Range(1)] = 2_000_000_000
     """Most memory for keys and values of running sequences, in bytes."""
     context_tokens: Annotated[Count, Range(2)] | None = None

@@ -11,11 +11,13 @@ Shape suffixes as in `toolchain/models/llama.py`, and L layers, S slots, P posit
 from __future__ import annotations
 
 import mmap
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from bedplate.core.errors import IntegrityError
 from bedplate.toolchain.models.config import LlamaConfig
 
 POSITION_STEP = 512
@@ -69,7 +71,7 @@ class KVSlots:
 
     @property
     def num_free(self) -> int:
-        """Slots that nobody holds."""
+        """Slots that no sequence has."""
         return len(self._free)
 
     def take(self) -> int:
@@ -83,6 +85,24 @@ class KVSlots:
         if poisoned:
             self.arena_L2SGPK[:, :, slot].zero_()
         self._free.append(slot)
+
+    def check_integrity(self, taken: Collection[int]) -> None:
+        """Hold the free list to the slots that sequences have.
+
+        Args:
+            taken: Those slots.
+
+        Raises:
+            IntegrityError: A slot is lost, free twice, or both free and taken.
+        """
+        held = sorted([*self._free, *taken])
+        if held != list(range(self.shape.num_slots)):
+            raise IntegrityError("KV slots are not conserved", seen=f"free {sorted(self._free)}, taken {sorted(taken)}")
+
+    def reclaim_all(self) -> None:
+        """Free every slot and give its memory back to the system: it reads as zeros. No sequence may have one."""
+        self._memory.madvise(mmap.MADV_DONTNEED)
+        self._free = list(range(self.shape.num_slots))
 
     def block_bytes(self, tokens: int) -> int:
         """Size of the KV of `tokens` tokens."""

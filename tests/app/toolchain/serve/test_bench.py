@@ -1,5 +1,6 @@
 """`bench.serve` on the real engine with a small load: what it measures, and that memory changes times only."""
 
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -70,8 +71,9 @@ def test_a_load_client_that_somebody_kills_fails_the_step(tiny_model: Path, tmp_
     class Killer(NobodyWatches):
         def step_progressed(self, step: str, done: float, total: float, unit: str) -> None:
             for child in psutil.Process().children(recursive=True):
-                if "bedplate.workers.load" in child.cmdline():
-                    child.send_signal(number)
+                with contextlib.suppress(psutil.Error):  # it may have ended in between
+                    if "bedplate.workers.load" in child.cmdline():
+                        child.send_signal(number)
 
     step = {"use": "bench.serve", "model": str(tiny_model), **LOAD, "output_tokens": 64}
     pipeline = {"version": 1, "name": "bench", "steps": {"serve": step}}

@@ -5,7 +5,7 @@ cores. All settings get the same prompts, token for token; a turn's prompt conta
 loads stay the same only while the greedy answers do, and whether they did is one of the measurements.
 
 A peer is another OpenAI-compatible server of the same model that runs already: only its URL is known here. Where it runs and
-on what is for whoever compares to say.
+on what, the reader of the comparison has to know.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -60,7 +60,7 @@ class Settings:
     shared_tokens: Annotated[Count, Range(0)] = 1000
     """Common system prompt of `chat`; length of a document."""
     prompt_tokens: Annotated[Count, Range(1)] = 250
-    """New tokens of a turn, of a question, or the whole prompt in `plain`."""
+    """New tokens of a turn, of a question, or all of a prompt in `plain`."""
     output_tokens: Annotated[Count, Range(1)] = 16
     """Tokens of each answer; end-of-text is ignored."""
     documents: Annotated[Count, Range(1)] = 20
@@ -102,16 +102,21 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     """
     _check(settings)
     model = find_model(settings.model)
-    kinds = (*settings.kv, *([None] if settings.vs else []))
-    measured = [_measure(settings, model, kv, context, before, len(kinds)) for before, kv in enumerate(kinds)]
+    num_runs = len(settings.kv) + (settings.vs is not None)
+    measured = [_measure(settings, model, kv, context, before, num_runs) for before, kv in enumerate(settings.kv)]
     runs, tasks = tuple(run for run, _ in measured), tuple(task for _, task in measured)
+    measurements = _measurements(settings, runs, tasks, context)
+    if settings.vs is not None:
+        peer, _ = _measure(settings, model, None, context, len(runs), num_runs)
+        runs = (*runs, peer)
+        measurements += _peer_measurements(settings, runs, {item.id for item in measurements}, context)
     document: JsonObject = {"results": [run.as_json() for run in runs], "scale": _scale(settings), "model": str(model)}
     file = context.directory / RESULT_FILE
     write_file(file, json.dumps(document, indent=2))
     return StepResult(
         path=file,
         outputs=document,
-        measurements=_measurements(settings, runs, tasks, context),
+        measurements=measurements,
         figures=figures_of(runs, _scale(settings)),
         tables=(table_of(runs),),
     )
@@ -203,11 +208,17 @@ def _measurements(
     settings: Settings, runs: Sequence[LoadRun], tasks: Sequence[TaskStatus], context: StepContext
 ) -> tuple[Measurement, ...]:
     source = f"bench.serve of {settings.model}, fresh process and fresh KV store for each setting"
-    ours = [task for run, task in zip(runs, tasks, strict=True) if run.kv is not None]
-    return tuple(
-        replace(item, hardware=f"unknown: the peer at {settings.vs}") if "peer" in item.id else item
-        for item in measured_in(context, values_of(runs), scale=_scale(settings), source=source, tasks=ours)
-    )
+    return measured_in(context, values_of(runs), scale=_scale(settings), source=source, tasks=tasks)
+
+
+def _peer_measurements(
+    settings: Settings, runs: Sequence[LoadRun], known: Container[str], context: StepContext
+) -> tuple[Measurement, ...]:
+    """What a peer adds. Its machine is not known, and if it is this one, its work is no disturbance."""
+    values = {name: value for name, value in values_of(runs).items() if name not in known}
+    source = f"bench.serve of {settings.model} against {settings.vs}"
+    made = measured_in(context, values, scale=_scale(settings), source=source)
+    return tuple(replace(item, hardware=f"that of the peer at {settings.vs}", busy_frac=None) for item in made)
 
 
 def _scale(settings: Settings) -> str:
