@@ -1,6 +1,6 @@
 """The training worker with one fault in it: tests start it through `FaultyEngine` in place of the real entry.
 
-The fault strikes once a run (a mark file tells), at one rank, when the trainer says that it begins something.
+The fault strikes once a run (mark files count), at one rank, when the trainer says that it begins something.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Fault:
     """What goes wrong, where and when."""
 
     what: str
-    """`kill`, `hang`, `raise`, or `tear`: be killed in the middle of writing a checkpoint."""
+    """`kill`, `hang`, `raise`, `stop` (slow first, then SIGSTOP), `tear` (killed in the middle of writing a checkpoint), or
+    `nan` (a NaN in the rank's gradient of that step).
+    """
     rank: int
     step: int
     phase: str = "backward"
@@ -66,33 +68,55 @@ def main(context: TaskContext) -> JsonObject:
     import bedplate.workers.train as worker
 
     what, rank, step, phase, micro_batch, times, marks = os.environ[VARIABLE].split("|")
-    if context.rank == int(rank):
+    if what == "nan" and context.rank == int(rank):
+        _spoil_gradient(int(step))
+    elif context.rank == int(rank):
         strike = _Strike(what, int(times), Path(marks))
-        real_tell = worker._Rank._tell
+        name = {"exchange": "wait_begins"}.get(phase, f"{phase}_begins")
+        real: Callable[..., None] = getattr(worker.Observer, name)
 
-        def tell(self: Any, at: str, **attributes: Any) -> None:
-            real_tell(self, at, **attributes)
-            is_there = at == phase and attributes.get("step") == int(step)
-            if is_there and attributes.get("micro_batch", 0) >= int(micro_batch):
-                strike()
+        def observed(self: worker.Observer, at_step: int, at_micro_batch: int = 0) -> None:
+            real(*((self, at_step) if name == "wait_begins" else (self, at_step, at_micro_batch)))
+            if at_step == int(step) and at_micro_batch >= int(micro_batch):
+                strike(self._context.heartbeat)
 
-        worker._Rank._tell = tell  # type: ignore[method-assign]
+        setattr(worker.Observer, name, observed)
     return worker.main(context)
+
+
+def _spoil_gradient(at_step: int) -> None:
+    """Put a NaN into this rank's gradient of one step, in every attempt."""
+    from bedplate.toolchain.train.trainer import Trainer
+
+    real = Trainer._accumulate
+
+    def accumulate(self: Trainer, step: int) -> tuple[float, float]:
+        summed = real(self, step)
+        if step == at_step:
+            self.flat.gradients[7] = float("nan")
+        return summed
+
+    Trainer._accumulate = accumulate  # type: ignore[method-assign]
 
 
 class _Strike:
     def __init__(self, what: str, times: int, marks: Path) -> None:
         self.what, self.times, self.marks = what, times, marks
 
-    def __call__(self) -> None:
+    def __call__(self, heartbeat: Callable[[], None]) -> None:
         struck = len(list(self.marks.glob("struck-*")))
         if struck >= self.times:
             return
         (self.marks / f"struck-{struck}").touch()
         if self.what == "hang":
             time.sleep(600)
+        if self.what == "stop":
+            for _ in range(15):  # alive for longer than its peer, which waits for it in silence by now
+                time.sleep(0.1)
+                heartbeat()
+            os.kill(os.getpid(), signal.SIGSTOP)
         if self.what == "raise":
-            raise ValueError("the dog ate the gradients")
+            raise ValueError("injected failure")
         if self.what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.what == "tear":

@@ -16,6 +16,7 @@ from bedplate.core.event_kinds import EVENT_KINDS
 from bedplate.core.events import Event, MetricSample, SinkStatistics
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine
+from bedplate.toolchain.data.shards import FORMAT, VERSION
 from bedplate.toolchain.train.settings import CheckpointSettings, EvaluationSettings, Precision, TrainSettings
 
 VOCABULARY_SIZE = 256
@@ -40,6 +41,25 @@ class Heard:
         return SinkStatistics()
 
 
+class SilentObserver:
+    """A trainer's observer that keeps nothing."""
+
+    def forward_begins(self, step: int, micro_batch: int) -> None:
+        pass
+
+    def backward_begins(self, step: int, micro_batch: int) -> None:
+        pass
+
+    def evaluation_begins(self) -> None:
+        pass
+
+    def wait_begins(self, step: int) -> None:
+        pass
+
+    def checkpoint_rejected(self, step: int, store: str, reason: str) -> None:
+        pass
+
+
 def make_context(engine: Engine, directory: Path, *, workers: int = 2, least: int | None = None) -> tuple[StepContext, Heard]:
     """A context of a step named `train`, and what it hears."""
     heard = Heard()
@@ -62,7 +82,7 @@ def cancelled_by(context: StepContext, check: Callable[[], None]) -> StepContext
     return dataclasses.replace(context, reporter=CallbackReporter(on_check=check))
 
 
-def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
+def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE, *, tied: bool = True) -> Path:
     """A decoder of some 60,000 random weights, fp32 on disk, without a tokenizer."""
     import torch
 
@@ -81,6 +101,7 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
             num_kv_heads=2,
             head_size=12,
             max_positions=128,
+            tie_embeddings=tied,
         )
         model = Llama(config)
         for parameter in model.parameters():
@@ -91,7 +112,9 @@ def make_micro_model(folder: Path, vocab_size: int = VOCABULARY_SIZE) -> Path:
     return folder
 
 
-def make_shards(folder: Path, *, train_tokens: int = 6000, vocab_size: int = VOCABULARY_SIZE) -> Path:
+def make_shards(
+    folder: Path, *, train_tokens: int = 6000, vocab_size: int = VOCABULARY_SIZE, tokenizer_digest: str | None = None
+) -> Path:
     """A folder of token shards with a text that can be learned: each token is a function of the one before, mostly."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -105,7 +128,8 @@ def make_shards(folder: Path, *, train_tokens: int = 6000, vocab_size: int = VOC
         (folder / name).write_bytes(data)
         digest = hashlib.blake2b(data, digest_size=32).hexdigest()
         shards.append({"file": name, "split": split, "tokens": count, "documents": 1, "digest": digest})
-    manifest = {"format": "bedplate-tokens", "version": 1, "dtype": "<u2", "separator": 0, "shards": shards}
+    manifest = {"format": FORMAT, "version": VERSION, "dtype": "<u2", "separator": 0, "shards": shards}
+    manifest |= {} if tokenizer_digest is None else {"tokenizer_digest": tokenizer_digest}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

@@ -35,13 +35,13 @@ def test_the_contracts_hold_for_the_package_as_it_is(package_copy: Path) -> None
     [
         ("core/clock.py", "import bedplate.engines.base", "layers"),
         ("network/__init__.py", "import bedplate.storage", "layers"),
-        ("toolchain/__init__.py", "import bedplate.app.paths", "layers"),
+        ("toolchain/__init__.py", "import bedplate.app.api", "layers"),
         ("service/__init__.py", "import bedplate.cli.main", "layers"),
-        ("workers/screen.py", "import bedplate.app.paths", "control plane"),
-        ("app/paths.py", "import torch", "torch"),
+        ("workers/screen.py", "import bedplate.app.api", "control plane"),
+        ("app/api.py", "import torch", "torch"),
         ("engines/base.py", "import ray", "ray"),
         ("toolchain/__init__.py", "import fastapi", "fastapi"),
-        ("app/paths.py", "import sqlalchemy", "SQLAlchemy"),
+        ("app/api.py", "import sqlalchemy", "SQLAlchemy"),
     ],
 )
 def test_a_forbidden_import_is_caught(package_copy: Path, file: str, line: str, contract: str) -> None:

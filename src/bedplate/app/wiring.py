@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bedplate.app.paths import state_home
 from bedplate.core.errors import BedplateError, UnavailableError, UsageError, nearest
 from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
+from bedplate.core.paths import state_home
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.location import StateLocation, read_location
 from bedplate.state.sink import StateSink

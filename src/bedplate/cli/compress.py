@@ -72,13 +72,13 @@ def _print_results(results: CompressionResults) -> None:
 
     rows = [
         (
-            row["name"],
-            format_bytes(row["size_bytes"]),
-            f"{row['perplexity']:.3f}",
-            f"{row['kl_to_base']:.4f}",
-            f"{row['top1_agreement_frac']:.1%}",
-            f"{row['tokens_per_s_b1']:.1f}",
-            f"{row['tokens_per_s_b8']:.1f}",
+            row.name,
+            format_bytes(row.size_bytes),
+            f"{row.perplexity:.3f}",
+            f"{row.kl_to_base:.4f}",
+            f"{row.top1_agreement_frac:.1%}",
+            f"{row.tokens_per_s_b1:.1f}",
+            f"{row.tokens_per_s_b8:.1f}",
         )
         for row in (results.base, *results.schemes)
     ]

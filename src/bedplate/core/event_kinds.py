@@ -226,6 +226,16 @@ class TrainResumed:
     """`memory` or `disk`."""
 
 
+@event_kind("train.step_skipped", Severity.WARNING)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainStepSkipped:
+    """A step whose loss or gradient was not finite left the weights and the optimiser as they were."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+
+
 @event_kind("train.failure", Severity.ERROR)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainFailure:

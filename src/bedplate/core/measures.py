@@ -75,7 +75,7 @@ MEASURES: tuple[Measure, ...] = (
     *_measures("frac", "goodput_frac", is_timed=True),
     *_measures("perplexity", "ppl_before ppl_after"),
     *_measures("s", "kill_detect_s resume_forward_s resume_step_s", is_timed=True),
-    *_measures("steps", "steps_repeated"),
+    *_measures("steps", "steps_repeated steps_skipped"),
     # compression
     *_measures("perplexity", "ppl_{scheme}"),
     *_measures("frac", "ppl_rise_{scheme}_frac"),

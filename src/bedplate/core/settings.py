@@ -41,6 +41,26 @@ class Range:
         return f"{self.minimum:g} to {self.maximum:g}"
 
 
+@dataclass(frozen=True, slots=True)
+class Operational:
+    """Marks a setting that does not change what comes out (restarts, timeouts, how often state is kept).
+
+    Work that was done under another value of it is the same work: it is resumed, and not done again.
+    """
+
+
+def identifying(cls: type, written: Mapping[str, Any]) -> dict[str, Any]:
+    """`written`, settings of `cls` by key or field name, without those that are `Operational`."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    operational = {_key(name) for name, hint in hints.items() if any(isinstance(mark, Operational) for mark in _marks(hint))}
+    return {name: value for name, value in written.items() if _key(name) not in operational}
+
+
+def _marks(hint: Any) -> tuple[Any, ...]:
+    """Marks of an annotation. Annotated types nest flat, so those of a quantity are among them."""
+    return get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a value was written, so that an error can point there."""

@@ -53,6 +53,27 @@ class TaskContext:
         self.channel.progress(attributes)
 
 
+class TaskReporter:
+    """A `Reporter` for code inside a task: what it says reaches whoever runs the gang, and counts as a heartbeat."""
+
+    def __init__(self, context: TaskContext) -> None:
+        self._context = context
+
+    def say(self, text: str) -> None:
+        """A line for the person who watches."""
+        self._context.progress(say=text)
+
+    def progress(self, done: float, total: float, unit: str) -> None:
+        """How far the work is; a heartbeat alone where `total` is 0."""
+        if total:
+            self._context.progress(done=done, total=total, unit=unit)
+        else:
+            self._context.heartbeat()
+
+    def check_cancelled(self) -> None:
+        """Never raises: an engine ends a task by signal."""
+
+
 def worker_errors(entry: Callable[[TaskContext], JsonObject]) -> Callable[[TaskContext], JsonObject]:
     """Wrap a worker's entry: an error of the tree becomes the result `{"error": …}` instead of a traceback.
 

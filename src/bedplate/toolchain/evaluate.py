@@ -61,6 +61,14 @@ class ComparisonResult:
         return asdict(self)
 
 
+def perplexity_of(total_nats: float, num_tokens: int) -> float:
+    """Exp of the mean negative log-likelihood; infinite where a float cannot hold it, NaN where the sum is not a number."""
+    try:
+        return math.exp(total_nats / num_tokens)
+    except OverflowError:
+        return math.inf
+
+
 def perplexity(
     model: Llama,
     tokens: Tokens,
@@ -140,7 +148,9 @@ class _Score:
         if not math.isfinite(mean):
             next_step = "the weights hold NaN or infinity; take an earlier checkpoint or fetch the model again"
             raise CheckFailedError("the model gives values that are not numbers", seen=mean, next_step=next_step)
-        return PerplexityResult(perplexity=math.exp(mean), tokens=self.count, context=context, stride=stride, text=text)
+        return PerplexityResult(
+            perplexity=perplexity_of(self.loss, self.count), tokens=self.count, context=context, stride=stride, text=text
+        )
 
 
 def _scored(

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,15 @@ import torch
 
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.standalone import standalone_context
-from bedplate.app.pipeline.contract.step import StepContext
-from bedplate.app.toolchain.compress import Settings, plan, run
+from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
+from bedplate.app.toolchain.compress import Settings, compress, plan, run
 from bedplate.cli.main import main
-from bedplate.core.errors import CheckFailedError, NotFoundError, TaskError, UsageError
+from bedplate.core.errors import CheckFailedError, NotFoundError, ResourcesError, UsageError
 from bedplate.core.workload import Gang, Task
+from bedplate.engines.base import CanExclude
 from bedplate.toolchain.data.corpus import write_corpus
-from bedplate.toolchain.data.tokenise import load_tokenizer
-from bedplate.toolchain.models.card import read_card, write_card
+from bedplate.toolchain.data.tokenizer import load_tokenizer
+from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
 from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantized import Int8Linear
@@ -47,7 +49,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(tiny_model: Path, corpus: Path, tmp_path: Path) -> Path:
     """A model folder whose card names the corpus, as the train step leaves it."""
     folder = shutil.copytree(tiny_model, tmp_path / "trained")
-    write_card(folder, corpus=str(corpus), licence="none")
+    write_card(folder, ModelCard(kind=ModelKind.TRAINED, corpus=str(corpus), licence="none"))
     return folder
 
 
@@ -58,7 +60,9 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     assert (result.path / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
     assert json.loads((result.path / "config.json").read_text())["eos_token_id"] == 2
     card = read_card(result.path)
-    assert (card["base"], card["licence"]) == (str(trained), "none")
+    assert card is not None and card.base is not None
+    assert (card.kind, card.licence) == (ModelKind.COMPRESSED, "none")
+    assert (card.base.path, card.base.digest) == (str(trained), weights_digest(trained))
 
     (row,) = result.outputs["schemes"]
     base = result.outputs["base"]
@@ -72,6 +76,16 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     assert values["ppl_int8"].value == row["perplexity"] and values["ppl_int8"].provenance == "measured"
     assert "300 tokens, context 128" in values["ppl_int8"].scale
     assert [line[0] for line in result.tables[0].rows] == ["bf16", "int8"]
+
+
+def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path) -> None:
+    result = run(Settings(model=str(trained), schemes=("int8-linear", "int8"), max_perplexity_rise=ANY, **QUICK), context)
+    assert [row["name"] for row in result.outputs["schemes"]] == ["int8-linear", "int8"]
+    linear, everything = (row["size_bytes"] for row in result.outputs["schemes"])
+    assert everything < linear < result.outputs["base"]["size_bytes"]
+    assert {"ppl_int8_linear", "decode_int8_ratio_b8"} <= {item.id for item in result.measurements}
+    assert result.path is not None and result.path.name == "int8-linear"
+    assert not isinstance(load_model(result.path, torch.bfloat16).lm_head, Int8Linear)
 
 
 def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
@@ -156,6 +170,71 @@ def test_the_evaluation_task_gives_a_perplexity_with_its_context(context: StepCo
     assert 1000 < result["perplexity"] < 4000
 
 
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("out", ["trained", "trained/int8", "trained/../trained", "link", "..", "../precious/..", "."])
+def test_the_model_is_never_its_own_result(
+    trained: Path, tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "link").symlink_to(trained)
+    before = snapshot(tmp_path)
+    monkeypatch.chdir(trained if out.startswith(".") else tmp_path)
+    assert main(["compress", str(trained), "--out", out, "--tokens", "200", "--context", "64"]) == 2
+    assert "would replace or change the model" in capsys.readouterr().err
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("out", [".", "notes.txt", "sub/..", "../precious"])
+def test_what_compress_did_not_make_is_not_replaced(
+    trained: Path, tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "precious" / "sub").mkdir(parents=True)
+    (tmp_path / "precious" / "notes.txt").write_text("years of work")
+    before = snapshot(tmp_path)
+    monkeypatch.chdir(tmp_path / "precious")
+    assert main(["compress", str(trained), "--out", out, "--tokens", "200", "--context", "64"]) == 2
+    assert "next:" in capsys.readouterr().err
+    assert snapshot(tmp_path) == before
+
+
+def test_an_earlier_result_is_replaced_and_one_with_something_added_is_not(
+    context: StepContext, trained: Path, tmp_path: Path
+) -> None:
+    settings, folders = Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), {"int8": tmp_path / "out"}
+    compress(settings, folders, context)
+    first = (tmp_path / "out").stat().st_ino
+    compress(settings, folders, context)
+    assert (tmp_path / "out").stat().st_ino != first
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not an earlier result"):
+        compress(settings, folders, context)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_a_result_that_fails_the_gate_leaves_the_earlier_one(context: StepContext, trained: Path, tmp_path: Path) -> None:
+    settings, folders = Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), {"int8": tmp_path / "out"}
+    compress(settings, folders, context)
+    before = snapshot(tmp_path / "out")
+    with pytest.raises(CheckFailedError, match="costs more than agreed"):
+        compress(replace(settings, max_perplexity_rise=-0.9), folders, context)
+    assert snapshot(tmp_path / "out") == before
+    assert not list(tmp_path.glob(".out.*"))
+
+
+def test_a_core_that_screening_left_out_is_not_asked_for(context: StepContext, trained: Path) -> None:
+    (node,) = context.engine.resources()
+    if node.num_cores < 2:
+        pytest.skip("this machine has one core")
+    assert isinstance(context.engine, CanExclude)
+    context.engine.exclude(node.id, node.devices[0].cores[:1], "too slow")
+    needs = Needs(workers=Workers(want=node.num_cores))
+    result = run(Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), replace(context, needs=needs))
+    assert result.path is not None
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_full_disk_fails_and_leaves_no_half_model(context: StepContext, trained: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
@@ -163,10 +242,9 @@ def test_a_full_disk_fails_and_leaves_no_half_model(context: StepContext, traine
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small], capture_output=True).returncode:
         pytest.skip("this machine does not let us mount")
     try:
-        spec = {"model": str(trained), "corpus": read_card(trained)["corpus"], "out": str(small / "int8"), "scheme": "int8"}
-        task = Task(entry="bedplate.workers.compress:main", spec={**spec, "context": 128, "max_tokens": 200})
-        with pytest.raises(TaskError, match="No space left"):
-            run_gang(context.engine, Gang(name="compress", tasks=(task,)), context.reporter)
-        assert not (small / "int8").exists()
+        folders = {"int8": small / "int8"}
+        with pytest.raises(ResourcesError, match="No space left"):
+            compress(Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), folders, context)
+        assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", small], check=True)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.step import run
-from bedplate.app.toolchain.train.story import Story
 from bedplate.engines.ray.engine import RayEngine
 from bedplate.toolchain.train.settings import DrillSettings
 from tests.training_run import make_context, make_settings
@@ -14,7 +14,8 @@ def test_a_killed_worker_resumes_from_disk(engine: RayEngine, tmp_path: Path) ->
     result = run(make_settings(tmp_path, steps=6, drill=DrillSettings(kill=1, at_step=3), restarts=0), context)
     assert any("checkpoints go to disk" in said for said in heard.said)
     assert [event.message for event in heard.events if event.kind == "train.resumed"] == ["resumed from step 2 in disk"]
-    assert [step["step"] for step in Story(tmp_path / "step" / "story.jsonl").steps()] == list(range(1, 7))
+    journal = TrainingJournal(tmp_path / "step" / "journal.jsonl", str(result.outputs["run"]))
+    assert [step.step for step in journal.steps()] == list(range(1, 7))
     values = {item.id: item.value for item in result.measurements}
     assert values["ppl_after"] < values["ppl_before"]  # type: ignore[operator]
     assert values["kill_detect_s"] < 1  # type: ignore[operator]

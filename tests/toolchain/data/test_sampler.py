@@ -1,7 +1,6 @@
 """Samples: each once an epoch, the same for the same seed and place, whatever happened before."""
 
 import json
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedplate.core.errors import UsageError
-from bedplate.toolchain.data.sampler import batches, window_of
+from bedplate.toolchain.data.sampler import window_of
 from bedplate.toolchain.data.shards import FORMAT, VERSION, TokenShards, file_digest
+from bedplate.toolchain.train.batches import ShardBatches
+from bedplate.toolchain.train.settings import TrainSettings
 
 LENGTH = 8
 
@@ -48,32 +49,27 @@ def test_a_window_crosses_files_and_shares_one_token_with_the_next(tmp_path: Pat
         assert shards.window(index, LENGTH).tolist() == list(range(index * LENGTH, index * LENGTH + LENGTH + 1))
 
 
-def test_a_resumed_run_goes_on_at_the_sample_where_it_stopped(tmp_path: Path) -> None:
+def test_every_window_is_a_sample_once_an_epoch_however_the_steps_are_cut(tmp_path: Path) -> None:
     shards = make_shards(tmp_path)
+    num_windows = shards.num_windows(LENGTH)
+    settings = TrainSettings(model="m", data="d", sequence=LENGTH, micro_batch=2, accumulate=1, seed=3)
 
-    def run(rank: int, start_sample: int = 0) -> list[tuple[list[list[int]], int]]:
-        made = batches(shards, seed=3, rank=rank, world_size=2, micro_batch=2, length=LENGTH, start_sample=start_sample)
-        return [(batch.tokens.tolist(), batch.next_sample) for batch in islice(made, 7)]
+    def samples(workers: int, steps: int) -> list[list[int]]:
+        batches = ShardBatches(shards, settings, workers)
+        cut = (batches.micro_batch(step, index)[0] for step in range(1, steps + 1) for index in range(workers))
+        return [row for inputs in cut for row in inputs.tolist()]
 
-    for rank in (0, 1):
-        whole = run(rank)
-        assert run(rank, start_sample=whole[2][1])[:4] == whole[3:]
+    assert samples(1, 12) == samples(2, 6) == samples(4, 3)
+    assert sorted(samples(1, 12)[:num_windows]) == [shards.window(i, LENGTH)[:-1].tolist() for i in range(num_windows)]
 
 
-def test_the_samples_of_a_step_do_not_depend_on_how_many_ranks_share_them(tmp_path: Path) -> None:
-    shards = make_shards(tmp_path)
-
-    def step(world_size: int, micro_batch: int) -> list[list[int]]:
-        made = [
-            next(batches(shards, seed=1, rank=rank, world_size=world_size, micro_batch=micro_batch, length=LENGTH))
-            for rank in range(world_size)
-        ]
-        return [sample for batch in made for sample in batch.tokens.tolist()]
-
-    assert step(1, 8) == step(2, 4) == step(4, 2)
+def test_targets_are_the_inputs_one_token_later(tmp_path: Path) -> None:
+    settings = TrainSettings(model="m", data="d", sequence=LENGTH)
+    inputs, targets = ShardBatches(make_shards(tmp_path), settings, 1).micro_batch(1, 0)
+    assert (targets == inputs + 1).all()
 
 
 def test_a_text_shorter_than_one_sample_is_refused(tmp_path: Path) -> None:
     shards = make_shards(tmp_path, file_tokens=(LENGTH,))
     with pytest.raises(UsageError, match=r"too short.*8 tokens.*at least 9"):
-        next(batches(shards, seed=0, rank=0, world_size=1, micro_batch=1, length=LENGTH))
+        ShardBatches(shards, TrainSettings(model="m", data="d", sequence=LENGTH), 1)

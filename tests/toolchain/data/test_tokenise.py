@@ -9,12 +9,14 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UsageError
 from bedplate.toolchain.data.corpus import read_documents_of, write_corpus
 from bedplate.toolchain.data.shards import TokenShards
-from bedplate.toolchain.data.tokenise import load_tokenizer, tokenise
+from bedplate.toolchain.data.tokenise import tokenise
+from bedplate.toolchain.data.tokenizer import load_tokenizer
 from tests.tiny_model import tiny_documents
 
 
@@ -100,6 +102,86 @@ def test_another_tokenizer_gets_shards_of_its_own(corpus: Path, tiny_model: Path
     text["model"]["merges"] = text["model"]["merges"][:500]
     (other / "tokenizer.json").write_text(json.dumps(text))
     assert tokenise(corpus, other) != tokenise(corpus, tiny_model)
+
+
+def test_another_layout_of_the_same_tokenizer_file_makes_no_new_shards(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    text = json.loads((other / "tokenizer.json").read_text())
+    text["model"]["merges"] = [" ".join(merge) for merge in text["model"]["merges"]]
+    (other / "tokenizer.json").write_text(json.dumps(text, indent=7) + "\n")
+    assert tokenise(corpus, other) == tokenise(corpus, tiny_model)
+
+
+def model_without_end_of_text(tiny_model: Path, folder: Path) -> Path:
+    """The tiny model, its `<|endoftext|>` renamed: the config's end-of-sequence token ends a document then."""
+    shutil.copytree(tiny_model, folder)
+    file = folder / "tokenizer.json"
+    file.write_text(file.read_text().replace("<|endoftext|>", "<|other|>"))
+    return folder
+
+
+def set_end_of_sequence(model: Path, token: object) -> None:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"eos_token_id": token}))
+
+
+def test_a_changed_end_of_sequence_token_makes_new_shards(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+    model = model_without_end_of_text(tiny_model, tmp_path / "model")
+    separators = {}
+    for token in (2, 1, [2, 1]):
+        set_end_of_sequence(model, token)
+        separators[str(token)] = TokenShards(tokenise(corpus, model))
+    assert {name: shards.separator for name, shards in separators.items()} == {"2": 2, "1": 1, "[2, 1]": 2}
+    assert separators["2"].folder == separators["[2, 1]"].folder != separators["1"].folder
+    assert int((separators["1"].tokens() == 1).sum()) == separators["1"].num_documents
+
+
+@pytest.mark.parametrize("file", ["generation_config.json", "tokenizer_config.json"])
+def test_the_end_of_sequence_token_is_looked_for_where_models_name_it(
+    corpus: Path, tiny_model: Path, tmp_path: Path, file: str
+) -> None:
+    model = model_without_end_of_text(tiny_model, tmp_path / "model")
+    set_end_of_sequence(model, None)
+    (model / "tokenizer_config.json").unlink()
+    with pytest.raises(UsageError, match="no token that ends a document"):
+        tokenise(corpus, model)
+    content = {
+        "generation_config.json": {"eos_token_id": [2]},
+        "tokenizer_config.json": {"eos_token": {"content": "<|im_end|>"}},
+    }
+    (model / file).write_text(json.dumps(content[file]))
+    assert TokenShards(tokenise(corpus, model)).separator == 2
+
+
+def test_token_ids_above_65535_are_kept_however_few_there_are(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "sparse")
+    text = json.loads((model / "tokenizer.json").read_text())
+    moved = max(text["model"]["vocab"], key=lambda token: text["model"]["vocab"][token])
+    for token, number in text["model"]["vocab"].items():
+        text["model"]["vocab"][token] = number + 70_000 if number >= 300 else number
+    (model / "tokenizer.json").write_text(json.dumps(text))
+    folder = tokenise(corpus, model)
+    assert load_tokenizer(model).token_to_id(moved) > 70_000
+    assert TokenShards(folder).tokens().max() > 70_000
+    assert decoded(folder, model, "train") == list(read_documents_of(corpus, "train"))
+
+
+@pytest.mark.parametrize("template", ["<|im_start|> $A", "<|im_start|> $A <|endoftext|>"])
+def test_documents_begin_as_the_tokenizers_template_says_and_end_once(
+    corpus: Path, tiny_model: Path, tmp_path: Path, template: str
+) -> None:
+    from tokenizers import processors
+
+    model = shutil.copytree(tiny_model, tmp_path / "with-bos")
+    tokenizer = load_tokenizer(model)
+    special = [(token, tokenizer.token_to_id(token)) for token in ("<|im_start|>", "<|endoftext|>")]
+    tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
+    tokenizer.save(str(model / "tokenizer.json"))
+    for split in ("train", "validation"):
+        shards, plain = TokenShards(tokenise(corpus, model), split), TokenShards(tokenise(corpus, tiny_model), split)
+        ends = (plain.tokens() == plain.separator).nonzero()[0]
+        with_start = [token for end in np.split(plain.tokens(), ends + 1)[:-1] for token in (special[0][1], *end.tolist())]
+        assert shards.tokens().tolist() == with_start
 
 
 def test_max_tokens_cuts_train_and_not_validation(tmp_path: Path, tiny_model: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bedplate.core.errors import IntegrityError, UsageError
-from bedplate.toolchain.data.tokenise import load_tokenizer
+from bedplate.toolchain.data.tokenizer import load_tokenizer
 from bedplate.toolchain.models.folder import load_model
 from bedplate.toolchain.models.gguf import convert_gguf
 from tests.tiny_model import CHAT_TEMPLATE, tiny_documents

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from bedplate.core.errors import CheckFailedError, IntegrityError, UsageError
 from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.models import quantized
 from bedplate.toolchain.models.folder import load_model, save_model
+from bedplate.toolchain.models.quantization import Storage, quantization_config, storage_of
 from bedplate.toolchain.models.quantized import Int8Linear, quantize_rows
 
 
@@ -97,7 +99,7 @@ def test_what_cannot_be_quantised_is_refused(tiny_model: Path) -> None:
         model.model.layers[3].mlp.up_proj.weight[5, 5] = float("nan")
     with pytest.raises(CheckFailedError, match=r"layers\.3\.mlp\.up_proj"):
         quantize_int8(model)
-    with pytest.raises(UsageError, match="int8 already"):
+    with pytest.raises(UsageError, match="compressed already"):
         quantize_int8(quantize_int8(load_model(tiny_model)))
 
 
@@ -111,3 +113,42 @@ def test_another_quantisation_and_half_a_file_are_named(tiny_model: Path, tmp_pa
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match="gptq"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 4, 30, 64])
+def test_packed_weights_are_those_of_the_format(columns: int) -> None:
+    """Against the format's own definition: element i is bits 8 i to 8 i + 7 of the row, plus 128."""
+    weight = torch.randint(-128, 128, (5, columns), dtype=torch.int8, generator=torch.Generator().manual_seed(0))
+    packed = quantized.pack(weight)
+    assert packed.shape == (5, -(-columns // 4)) and packed.dtype is torch.int32
+    for row in range(5):
+        for column in range(columns):
+            word = int(packed[row, column // 4]) & 0xFFFFFFFF
+            assert (word >> 8 * (column % 4)) & 0xFF == int(weight[row, column]) + 128
+    assert torch.equal(quantized.unpack(packed, columns), weight)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"quant_method": "gptq"},
+        {"format": "float-quantized"},
+        {"ignore": ["lm_head"]},
+        {"kv_cache_scheme": {"num_bits": 8}},
+        {"group": {"input_activations": {"num_bits": 8, "dynamic": True}}},
+        {"group": {"targets": ["Linear"]}},
+        {"weights": {"num_bits": 4}},
+        {"weights": {"symmetric": False}},
+        {"weights": {"strategy": "group", "group_size": 128}},
+        {"weights": {"actorder": "group"}},
+    ],
+)
+def test_another_quantisation_is_not_taken_for_ours(changed: dict[str, Any]) -> None:
+    config = quantization_config(Storage.INT8)
+    assert config is not None
+    group = config["config_groups"]["group_0"]
+    group |= changed.pop("group", {})
+    group["weights"] |= changed.pop("weights", {})
+    assert storage_of({"quantization_config": quantization_config(Storage.INT8)}) is Storage.INT8
+    with pytest.raises(UsageError, match="not supported"):
+        storage_of({"quantization_config": config | changed})

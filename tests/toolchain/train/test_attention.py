@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from bedplate.toolchain.models.llama import attend_causally
-from bedplate.toolchain.train.attention import BLOCK, attend_in_blocks
+from bedplate.toolchain.train.attention import attend_in_blocks
+from bedplate.toolchain.train.tiles import ATTENTION_BLOCK
 
 
-@pytest.mark.parametrize("tokens", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 3])
+@pytest.mark.parametrize("tokens", [1, ATTENTION_BLOCK - 1, ATTENTION_BLOCK, 2 * ATTENTION_BLOCK + 3])
 def test_outputs_and_gradients_equal_the_fused_kernel(tokens: int) -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(2, heads, tokens, 16, generator=generator, requires_grad=True) for heads in (6, 2, 2)]
@@ -21,9 +22,9 @@ def test_outputs_and_gradients_equal_the_fused_kernel(tokens: int) -> None:
 
 
 def test_a_later_token_changes_nothing_before_it() -> None:
-    q, k, v = torch.randn(3, 1, 2, 2 * BLOCK, 8).unbind(0)
+    q, k, v = torch.randn(3, 1, 2, 2 * ATTENTION_BLOCK, 8).unbind(0)
     before = attend_in_blocks(0, q, k, v)
-    k[:, :, BLOCK + 5] += 1
+    k[:, :, ATTENTION_BLOCK + 5] += 1
     after = attend_in_blocks(0, q, k, v)
-    assert torch.equal(before[:, :, : BLOCK + 5], after[:, :, : BLOCK + 5])
-    assert not torch.equal(before[:, :, BLOCK + 5 :], after[:, :, BLOCK + 5 :])
+    assert torch.equal(before[:, :, : ATTENTION_BLOCK + 5], after[:, :, : ATTENTION_BLOCK + 5])
+    assert not torch.equal(before[:, :, ATTENTION_BLOCK + 5 :], after[:, :, ATTENTION_BLOCK + 5 :])

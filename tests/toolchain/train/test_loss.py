@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bedplate.toolchain.train.loss import CHUNK_TOKENS, IGNORED, cross_entropy_sum, negative_log_likelihood
+from bedplate.toolchain.train.loss import IGNORED, cross_entropy_sum, negative_log_likelihood
+from bedplate.toolchain.train.tiles import LOSS_CHUNK_TOKENS
 
 
 def make_inputs(tokens: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -16,7 +17,7 @@ def make_inputs(tokens: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return hidden.requires_grad_(), weight.requires_grad_(), targets
 
 
-@pytest.mark.parametrize("tokens", [1, 7, CHUNK_TOKENS, CHUNK_TOKENS + 1, 3 * CHUNK_TOKENS - 2])
+@pytest.mark.parametrize("tokens", [1, 7, LOSS_CHUNK_TOKENS, LOSS_CHUNK_TOKENS + 1, 3 * LOSS_CHUNK_TOKENS - 2])
 def test_loss_and_gradients_are_those_of_the_plain_way(tokens: int) -> None:
     hidden, weight, targets = make_inputs(tokens)
     plain = F.cross_entropy(hidden @ weight.T, targets, ignore_index=IGNORED, reduction="sum")

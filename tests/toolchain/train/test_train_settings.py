@@ -3,8 +3,9 @@
 import pytest
 
 from bedplate.core.errors import ConfigurationError
+from bedplate.core.messages import decode, encode
 from bedplate.core.settings import describe_settings, read_settings
-from bedplate.toolchain.train.settings import CheckpointPlace, Precision, TrainSettings, settings_as_json
+from bedplate.toolchain.train.settings import CheckpointPlace, Precision, TrainSettings
 
 WRITTEN = {
     "model": "m",
@@ -26,9 +27,9 @@ def test_the_design_documents_example_is_read() -> None:
     assert settings.drill is not None and settings.drill.at_step == 9
 
 
-def test_settings_survive_json() -> None:
+def test_settings_survive_the_way_to_a_worker() -> None:
     settings = read_settings(TrainSettings, WRITTEN)
-    assert read_settings(TrainSettings, settings_as_json(settings)) == settings
+    assert decode(TrainSettings, encode(settings)) == settings
 
 
 @pytest.mark.parametrize("every", ["two steps", "2 stps", "0", "-1"])

@@ -1,6 +1,7 @@
 """A step is exact however it is cut: into micro-batches, or over ranks."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.loss import IGNORED
-from bedplate.toolchain.train.settings import Precision, TrainSettings
+from bedplate.toolchain.train.settings import NonFinitePolicy, Precision, TrainSettings
 from bedplate.toolchain.train.trainer import Trainer
+from tests.training_run import SilentObserver
 
 CONFIG = LlamaConfig(
     vocab_size=300,
@@ -55,7 +57,7 @@ def make_trainer(size: int, **changed: object) -> Trainer:
         workers=1,
         exchange=Exchange(rank=0, world_size=1),
         data=CutSequences(size),
-        tell=lambda phase, **attributes: None,
+        observer=SilentObserver(),
     )
     trainer.start(weights)
     return trainer
@@ -96,10 +98,62 @@ def test_a_clipped_step_moves_by_the_direction_alone() -> None:
     assert float(scale) == pytest.approx(make_trainer(2).train_step().gradient_norm / 1e-3, rel=1e-3)
 
 
-def test_a_loss_that_is_not_finite_is_named_with_its_step() -> None:
+class SpoiledGradient(SilentObserver):
+    """Makes one number of a step's summed gradient NaN or infinite."""
+
+    def __init__(self, steps: tuple[int, ...], value: float) -> None:
+        self.steps, self.value = steps, value
+        self.trainer: Trainer | None = None
+
+    def wait_begins(self, step: int) -> None:
+        if step in self.steps and self.trainer is not None:
+            self.trainer.flat.gradients[11] = self.value
+
+
+def make_spoiled_trainer(steps: tuple[int, ...], value: float = math.nan, **changed: object) -> Trainer:
+    trainer = make_trainer(2, **changed)
+    trainer.observer = spoiled = SpoiledGradient(steps, value)
+    spoiled.trainer = trainer
+    return trainer
+
+
+def state_of(trainer: Trainer) -> list[Tensor]:
+    return [trainer.flat.weights.clone(), *(buffer.clone() for buffer in trainer.optimiser.buffers.values())]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_step_that_is_not_finite_stops_the_run_and_is_not_applied(value: float) -> None:
+    trainer = make_spoiled_trainer((2,), value)
+    trainer.train_step()
+    before = state_of(trainer)
+    with pytest.raises(BedplateError, match=r"step 2 is not finite.*gradient norm"):
+        trainer.train_step()
+    assert all(torch.equal(now, then) for now, then in zip(state_of(trainer), before, strict=True))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
     trainer = make_trainer(2)
-    trainer.flat.weights[:] = float("nan")
-    with pytest.raises(BedplateError, match="loss of step 1"):
+    trainer.flat.weights[:] = math.nan
+    with pytest.raises(BedplateError, match=r"step 1 is not finite; seen: loss nan"):
+        trainer.train_step()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_skipped_step_leaves_weights_moments_and_their_count_as_they_were(value: float) -> None:
+    trainer = make_spoiled_trainer((2,), value, on_non_finite=NonFinitePolicy.SKIP)
+    trainer.train_step()
+    before = state_of(trainer)
+    report = trainer.train_step()
+    assert report.is_skipped and not math.isfinite(report.gradient_norm) and math.isfinite(report.loss)
+    assert all(torch.equal(now, then) for now, then in zip(state_of(trainer), before, strict=True))
+    assert (trainer.steps_done, trainer.steps_skipped, trainer.optimiser.steps_done) == (2, 1, 1)
+    assert not trainer.train_step().is_skipped
+
+
+def test_more_skipped_steps_than_allowed_stop_the_run() -> None:
+    trainer = make_spoiled_trainer((1, 2, 3), on_non_finite=NonFinitePolicy.SKIP, max_skipped_steps=2)
+    trainer.train_step(), trainer.train_step()
+    with pytest.raises(BedplateError, match=r"neither were 2 steps before it.*at most 2"):
         trainer.train_step()
 
 

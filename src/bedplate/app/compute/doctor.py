@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bedplate.app.compute.device_rates import DeviceRateStore
-from bedplate.app.paths import cache_home
 from bedplate.app.wiring import service_events
 from bedplate.compute.inventory import Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
@@ -24,6 +23,7 @@ from bedplate.core.errors import BedplateError, TaskError
 from bedplate.core.event_kinds import DeviceMeasured, HostCheckFailed, make_event
 from bedplate.core.events import EventSink, Subject, SubjectKind
 from bedplate.core.json import JsonObject
+from bedplate.core.paths import cache_home
 from bedplate.core.units import format_duration
 from bedplate.core.workload import Gang, Resources, Task, TaskState
 from bedplate.engines.local.engine import LocalEngine

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from bedplate.app.paths import cache_home, state_home
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext, StepResult, Workers
 from bedplate.app.wiring import service_events
@@ -19,6 +18,7 @@ from bedplate.core.errors import CheckFailedError, ResourcesError
 from bedplate.core.event_kinds import PreflightBadLink, PreflightSlotExcluded, PreflightStoreUnfit, make_event
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
+from bedplate.core.paths import cache_home, state_home
 from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate

@@ -16,15 +16,18 @@ from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
-from bedplate.core.errors import CheckFailedError, NotFoundError, UsageError
+from bedplate.app.toolchain.serve.common import all_cores
+from bedplate.core.errors import UsageError
 from bedplate.core.figures import ResultTable
-from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
+from bedplate.core.messages import decode, encode
 from bedplate.core.settings import Range
 from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction
 from bedplate.core.workload import Gang, Resources, Task
+from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, SchemeResult, check_out, check_scheme
 from bedplate.toolchain.models.card import read_card
+from bedplate.toolchain.models.stored import inspect_model
 
 EXPLANATION = text("Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.")
 DEFAULT_TEXT = "wikipedia-sample"
@@ -37,7 +40,8 @@ class Settings:
     model: str
     """Folder of the model."""
     schemes: tuple[str, ...] = ("int8",)
-    """Schemes to try: `int8`. The first is what later steps get."""
+    """Schemes to try: `int8` (the smallest), `int8-linear` (embedding table and head stay bf16; what vLLM loads). The first is
+    what later steps get."""
     data: str | None = None
     """Corpus (its held-out part is used) or text to judge by; None: what the model was trained on, else wikipedia-sample."""
     tokens: Annotated[Count, Range(2)] = 8192
@@ -62,7 +66,8 @@ def run(settings: Settings, context: StepContext) -> StepResult:
 
     Raises:
         NotFoundError: No model there.
-        UsageError: No such scheme, a model that is compressed already, or held-out text that is too short.
+        UsageError: No such scheme, a model that is compressed already, held-out text that is too short, or a result folder
+            that is the model or holds something else.
         CheckFailedError: Weights that are not numbers, or a perplexity above the gate.
     """
     folders = {scheme: context.directory / scheme for scheme in settings.schemes}
@@ -80,60 +85,74 @@ def run(settings: Settings, context: StepContext) -> StepResult:
 class CompressionResults:
     """The table, and what it was measured on."""
 
-    base: Mapping[str, Any]
-    schemes: tuple[Mapping[str, Any], ...]
+    base: SchemeResult
+    schemes: tuple[SchemeResult, ...]
     text: str
     tokens: int
     context: int
 
 
 def compress(settings: Settings, folders: Mapping[str, Path], context: StepContext) -> CompressionResults:
-    """Compress by each scheme into its folder, and measure; raises as `run` does."""
-    if not settings.schemes:
-        raise UsageError("no scheme to compress by", expected="schemes: [int8]")
+    """Compress by each scheme into its folder, and measure; raises as `run` does.
+
+    A folder gets its result only once that has passed the gate; an earlier result in it stays until then.
+    """
     model = Path(settings.model).expanduser().absolute()
-    if not (model / "config.json").is_file():
-        raise NotFoundError("not a model folder", seen=model, expected="config.json, *.safetensors and tokenizer.json")
+    _check(settings, model, folders)
     corpus = _held_out(settings, model, context)
-    base: Mapping[str, Any] = {}
-    rows = []
-    tokens = 0
-    for scheme, out in folders.items():
-        spec = {"model": str(model), "corpus": str(corpus), "out": str(out.absolute()), "scheme": scheme}
-        result = _run_worker({**spec, "context": settings.context, "max_tokens": settings.tokens + 1}, context)
-        base = base or result["base"]
-        rows.append(result["scheme"])
-        tokens = result["tokens"]
-        _check_gate(settings, base, result["scheme"])
-    text = f"held-out text of {_name_of(corpus)}"
-    return CompressionResults(base=base, schemes=tuple(rows), text=text, tokens=tokens, context=settings.context)
+    outcomes = [
+        _run_worker(
+            CompressJob(
+                model=model,
+                corpus=corpus,
+                out=out.absolute(),
+                scheme=scheme,
+                context=settings.context,
+                max_tokens=settings.tokens + 1,
+                max_perplexity_rise=settings.max_perplexity_rise,
+            ),
+            context,
+        )
+        for scheme, out in folders.items()
+    ]
+    return CompressionResults(
+        base=outcomes[0].base,
+        schemes=tuple(outcome.scheme for outcome in outcomes),
+        text=f"held-out text of {_name_of(corpus)}",
+        tokens=outcomes[0].tokens,
+        context=settings.context,
+    )
 
 
 def as_json(results: CompressionResults) -> dict[str, Any]:
     """The document of `compress -o json`."""
-    return {
-        "schemes": [dict(row) for row in results.schemes],
-        "base": dict(results.base),
-        "text": results.text,
-        "tokens": results.tokens,
-        "context": results.context,
-        "units": {"size": "bytes", "kl_to_base": "nats per token", "tokens_per_s": "decoded tokens/s over the batch"},
-    }
+    units = {"size": "bytes", "kl_to_base": "nats per token", "tokens_per_s": "decoded tokens/s over the batch"}
+    return {**encode(results), "units": units}
 
 
-def _run_worker(spec: JsonObject, context: StepContext) -> Mapping[str, Any]:
-    cores = max((node.num_cores for node in context.engine.resources()), default=1)
-    cpus = min(cores, context.needs.workers.want * context.needs.cpus_per_worker)
-    task = Task(entry="bedplate.workers.compress:main", spec=spec, resources=Resources(cpus=max(1, cpus)))
-    result = run_gang(context.engine, Gang(name=f"compress-{spec['scheme']}", tasks=(task,)), context.reporter).tasks[0].result
-    assert result is not None
-    return result
+def _check(settings: Settings, model: Path, folders: Mapping[str, Path]) -> None:
+    """What can be known before minutes are spent."""
+    if not settings.schemes:
+        raise UsageError("no scheme to compress by", expected="schemes: [int8]")
+    if not inspect_model(model).is_plain:
+        raise UsageError("the model is compressed already", seen=model, expected="a model with plain weights")
+    for scheme, out in folders.items():
+        check_scheme(scheme)
+        check_out(model, out)
+
+
+def _run_worker(job: CompressJob, context: StepContext) -> CompressOutcome:
+    cpus = min(all_cores(context.engine).cpus, context.needs.workers.want * context.needs.cpus_per_worker)
+    task = Task(entry="bedplate.workers.compress:main", spec=encode(job), resources=Resources(cpus=cpus))
+    gang = Gang(name=f"compress-{job.scheme}", tasks=(task,))
+    return decode(CompressOutcome, run_gang(context.engine, gang, context.reporter).tasks[0].result)
 
 
 def _held_out(settings: Settings, model: Path, context: StepContext) -> Path:
-    trained_on = read_card(model).get("corpus")
-    if settings.data is None and trained_on and (Path(str(trained_on)) / "manifest.json").is_file():
-        return Path(str(trained_on))
+    card = read_card(model)
+    trained_on = Path(card.corpus) if card and card.corpus else None
+    if settings.data is None and trained_on and (trained_on / "manifest.json").is_file():
+        return trained_on
     source = settings.data or DEFAULT_TEXT
     if (Path(source) / "manifest.json").is_file():
         return Path(source).expanduser().absolute()
@@ -152,28 +171,17 @@ def _name_of(corpus: Path) -> str:
     return str(read_corpus_manifest(corpus).get("source", corpus))
 
 
-def _check_gate(settings: Settings, base: Mapping[str, Any], row: Mapping[str, Any]) -> None:
-    rise = row["perplexity"] / base["perplexity"] - 1
-    if rise > settings.max_perplexity_rise:
-        raise CheckFailedError(
-            f"{row['name']} costs more than agreed",
-            seen=f"perplexity {base['perplexity']:.3f} -> {row['perplexity']:.3f} ({rise:+.2%})",
-            expected=f"at most {settings.max_perplexity_rise:+.2%}",
-            next_step="keep the model as it is, or raise max_perplexity_rise",
-        )
-
-
 def _measurements(results: CompressionResults, context: StepContext) -> tuple[Measurement, ...]:
     values: dict[str, float | None] = {}
     for row in results.schemes:
-        name, base = row["name"], results.base
+        name, base = row.name.replace("-", "_"), results.base
         values |= {
-            f"ppl_{name}": row["perplexity"],
-            f"ppl_rise_{name}_frac": row["perplexity"] / base["perplexity"] - 1,
-            f"kl_to_base_{name}": row["kl_to_base"],
-            f"size_{name}_ratio": row["size_bytes"] / base["size_bytes"],
-            f"decode_{name}_ratio_b1": row["tokens_per_s_b1"] / base["tokens_per_s_b1"],
-            f"decode_{name}_ratio_b8": row["tokens_per_s_b8"] / base["tokens_per_s_b8"],
+            f"ppl_{name}": row.perplexity,
+            f"ppl_rise_{name}_frac": row.perplexity / base.perplexity - 1,
+            f"kl_to_base_{name}": row.kl_to_base,
+            f"size_{name}_ratio": row.size_bytes / base.size_bytes,
+            f"decode_{name}_ratio_b1": row.tokens_per_s_b1 / base.tokens_per_s_b1,
+            f"decode_{name}_ratio_b8": row.tokens_per_s_b8 / base.tokens_per_s_b8,
         }
     scale = f"{results.tokens} tokens, context {results.context}, {results.text}"
     return measured_in(context, values, scale=scale, source="compress")
@@ -190,7 +198,7 @@ def _table(results: CompressionResults) -> ResultTable:
         "tokens_per_s_b8": text("tokens/s batch 8"),
     }
     rows = tuple(
-        tuple(row[key] / 1e6 if key == "size_bytes" else row[key] for key in columns)
+        tuple(row.size_bytes / 1e6 if key == "size_bytes" else getattr(row, key) for key in columns)
         for row in (results.base, *results.schemes)
     )
     return ResultTable(

@@ -23,6 +23,7 @@ class DiskCopier:
     def __init__(self, memory: MemoryCheckpointStore, folder: Path, failed: Callable[[int, str], None]) -> None:
         """Start the thread; `failed(step, reason)` hears of a copy that could not be made (a full disk, say)."""
         self._memory, self._folder, self._failed = memory, folder, failed
+        self._copied_step: int | None = None
         self._changed = threading.Condition()
         self._is_wanted = self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="checkpoint-copier", daemon=True)
@@ -34,20 +35,24 @@ class DiskCopier:
             self._is_wanted = True
             self._changed.notify()
 
-    def close(self) -> None:
-        """Finish the copy that was asked for, and end."""
+    def close(self) -> int | None:
+        """Finish the copy that was asked for, and end; returns the newest step that was copied."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
+        return self._copied_step
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):  # a kernel that refuses leaves the thread at normal priority
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while self._is_asked():
-            step = next(iter(self._memory.steps()), 0)
+            step = next(iter(self._memory.steps()), None)
+            if step is None or step == self._copied_step:
+                continue
             try:
-                copy_checkpoint(self._memory, self._folder, step)
+                if copy_checkpoint(self._memory, self._folder, step):
+                    self._copied_step = step
             except (OSError, IntegrityError) as error:
                 self._failed(step, str(error))
 
@@ -60,7 +65,7 @@ class DiskCopier:
 
 
 def copy_checkpoint(memory: MemoryCheckpointStore, folder: Path, step: int) -> bool:
-    """Copy a step of all ranks; False where it was overwritten meanwhile (nothing half copied is left committed).
+    """Copy a step of all ranks; False where it was overwritten in the process (nothing half copied is left committed).
 
     Raises:
         OSError: The disk is full or cannot be written.

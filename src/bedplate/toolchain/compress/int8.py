@@ -1,7 +1,8 @@
-"""Int8 weight-only, round to nearest: the scheme that needs no data and is the yardstick for those that do.
+"""Int8 weight-only, round to nearest: the schemes that need no data and are the yardstick for those that do.
 
-All linears of the decoder layers, the embedding table and the output head are quantised, one symmetric scale an output
-channel (a token, for the table). Norms stay bf16. Cost: one pass over the weights, one matrix in fp32 at a time.
+`int8`: all linears of the decoder layers, the embedding table and the output head are quantised, one symmetric scale an
+output channel (a token, for the table). `int8-linear`: table and head stay bf16, which costs their size and is what vLLM
+can load. Norms stay bf16. Cost: one pass over the weights, one matrix in fp32 at a time.
 
 Source: the per-channel scheme of Dettmers et al. 2022 (LLM.int8()) without its outlier split, which weight-only does not need.
 """
@@ -13,30 +14,33 @@ from torch import Tensor
 
 from bedplate.core.errors import CheckFailedError, UsageError
 from bedplate.toolchain.models.llama import Llama
-from bedplate.toolchain.models.quantized import Int8Linear, quantize_rows, use_int8_modules
+from bedplate.toolchain.models.quantization import Storage
+from bedplate.toolchain.models.quantized import quantize_rows, storage_in_memory, use_int8_modules
 
 
-def quantize_int8(model: Llama) -> Llama:
-    """A new model with int8 weights; `model` is left as it is (norms are shared).
+def quantize_int8(model: Llama, storage: Storage = Storage.INT8) -> Llama:
+    """A new model with int8 weights; `model` is left as it is (what is not quantised is shared).
+
+    Args:
+        model: A decoder with plain weights.
+        storage: Which matrices become int8.
 
     Raises:
         CheckFailedError: A weight is NaN or infinite.
         UsageError: The model is quantised already.
     """
-    if isinstance(model.lm_head, Int8Linear):
-        raise UsageError("the model is int8 already", expected="a model with plain weights")
+    if storage_in_memory(model) is not Storage.PLAIN:
+        raise UsageError("the model is compressed already", expected="a model with plain weights")
     with torch.device("meta"):
         quantized = Llama(model.config)
-        use_int8_modules(quantized)
-    wanted = quantized.state_dict()
+        use_int8_modules(quantized, storage)
+    wanted, tied = quantized.state_dict(), model.config.tie_embeddings
     weights: dict[str, Tensor] = {}
-    tied = model.config.tie_embeddings
     for name, tensor in model.state_dict().items():
-        if tied and name.startswith("lm_head."):
-            continue
-        weights |= _stored(name, tensor.detach(), as_int8=f"{name}_scale" in wanted)
+        if not (tied and name.startswith("lm_head.")):
+            weights |= _stored(name, tensor.detach(), as_int8=f"{name}_scale" in wanted)
     if tied:
-        weights |= {f"lm_head.{name}": weights[f"model.embed_tokens.{name}"] for name in ("weight", "weight_scale")}
+        weights |= {f"lm_head.{name}": weights[f"model.embed_tokens.{name}"] for name in quantized.lm_head.state_dict()}
     quantized.load_state_dict(weights, strict=True, assign=True)
     return quantized
 

@@ -1,83 +1,97 @@
-"""Compression schemes by name, and what one cost: size, loss and speed beside the model that it was made from."""
+"""Compress a model by one scheme, and measure what it cost: size, loss and speed beside the model that it was made from."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
-from bedplate.core.errors import UsageError, nearest
-from bedplate.core.json import JsonObject
+from bedplate.core.errors import ResourcesError
+from bedplate.core.files import replacing_folder
+from bedplate.core.reporter import Reporter
 from bedplate.toolchain.compress.decode import decode_rates
 from bedplate.toolchain.compress.int8 import quantize_int8
+from bedplate.toolchain.compress.job import (
+    SCHEMES,
+    CompressJob,
+    CompressOutcome,
+    SchemeResult,
+    check_gate,
+    check_out,
+    check_scheme,
+    is_compressed,
+)
 from bedplate.toolchain.data.shards import Tokens
 from bedplate.toolchain.evaluate import compare
-from bedplate.toolchain.models.card import read_card, weights_digest, write_card
+from bedplate.toolchain.models.card import ModelCard, ModelKind, Origin, read_card, weights_digest, write_card
+from bedplate.toolchain.models.derived import keep_from_base
 from bedplate.toolchain.models.folder import load_model, save_model
-from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.weights import size_bytes
 
-SCHEMES: Mapping[str, Callable[[Llama], Llama]] = {"int8": quantize_int8}
 BATCHES = (1, 8)
 DECODE_CONTEXT = 128
 
-Report = Callable[[float, float, str], None]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemeResult:
-    """One row of the table: a scheme, or the base it is held against."""
-
-    name: str
-    size_bytes: int
-    """Of the safetensors files."""
-    perplexity: float
-    kl_to_base: float
-    """Mean KL(base || this) in nats a token; 0 for the base."""
-    top1_agreement_frac: float
-    tokens_per_s_b1: float = 0.0
-    """Decoding, one sequence, `DECODE_CONTEXT` tokens in memory."""
-    tokens_per_s_b8: float = 0.0
-    """Decoding, eight sequences together, all of them counted."""
-
-    def as_json(self) -> JsonObject:
-        """For a worker's result and `-o json`."""
-        return asdict(self)
-
-
-def write_compressed(model: Path, scheme: str, out: Path) -> None:
-    """Write the compressed model as a whole model folder at `out`, replacing one that is there.
+def compress_model(job: CompressJob, tokens: Tokens, reporter: Reporter) -> CompressOutcome:
+    """Make the compressed model aside, judge it, and put it at `job.out` if it passes the gate.
 
     Args:
-        model: Folder of a plain model.
-        scheme: A name of `SCHEMES`.
-        out: The result: weights, config, tokenizer and a card that names the base.
+        job: What to make of what; its corpus is given as `tokens`.
+        tokens: Held-out tokens to judge by.
+        reporter: Hears of the tokens judged; its progress is a heartbeat too.
 
     Raises:
-        UsageError: No such scheme, or a model that is compressed already.
-        CheckFailedError: A weight is NaN or infinite.
+        UsageError: No such scheme, a model that is compressed already, or `out` is not free for the result.
+        CheckFailedError: A weight is NaN or infinite, or perplexity rose above the gate; what was at `out` is untouched.
+        ResourcesError: The result cannot be written.
     """
-    check_scheme(scheme)
-    compressed = SCHEMES[scheme](load_model(model, torch.bfloat16))
-    aside = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    save_model(compressed, aside)
-    for file in model.iterdir():
-        if file.suffix in (".json", ".jinja", ".txt", ".model") and file.name not in ("config.json", "bedplate.json"):
-            shutil.copyfile(file, aside / file.name)
-    _keep_token_ids(model, aside)
-    before = read_card(model)
-    kept = {key: before[key] for key in ("licence", "corpus") if key in before}
-    write_card(aside, source=f"{scheme} of {model}", base=str(model), base_weights=weights_digest(model), **kept)
-    shutil.rmtree(out, ignore_errors=True)
-    aside.rename(out)
+    check_scheme(job.scheme)
+    check_out(job.model, job.out)
+    with replacing_folder(job.out.resolve(), is_compressed) as aside:
+        reporter.say(f"writing {job.scheme} weights for {job.out}")
+        write_compressed(job.model, job.scheme, aside)
+        reporter.say(f"judging both on {len(tokens)} held-out tokens in windows of {job.context}")
+        base, compressed = judge(job.model, aside, job.scheme, tokens, job.context, reporter)
+        outcome = CompressOutcome(base=base, scheme=compressed, tokens=len(tokens) - 1)
+        check_gate(outcome, job.max_perplexity_rise)
+    return outcome
+
+
+def write_compressed(model: Path, scheme: str, folder: Path) -> None:
+    """Fill the empty `folder` with the compressed model: weights, config, tokenizer, and a card that names the base.
+
+    Raises:
+        UsageError: The model is compressed already.
+        CheckFailedError: A weight is NaN or infinite.
+        ResourcesError: The disk is full, or cannot be written.
+    """
+    compressed = quantize_int8(load_model(model, torch.bfloat16), SCHEMES[scheme])
+    card = read_card(model)
+    about = ModelCard(
+        kind=ModelKind.COMPRESSED,
+        source=f"{scheme} of {model}",
+        licence=card.licence if card else None,
+        corpus=card.corpus if card else None,
+        base=Origin(path=str(model), digest=weights_digest(model)),
+        details={"scheme": scheme},
+    )
+    try:
+        save_model(compressed, folder)
+        keep_from_base(model, folder)
+        write_card(folder, about)
+    except (OSError, SafetensorError) as error:
+        raise ResourcesError(
+            "the compressed model could not be written",
+            seen=f"{folder.parent}: {error}",
+            expected="space for the result and the right to write there",
+            next_step="free some space, or give another folder for the result",
+        ) from error
 
 
 def judge(
-    base: Path, other: Path, scheme: str, tokens: Tokens, context: int, report: Report
+    base: Path, other: Path, scheme: str, tokens: Tokens, context: int, reporter: Reporter
 ) -> tuple[SchemeResult, SchemeResult]:
     """Measure base and compressed model, both as loaded from their folders, side by side.
 
@@ -85,7 +99,7 @@ def judge(
         See `compare`.
     """
     models = (load_model(base, torch.bfloat16), load_model(other, torch.bfloat16))
-    loss = compare(*models, tokens, context, report=report)
+    loss = compare(*models, tokens, context, report=reporter.progress)
     rows = (
         SchemeResult(
             name="bf16",
@@ -103,28 +117,10 @@ def judge(
         ),
     )
     for batch in BATCHES:
-        rates = decode_rates(models, batch, DECODE_CONTEXT, heartbeat=lambda: report(0, 0, ""))
+        rates = decode_rates(models, batch, DECODE_CONTEXT, heartbeat=lambda: reporter.progress(0, 0, ""))
         rows = (_with_rate(rows[0], batch, rates[0]), _with_rate(rows[1], batch, rates[1]))
     return rows
 
 
-def check_scheme(scheme: str) -> None:
-    """UsageError where there is no such scheme; it names the nearest."""
-    if scheme not in SCHEMES:
-        near = nearest(scheme, SCHEMES)
-        next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError(f"no compression scheme '{scheme}'", seen=scheme, expected=", ".join(SCHEMES), next_step=next_step)
-
-
 def _with_rate(row: SchemeResult, batch: int, rate: float) -> SchemeResult:
     return replace(row, tokens_per_s_b1=rate) if batch == 1 else replace(row, tokens_per_s_b8=rate)
-
-
-def _keep_token_ids(model: Path, out: Path) -> None:
-    """Carry bos, eos and pad over: `save_model` knows shapes only."""
-    import json
-
-    before = json.loads((model / "config.json").read_text())
-    kept = {key: before[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id") if key in before}
-    config = json.loads((out / "config.json").read_text()) | kept
-    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -3,5 +3,5 @@
 write_corpus(documents, folder, validation_frac)   corpus.py     train.jsonl, validation.jsonl, manifest.json
 tokenise(corpus_folder, model_folder) -> folder    tokenise.py   cached beside the corpus, restartable
 TokenShards(folder, "train")                       shards.py     memory-mapped tokens, checked on open
-batches(shards, seed=…, rank=…, …)                 sampler.py    the same samples in the same order, from any point
+window_of(sample, num_windows, seed)               sampler.py    which window a sample of a run reads, from any point on
 """

@@ -29,7 +29,8 @@ import numpy.typing as npt
 from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 
 FORMAT = "bedplate-tokens"
-VERSION = 1
+VERSION = 2
+"""2: documents are encoded by the tokenizer's template, and the digest names what the tokenizer does, not its file."""
 _HASHED_AT_ONCE_BYTES = 1 << 24
 
 Tokens = npt.NDArray[np.int64]

@@ -1,11 +1,12 @@
 """A corpus becomes token shards, beside it, once per tokenizer.
 
 Documents are encoded in small batches (the tokenizers library uses the cores that the process has) and written shard
-by shard; each finished shard is a line in a journal, so a run that is killed goes on after the last one. The folder gets its
+by shard; each finished shard is a line in a journal, so a run that was killed continues after the last one. The folder gets its
 name when all is written, so whoever sees it sees it whole. A lock lets the ranks of a gang call this at once: one
 works, the others wait and find it done.
 
-Each document is followed by the tokenizer's `<|endoftext|>` where it has one, else by the model's end-of-sequence token.
+How a document becomes tokens is `tokenizer.py`'s business. The key of the cache holds everything that decides them: the
+corpus, the tokenizer, the separator (a changed `eos_token_id` makes new shards), the type on disk and this format's version.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
+from bedplate.core.errors import ResourcesError
 from bedplate.core.json import digest
 from bedplate.toolchain.data.corpus import SPLITS, read_corpus_manifest, read_documents_of
 from bedplate.toolchain.data.shards import FORMAT, VERSION, file_digest
+from bedplate.toolchain.data.tokenizer import DocumentEncoder
 
 DOCUMENTS_AT_ONCE = 16
 SHARD_TOKENS = 1 << 24
-END_OF_TEXT = "<|endoftext|>"
 
 Report = Callable[[float, float, str], None]
 
@@ -55,7 +56,7 @@ def tokenise(
         NotFoundError: No corpus, or no tokenizer.
         IntegrityError: The corpus is not what was written.
         UsageError: The tokenizer cannot be read.
-        ResourcesError: The disk is full; run again with space to go on.
+        ResourcesError: The disk is full; what is finished is kept for the next call.
     """
     plan = _plan(corpus, model)
     folder = out if out is not None else corpus / f"tokens-{digest(plan.identity)[:12]}"
@@ -75,68 +76,22 @@ def tokenise(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     identity: Mapping[str, Any]
-    tokenizer: Any
-    separator: int
-    dtype: str
+    """Everything that decides the tokens; also the cache key."""
+    encoder: DocumentEncoder
     num_documents: int
     max_tokens: int | None
 
 
 def _plan(corpus: Path, model: Path) -> _Plan:
     manifest = read_corpus_manifest(corpus)
-    tokenizer = load_tokenizer(model)
+    encoder = DocumentEncoder.of(model)
     max_tokens = manifest.get("max_tokens")
-    identity = {
-        "tokenizer_digest": file_digest(model / "tokenizer.json"),
-        "corpus_digest": manifest["digest"],
-        "max_tokens": max_tokens,
-    }
     return _Plan(
-        identity=identity,
-        tokenizer=tokenizer,
-        separator=separator_token(tokenizer, model),
-        dtype="<u2" if tokenizer.get_vocab_size() <= 1 << 16 else "<u4",
+        identity={"version": VERSION, "corpus_digest": manifest["digest"], "max_tokens": max_tokens, **encoder.identity},
+        encoder=encoder,
         num_documents=sum(int(manifest["splits"][split]["documents"]) for split in SPLITS),
         max_tokens=max_tokens,
     )
-
-
-def load_tokenizer(model: Path) -> Any:
-    """The `tokenizers.Tokenizer` of a model folder.
-
-    Raises:
-        NotFoundError: The folder has no `tokenizer.json`.
-        UsageError: The file cannot be read.
-    """
-    from tokenizers import Tokenizer
-
-    file = model / "tokenizer.json"
-    if not file.is_file():
-        next_step = "copy the tokenizer.json of the model's source into the folder"
-        raise NotFoundError("the model folder has no tokenizer", seen=model, expected="tokenizer.json", next_step=next_step)
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception for a bad file
-        raise UsageError("the tokenizer cannot be read", seen=f"{file}: {error}", expected="a tokenizers JSON file") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def separator_token(tokenizer: Any, model: Path) -> int:
-    """The token that ends a document.
-
-    Raises:
-        UsageError: The tokenizer has no end-of-text token, and the model's config names no end-of-sequence token.
-    """
-    token = tokenizer.token_to_id(END_OF_TEXT)
-    file = model / "config.json"
-    if token is None and file.is_file():
-        named = json.loads(file.read_text()).get("eos_token_id")
-        token = named[0] if isinstance(named, list) else named
-    if token is None:
-        raise UsageError("the model names no token that ends a document", seen=model, expected=f"{END_OF_TEXT} or eos_token_id")
-    return int(token)
 
 
 def _is_made(folder: Path, plan: _Plan) -> bool:
@@ -160,12 +115,11 @@ def _write(corpus: Path, plan: _Plan, folder: Path, report: Report, shard_tokens
         documents = islice(read_documents_of(corpus, split), skip, None)
         for tokens, num_documents in _shards(documents, plan, shard_tokens, room, done, report):
             name = f"{split}-{len(journal.entries_of(split)):05d}.bin"
-            _write_file(aside / name, tokens.astype(plan.dtype).tobytes())
+            _write_file(aside / name, tokens.astype(plan.encoder.dtype).tobytes())
             entry = {"split": split, "file": name, "tokens": len(tokens), "documents": num_documents}
             journal.add(entry | {"digest": file_digest(aside / name)})
             done += num_documents
-    manifest = {"format": FORMAT, "version": VERSION, "dtype": plan.dtype, "separator": plan.separator}
-    text = json.dumps(manifest | dict(plan.identity) | {"shards": journal.entries}, indent=2) + "\n"
+    text = json.dumps({"format": FORMAT, **plan.identity, "shards": journal.entries}, indent=2) + "\n"
     _write_file(aside / "manifest.json", text.encode())
     journal.file.unlink()
     aside.rename(folder)
@@ -178,10 +132,10 @@ def _shards(
     parts: list[Any] = []
     size = num_documents = 0
     while (room is None or room > 0) and (batch := list(islice(documents, DOCUMENTS_AT_ONCE))):
-        for encoding in plan.tokenizer.encode_batch(batch, add_special_tokens=False):
+        for tokens in plan.encoder.encode(batch):
             if room is not None and room <= 0:
                 break
-            ids = np.array([*encoding.ids, plan.separator], dtype=np.int64)[:room]
+            ids = tokens[:room]
             room = None if room is None else room - len(ids)
             parts.append(ids)
             size, num_documents = size + len(ids), num_documents + 1

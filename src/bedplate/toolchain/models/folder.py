@@ -16,8 +16,8 @@ from bedplate.core.errors import IntegrityError, UsageError
 from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.models.families import FAMILIES
 from bedplate.toolchain.models.llama import Llama
-from bedplate.toolchain.models.quantization import QUANTIZATION_CONFIG
-from bedplate.toolchain.models.quantized import Int8Linear, use_int8_modules
+from bedplate.toolchain.models.quantization import Storage, quantization_config
+from bedplate.toolchain.models.quantized import pack, storage_in_memory, unpack, use_int8_modules
 from bedplate.toolchain.models.stored import inspect_model
 from bedplate.toolchain.models.weights import SINGLE, StoredTensor
 
@@ -50,10 +50,10 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     """
     stored = inspect_model(folder)
     model = shape_only(stored.config)
-    if stored.is_int8:
+    if not stored.is_plain:
         with torch.device("meta"):
-            use_int8_modules(model)
-    weights = dict(_read(stored.tensors, dtype))
+            use_int8_modules(model, stored.storage)
+    weights = _unpacked(dict(_read(stored.tensors, dtype)), stored.config)
     if stored.config.tie_embeddings:
         _tie(weights, model, folder)
     model.load_state_dict(weights, strict=True, assign=True)
@@ -70,18 +70,44 @@ def save_model(model: Llama, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
+    storage = storage_in_memory(model)
     weights = {
         name: (tensor.detach().to(dtype) if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
-        if not (model.config.tie_embeddings and name.startswith("lm_head."))
     }
+    if model.config.tie_embeddings:
+        weights.pop("lm_head.weight")
+        if (scale := weights.get("lm_head.weight_scale")) is not None:  # transformers ties `weight` and nothing else
+            weights["lm_head.weight_scale"] = scale.clone()  # the format does not allow two names for one memory
+    if storage is Storage.INT8_LINEAR:
+        weights = dict(_packed(weights))
     save_file(weights, folder / SINGLE, metadata={"format": "pt"})
     (folder / SINGLE).chmod(0o644)  # the library leaves it unreadable for others
     name = str(dtype).removeprefix("torch.")
     config = model.config.as_json() | {"dtype": name, "torch_dtype": name}  # transformers 5 reads the first, 4 the second
-    if isinstance(model.lm_head, Int8Linear):
-        config["quantization_config"] = QUANTIZATION_CONFIG
+    if (quantization := quantization_config(storage)) is not None:
+        config["quantization_config"] = quantization
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def _packed(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in weights.items():
+        if tensor.dtype is torch.int8:
+            yield f"{name}_packed", pack(tensor)
+            yield f"{name}_shape", torch.tensor(tensor.shape)
+        else:
+            yield name, tensor
+
+
+def _unpacked(weights: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """`weights` with packed matrices unpacked, in place."""
+    for name, shape in config.tensor_shapes().items():
+        if (packed := weights.pop(f"{name}_packed", None)) is not None:
+            stated = weights.pop(f"{name}_shape").tolist()
+            if stated != list(shape):
+                raise IntegrityError(f"'{name}_shape' is wrong", seen=stated, expected=list(shape))
+            weights[name] = _aligned(unpack(packed, shape[1]), torch.int8)
+    return weights
 
 
 def _read(stored: Mapping[str, StoredTensor], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:

@@ -8,7 +8,7 @@ Two ways to multiply, chosen by the number of rows alone, so that the same shape
 few rows (decoding) read the int8 weights directly (`torch._weight_int8pack_mm`, bf16 on a CPU); many rows, or where the
 kernel is missing, unpack the matrix and multiply. Both accumulate in fp32 and scale at the end.
 
-Files: safetensors, with `quantization_config` in config.json in the words of compressed-tensors (`int-quantized`).
+How the files say all this: `quantization.py`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bedplate.toolchain.models.quantization import Storage
+
 PACKED_ROWS = 8
 """Most rows for the int8 kernel; above, unpacking is quicker (measured in docs/log/2026-11-22-data.md)."""
 CHUNKED_ROWS = 32
 """Most rows that a matrix too large to unpack for a few rows, the output head, takes in chunks of `PACKED_ROWS`."""
 LARGE_MATRIX = 1 << 23
 KERNEL_ALIGNMENT = 16
+WEIGHTS_IN_ONE = 4
 
 
 class _Int8Matrix(nn.Module):
@@ -83,11 +86,28 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (wide / scale.float()).round().clamp(-127, 127).to(torch.int8), scale
 
 
-def use_int8_modules(model: nn.Module) -> None:
-    """Replace every linear and the embedding of `model` by empty int8 ones, in place; tied embeddings stay tied."""
+def use_int8_modules(model: nn.Module, storage: Storage = Storage.INT8) -> None:
+    """Replace the matrices that `storage` has in int8 by empty int8 ones, in place; tied embeddings stay tied."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear):
+            if isinstance(child, nn.Linear) and (storage is Storage.INT8 or name != "lm_head"):
                 setattr(parent, name, Int8Linear(child.out_features, child.in_features))
-            elif isinstance(child, nn.Embedding):
+            elif isinstance(child, nn.Embedding) and storage is Storage.INT8:
                 setattr(parent, name, Int8Embedding(child.num_embeddings, child.embedding_dim))
+
+
+def storage_in_memory(model: nn.Module) -> Storage:
+    """Which of a decoder's matrices are int8."""
+    kinds = {type(module) for module in model.modules()}
+    return Storage.INT8 if Int8Embedding in kinds else Storage.INT8_LINEAR if Int8Linear in kinds else Storage.PLAIN
+
+
+def pack(weight: Tensor) -> Tensor:
+    """int8 (O, I) -> int32 (O, ceil(I / 4)): four weights in one number, each plus 128, the first in the lowest byte."""
+    padded = F.pad(weight, (0, -weight.shape[1] % WEIGHTS_IN_ONE), value=-128)
+    return (padded.view(torch.uint8) ^ 0x80).contiguous().view(torch.int32)
+
+
+def unpack(packed: Tensor, num_columns: int) -> Tensor:
+    """Inverse of `pack`: int8 (O, I)."""
+    return (packed.contiguous().view(torch.uint8) ^ 0x80).view(torch.int8)[:, :num_columns].contiguous()

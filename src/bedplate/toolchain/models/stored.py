@@ -13,7 +13,7 @@ from pathlib import Path
 from bedplate.core.errors import UsageError
 from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.models.families import family_of, read_config_json
-from bedplate.toolchain.models.quantization import is_int8
+from bedplate.toolchain.models.quantization import Storage, storage_of
 from bedplate.toolchain.models.weights import StoredTensor, stored_tensors
 
 _PLAIN = ("F16", "BF16", "F32", "F64")
@@ -27,8 +27,13 @@ class StoredModel:
     config: ModelConfig
     tensors: Mapping[str, StoredTensor]
     """By their names in the checkpoint; the head only where it is stored."""
-    is_int8: bool
-    """Whether the matrices are int8 with a scale a row; else they are plain floats."""
+    storage: Storage
+    """How the matrices are stored."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all weights are floating-point numbers, as training and compression need them."""
+        return self.storage is Storage.PLAIN
 
 
 def inspect_model(folder: Path) -> StoredModel:
@@ -40,8 +45,8 @@ def inspect_model(folder: Path) -> StoredModel:
         IntegrityError: A file is missing, damaged, or contradicts another.
     """
     data = read_config_json(folder)
-    config, quantised = family_of(data).read_config(data), is_int8(data)
-    stored = StoredModel(config=config, tensors=stored_tensors(folder), is_int8=quantised)
+    config, storage = family_of(data).read_config(data), storage_of(data)
+    stored = StoredModel(config=config, tensors=stored_tensors(folder), storage=storage)
     if problems := list(_problems(stored)):
         more = f" and {len(problems) - _NAMED_AT_MOST} more" if len(problems) > _NAMED_AT_MOST else ""
         raise UsageError(
@@ -70,8 +75,13 @@ def _problems(stored: StoredModel) -> Iterator[str]:
 def _expected(stored: StoredModel) -> Iterator[tuple[str, tuple[tuple[int, ...], tuple[str, ...]]]]:
     """Name, and shape and possible types of each tensor."""
     for name, shape in stored.config.tensor_shapes().items():
-        if stored.is_int8 and len(shape) == 2:
+        is_linear = len(shape) == 2 and name not in ("model.embed_tokens.weight", "lm_head.weight")
+        if stored.storage is Storage.INT8 and len(shape) == 2:
             yield name, (shape, ("I8",))
             yield f"{name}_scale", ((shape[0], 1), _PLAIN)
+        elif stored.storage is Storage.INT8_LINEAR and is_linear:
+            yield f"{name}_packed", ((shape[0], -(-shape[1] // 4)), ("I32",))
+            yield f"{name}_scale", ((shape[0], 1), _PLAIN)
+            yield f"{name}_shape", ((2,), ("I64", "I32"))
         else:
             yield name, (shape, _PLAIN)

@@ -3,7 +3,7 @@
 Problem: torch's fused CPU attention takes 29 ms forward and backward for 512 tokens of 9 heads in bf16 on one core.
 Idea: two plain matrix products a block and a softmax in fp32 between them, the query heads of a group stacked into one
 product; keys behind the block are never touched. 16 ms, at the price of keeping the probabilities in bf16: 4 bytes a
-head and pair of tokens at most. Longer than LONGEST it leaves the work to the fused kernel, whose memory is linear.
+head and pair of tokens at most. Longer than LONGEST_IN_BLOCKS it leaves the work to the fused kernel, whose memory is linear.
 
 Shape suffixes: B batch, T tokens, H query heads, G key/value heads, K head size, S keys up to the block's end, R rows: queries
 of the block of all heads of a group.
@@ -15,19 +15,20 @@ import torch
 from torch import Tensor
 
 from bedplate.toolchain.models.llama import attend_causally
-
-BLOCK = 128
-LONGEST = 2048
+from bedplate.toolchain.train.tiles import ATTENTION_BLOCK, LONGEST_IN_BLOCKS
 
 
 def attend_in_blocks(layer: int, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
     """Causal attention over the tokens at hand (a `models.llama.Attend`); deterministic."""
     B, H, T, K = q_BHTK.shape
-    if T > LONGEST:
+    if T > LONGEST_IN_BLOCKS:
         return attend_causally(layer, q_BHTK, k_BGTK, v_BGTK)
     groups = k_BGTK.shape[1]
     grouped = (q_BHTK * K**-0.5).view(B, groups, H // groups, T, K)
-    blocks = [_attend_block(grouped[:, :, :, start : start + BLOCK], k_BGTK, v_BGTK, start) for start in range(0, T, BLOCK)]
+    blocks = [
+        _attend_block(grouped[:, :, :, start : start + ATTENTION_BLOCK], k_BGTK, v_BGTK, start)
+        for start in range(0, T, ATTENTION_BLOCK)
+    ]
     return torch.cat(blocks, dim=3).view(B, H, T, K)
 
 

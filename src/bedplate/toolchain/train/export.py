@@ -1,4 +1,4 @@
-"""The trained model as a folder that transformers, vLLM and the next step load; whole, or not there."""
+"""The trained model as a folder that transformers, vLLM and the next step load; complete, or not there."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
+from bedplate.core.errors import ResourcesError
+from bedplate.core.files import replacing_folder
 from bedplate.core.json import JsonObject
 from bedplate.toolchain.models.folder import save_model
+from bedplate.toolchain.train.result_folder import TRAINING_FILE, copied_files, is_result
 from bedplate.toolchain.train.trainer import Trainer
-
-_COPIED = (
-    "tokenizer*",
-    "special_tokens_map.json",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "generation_config.json",
-    "chat_template*",
-)
 
 
 def export(trainer: Trainer, base: Path, folder: Path, lineage: JsonObject, training: JsonObject) -> None:
@@ -29,21 +23,29 @@ def export(trainer: Trainer, base: Path, folder: Path, lineage: JsonObject, trai
     Args:
         trainer: After its last step.
         base: Folder of the model that training started from.
-        folder: Where the result is to appear; what was there is replaced.
+        folder: Where the result is to appear; an earlier result there is replaced.
         lineage: What the model is made of.
         training: Facts of the run, with the collectives of a step.
+
+    Raises:
+        UsageError: Something that is not an earlier result stands at `folder`.
+        ResourcesError: The disk is full, or cannot be written.
     """
-    aside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    save_model(trainer.model, aside, torch.bfloat16)
-    _keep_base_config(base, aside)
-    for pattern in _COPIED:
-        for file in base.glob(pattern):
-            shutil.copyfile(file, aside / file.name)
-    (aside / "bedplate.json").write_text(json.dumps(lineage, indent=2) + "\n")
-    (aside / "training.json").write_text(json.dumps(training, indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    try:
+        with replacing_folder(folder, is_result) as aside:
+            save_model(trainer.model, aside, torch.bfloat16)
+            _keep_base_config(base, aside)
+            for file in copied_files(base):
+                shutil.copyfile(file, aside / file.name)
+            (aside / "bedplate.json").write_text(json.dumps(lineage, indent=2) + "\n")
+            (aside / TRAINING_FILE).write_text(json.dumps(training, indent=2) + "\n")
+    except (OSError, SafetensorError) as error:
+        raise ResourcesError(
+            "the trained model could not be written",
+            seen=f"{folder}: {error}",
+            expected="space for the model",
+            next_step="free some space and run the same command again: it resumes from the last checkpoint",
+        ) from error
 
 
 def _keep_base_config(base: Path, folder: Path) -> None:

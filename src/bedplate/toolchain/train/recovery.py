@@ -6,15 +6,16 @@ reason, and try the one before. Slices are read by position, so a checkpoint of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bedplate.core.checkpoint import CheckpointStore, Shard
-from bedplate.core.errors import IntegrityError, NotFoundError
-from bedplate.core.json import Json, JsonObject
+from bedplate.core.errors import IntegrityError, MessageError, NotFoundError
+from bedplate.core.messages import decode, encode
+from bedplate.toolchain.train.messages import CheckpointMeta
 from bedplate.toolchain.train.slices import STATE_BUFFERS
 from bedplate.toolchain.train.trainer import Trainer
 
@@ -27,18 +28,28 @@ class NamedStore:
     store: CheckpointStore
 
 
-def make_shard(trainer: Trainer, meta: JsonObject) -> Shard:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """Where a run resumed."""
+
+    meta: CheckpointMeta
+    step: int
+    store: str
+
+
+def make_shard(trainer: Trainer, meta: CheckpointMeta) -> Shard:
     """This rank's share of the state; the buffers are the trainer's own, so save it before the next step.
 
     Args:
         trainer: Between two steps.
-        meta: What identifies the run (`run`), and facts to carry over.
+        meta: What identifies the run, and facts to carry over; the trainer's own are filled in.
     """
     buffers = {name: memoryview(buffer.numpy()).cast("B") for name, buffer in trainer.optimiser.buffers.items()}  # type: ignore[arg-type]
-    return Shard(meta={**meta, "num_elements": trainer.flat.layout.num_elements}, buffers=buffers)
+    num_elements, skipped = trainer.flat.layout.num_elements, trainer.steps_skipped
+    return Shard(meta=encode(replace(meta, num_elements=num_elements, steps_skipped=skipped)), buffers=buffers)
 
 
-def resume(trainer: Trainer, stores: Sequence[NamedStore], run: str) -> JsonObject | None:
+def resume(trainer: Trainer, stores: Sequence[NamedStore], run: str) -> Resumed | None:
     """Load the newest whole checkpoint of this run into the trainer.
 
     Args:
@@ -47,15 +58,17 @@ def resume(trainer: Trainer, stores: Sequence[NamedStore], run: str) -> JsonObje
         run: Identity that the checkpoint must carry in its meta: another model or other settings never match.
 
     Returns:
-        The meta that was saved, `resumed_from` and `store` added; None where there is nothing to resume from.
+        What was saved, and where it lay; None where there is nothing to resume from.
     """
     for step, named in _candidates(stores):
         reason, meta = _try_load(trainer, named.store, step, run)
-        if trainer.exchange.all_agree(not reason):
-            trainer.steps_done = step
-            trainer.optimiser.steps_done = step
-            return {**meta, "resumed_from": step, "store": named.name}
-        trainer.tell("passed_over", step=step, store=named.name, reason=reason or "damaged for another rank")
+        trainer.observer.wait_begins(step)
+        if trainer.exchange.all_agree(meta is not None):
+            assert meta is not None
+            trainer.steps_done, trainer.steps_skipped = step, meta.steps_skipped
+            trainer.optimiser.steps_done = step - meta.steps_skipped
+            return Resumed(meta=meta, step=step, store=named.name)
+        trainer.observer.checkpoint_rejected(step, named.name, reason or "damaged for another rank")
         named.store.discard(step)
     return None
 
@@ -65,16 +78,17 @@ def _candidates(stores: Sequence[NamedStore]) -> list[tuple[int, NamedStore]]:
     return [(step, named) for step, _, named in sorted(found, key=lambda item: item[:2], reverse=True)]
 
 
-def _try_load(trainer: Trainer, store: CheckpointStore, step: int, run: str) -> tuple[str, Mapping[str, Json]]:
-    """Why the step cannot be used, or an empty text; and its meta."""
+def _try_load(trainer: Trainer, store: CheckpointStore, step: int, run: str) -> tuple[str, CheckpointMeta | None]:
+    """Why the step cannot be used, or its meta."""
     try:
         world_size = store.world_size(step)
         shards = [store.load(step, rank) for rank in range(world_size)]
-    except (IntegrityError, NotFoundError) as error:
-        return str(error), {}
-    meta, layout = shards[0].meta, trainer.flat.layout
-    if meta.get("run") != run or meta.get("num_elements") != layout.num_elements:
-        return f"it belongs to another run: {meta.get('run')}, this is {run}", meta
+        meta = decode(CheckpointMeta, shards[0].meta)
+    except (IntegrityError, NotFoundError, MessageError) as error:
+        return str(error), None
+    layout = trainer.flat.layout
+    if meta.run != run or meta.num_elements != layout.num_elements:
+        return f"it belongs to another run: {meta.run}, this is {run}", None
     for rank, shard in enumerate(shards):
         _read(trainer, shard, layout.bounds(rank, world_size))
     return "", meta

@@ -1,15 +1,13 @@
-"""What a person may say about a training run: the keys of `use: train` and of `bedplate train FILE`."""
+"""The settings of a training run: the keys of `use: train` and of `bedplate train FILE`."""
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from bedplate.core.errors import UsageError
-from bedplate.core.json import JsonObject
-from bedplate.core.settings import Range
+from bedplate.core.settings import Operational, Range
 from bedplate.core.units import Count, Duration, Fraction, Quantity, parse_count
 
 
@@ -33,6 +31,15 @@ class Precision(enum.StrEnum):
     FP32 = "fp32"
 
 
+class NonFinitePolicy(enum.StrEnum):
+    """What happens to a step whose loss or gradient is NaN or infinite; it is never applied."""
+
+    STOP = "stop"
+    """The run ends with an error; its last checkpoint stays."""
+    SKIP = "skip"
+    """The step's data is passed over, weights and optimiser state stay as they were, and training continues."""
+
+
 class CheckpointPlace(enum.StrEnum):
     """Where the frequent checkpoints go."""
 
@@ -47,7 +54,7 @@ class CheckpointSettings:
     """How often the state of training is kept, and where."""
 
     every: Annotated[Steps, Range(1)] = 2
-    """Optimiser steps between checkpoints: as many are repeated at most after a failure."""
+    """Optimiser steps between checkpoints: at most this many are repeated after a failure."""
     in_: CheckpointPlace = CheckpointPlace.MEMORY
     """`memory` or `disk` (the key is `in`)."""
     disk_every: Annotated[Steps, Range(1)] = 10
@@ -92,26 +99,30 @@ class TrainSettings:
     """Sequences in one forward and backward pass."""
     accumulate: Annotated[Count, Range(1)] = 2
     """Micro-batches of each wanted worker in one optimiser step; fewer workers do more each, the step stays the same."""
-    learning_rate: Annotated[float, Range(0)] = 5e-5
+    learning_rate: Annotated[float, Range(0, 1e6)] = 5e-5
     """Peak learning rate."""
     warm_up: Fraction = 0.1
     """Share of the steps in which the rate rises from 0 to its peak; a cosine to a tenth of the peak follows."""
-    weight_decay: Annotated[float, Range(0)] = 0.01
+    weight_decay: Annotated[float, Range(0, 1e6)] = 0.01
     """Decoupled weight decay of the matrices; norms have none."""
     clip: Annotated[float, Range(0)] = 1.0
     """Largest gradient norm; 0 does not clip."""
+    on_non_finite: Annotated[NonFinitePolicy, Operational()] = NonFinitePolicy.STOP
+    """`stop` or `skip`: what happens when the loss or the gradient of a step is NaN or infinite."""
+    max_skipped_steps: Annotated[Count, Range(0), Operational()] = 10
+    """Steps that `on_non_finite: skip` may pass over before the run stops all the same."""
     seed: int = 0
     """Order of the data."""
-    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
+    checkpoint: Annotated[CheckpointSettings, Operational()] = field(default_factory=CheckpointSettings)
     """Checkpoints."""
     drill: DrillSettings | None = None
     """Kill a worker on purpose."""
     evaluate: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Perplexity before and after."""
-    restarts: Annotated[int, Range(0)] = 3
+    restarts: Annotated[int, Range(0), Operational()] = 3
     """Failures after which the run gives up; a drill counts as none."""
-    hang_timeout: Duration = 120.0
-    """A worker silent for this long is taken for hung and ended."""
+    hang_timeout: Annotated[Duration, Operational()] = 120.0
+    """A worker that is silent for this long counts as hung and is ended."""
 
     def __post_init__(self) -> None:
         if self.warm_up >= 1:
@@ -124,17 +135,3 @@ class TrainSettings:
     def tokens_per_step(self, workers: int) -> int:
         """Tokens of one optimiser step with that many wanted workers."""
         return self.sequence * self.micro_batch * self.accumulate * workers
-
-
-def settings_as_json(settings: object) -> JsonObject:
-    """A settings dataclass as the mapping that `read_settings` turns into the same again."""
-    assert dataclasses.is_dataclass(settings)
-    values = {item.name.removesuffix("_"): getattr(settings, item.name) for item in dataclasses.fields(settings)}
-    return {
-        key: settings_as_json(value)
-        if dataclasses.is_dataclass(value)
-        else str(value)
-        if isinstance(value, enum.Enum)
-        else value
-        for key, value in values.items()
-    }

@@ -5,6 +5,9 @@ are summed over tokens, and divided once by the number of tokens of all micro-ba
 would weigh a short micro-batch as much as a long one. Everything that a step reads (weights, moments, step number) is in
 the checkpoint, and data is a function of step and micro-batch; so a resumed run repeats the same bits.
 
+A loss or gradient that is NaN or infinite is never applied: one such update would ruin weights and moments for good. All
+ranks decide from sums that have the same bits on each, so all skip the step or none does.
+
 Shape suffixes: B batch, T tokens of a sequence, D hidden.
 """
 
@@ -12,25 +15,46 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from bedplate.core.errors import BedplateError
-from bedplate.core.json import Json
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.train.attention import attend_in_blocks
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.flat import FlatParameters
 from bedplate.toolchain.train.loss import IGNORED, cross_entropy_sum, negative_log_likelihood
+from bedplate.toolchain.train.messages import StepReport
 from bedplate.toolchain.train.optimiser import ShardedAdamW, learning_rate
-from bedplate.toolchain.train.settings import Precision, TrainSettings
+from bedplate.toolchain.train.settings import NonFinitePolicy, Precision, TrainSettings
 
-Tell = Callable[..., None]
-"""tell(phase, **attributes): what the trainer does now; called before it does it, and at least once a micro-batch."""
+
+class TrainerObserver(Protocol):
+    """Hears what the trainer is about to do; each call is also a sign of life, and there is one at least in a micro-batch."""
+
+    def forward_begins(self, step: int, micro_batch: int) -> None:
+        """The forward pass of a micro-batch of this rank."""
+        ...
+
+    def backward_begins(self, step: int, micro_batch: int) -> None:
+        """The backward pass of a micro-batch of this rank."""
+        ...
+
+    def evaluation_begins(self) -> None:
+        """The forward pass of a batch of held-out text."""
+        ...
+
+    def wait_begins(self, step: int) -> None:
+        """This rank has done its part of a step, and waits for the others in a collective."""
+        ...
+
+    def checkpoint_rejected(self, step: int, store: str, reason: str) -> None:
+        """A checkpoint cannot be used; the one before it is tried."""
+        ...
+
 
 DTYPES = {Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}
 
@@ -43,29 +67,18 @@ class Batches(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepReport:
-    """One finished optimiser step, over all ranks."""
-
-    step: int
-    loss: float
-    """Mean cross-entropy of the step's tokens in nats, before the update."""
-    tokens: int
-    gradient_norm: float
-    """Before clipping."""
-    learning_rate: float
-    seconds: float
-    compute_s: float
-    """Forward and backward on this rank."""
-    exchange_s: float
-    """Waiting for and talking to the other ranks."""
-
-
 class Trainer:
     """One rank of a training run. `steps_done` of the model's `num_steps` are behind it; `train_step` does the next."""
 
     def __init__(
-        self, *, model: Llama, settings: TrainSettings, workers: int, exchange: Exchange, data: Batches, tell: Tell
+        self,
+        *,
+        model: Llama,
+        settings: TrainSettings,
+        workers: int,
+        exchange: Exchange,
+        data: Batches,
+        observer: TrainerObserver,
     ) -> None:
         """Take over `model`; its weights are ignored until `start` or a checkpoint fills them.
 
@@ -75,15 +88,17 @@ class Trainer:
             workers: Wanted workers: with `settings.accumulate` they fix the tokens of a step, however many there are.
             exchange: This rank among those that there are.
             data: Training data.
-            tell: Hears what is being done.
+            observer: Hears what is about to be done.
         """
-        self.settings, self.exchange, self.data, self.tell = settings, exchange, data, tell
+        self.settings, self.exchange, self.data, self.observer = settings, exchange, data, observer
         self.num_steps = settings.num_steps(workers)
         self.micro_batches_per_step = settings.accumulate * workers
         self.model = model
         self.flat = FlatParameters(model, DTYPES[settings.precision])
         self.optimiser = ShardedAdamW(self.flat.layout, exchange.rank, exchange.world_size, settings.weight_decay)
         self.steps_done = 0
+        self.steps_skipped = 0
+        """Of `steps_done`, those that were not applied."""
 
     def start(self, weights: dict[str, Tensor]) -> None:
         """Begin at step 0 with these weights by parameter name; master weights keep their full precision."""
@@ -94,27 +109,26 @@ class Trainer:
         """Do the next step.
 
         Raises:
-            BedplateError: The loss is not a finite number.
-            RuntimeError: Another rank went away.
+            BedplateError: Loss or gradient is not finite, and the settings do not let the step be skipped.
+            PeerLostError: Another rank went away.
         """
         began_s, step = time.monotonic(), self.steps_done + 1
         self.flat.gradients.zero_()
         loss_sum, tokens = self._accumulate(step)
         computed_s = time.monotonic()
-        self.tell("exchange", step=step)
+        self.observer.wait_begins(step)
         self.exchange.sum_in_place(self.flat.gradients)
         loss_sum, tokens = self.exchange.sum_scalars(loss_sum, tokens)
         summed_s = time.monotonic()
-        if not math.isfinite(loss_sum) or tokens == 0:
-            raise BedplateError(
-                f"the loss of step {step} is not a finite number",
-                seen=loss_sum,
-                expected=f"a finite sum over {tokens:.0f} tokens",
-                next_step="lower 'learning_rate', or use 'precision: fp32'",
-            )
-        norm, rate = self._update(step, tokens)
+        norm, rate = self._gradient_norm() / tokens, learning_rate(self.settings, step, self.num_steps)
+        is_finite = math.isfinite(loss_sum) and math.isfinite(norm)
+        if is_finite:
+            self._update(norm, tokens, rate)
+        else:
+            self._skip(step, loss_sum / tokens, norm)
         shared_s = time.monotonic()
-        self.exchange.share_slices(self.flat.weights, self.flat.layout)
+        if is_finite:
+            self.exchange.share_slices(self.flat.weights, self.flat.layout)
         self.steps_done, ended_s = step, time.monotonic()
         return StepReport(
             step=step,
@@ -125,6 +139,7 @@ class Trainer:
             seconds=ended_s - began_s,
             compute_s=computed_s - began_s,
             exchange_s=summed_s - computed_s + ended_s - shared_s,
+            is_skipped=not is_finite,
         )
 
     def negative_log_likelihood(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, int]:
@@ -133,10 +148,11 @@ class Trainer:
         self.model.eval()
         with torch.inference_mode():
             for inputs_BT, targets_BT in batches:
-                self.tell("evaluate")
+                self.observer.evaluation_begins()
                 hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
                 total += float(negative_log_likelihood(hidden_ND, self.model.lm_head.weight, targets_BT.flatten()))
                 tokens += int((targets_BT != IGNORED).sum())
+        self.observer.wait_begins(self.steps_done)
         total, count = self.exchange.sum_scalars(total, tokens)
         return total, round(count)
 
@@ -145,36 +161,42 @@ class Trainer:
         self.model.train()
         weight = self.model.lm_head.weight
         for index in range(self.exchange.rank, self.micro_batches_per_step, self.exchange.world_size):
-            self.tell("forward", step=step, micro_batch=index)
+            self.observer.forward_begins(step, index)
             inputs_BT, targets_BT = self.data.micro_batch(step, index)
             hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
             loss = cross_entropy_sum(hidden_ND, weight, targets_BT.flatten(), self.flat.gradient_of(weight))
-            self.tell("backward", step=step, micro_batch=index)
+            self.observer.backward_begins(step, index)
             loss.backward()  # type: ignore[no-untyped-call]
             loss_sum += float(loss.detach())
             tokens += int((targets_BT != IGNORED).sum())
         return loss_sum, tokens
 
-    def _update(self, step: int, tokens: float) -> tuple[float, float]:
+    def _gradient_norm(self) -> float:
+        """Of the summed gradient, not yet divided by the tokens."""
         mine = self.flat.gradients[self.optimiser.start : self.optimiser.end]
         (square,) = self.exchange.sum_scalars(float(torch.linalg.vector_norm(mine)) ** 2)
-        norm = math.sqrt(square) / tokens
+        return math.sqrt(square)
+
+    def _update(self, norm: float, tokens: float, rate: float) -> None:
         clip = min(1.0, self.settings.clip / max(norm, 1e-12)) if self.settings.clip else 1.0
-        rate = learning_rate(self.settings, step, self.num_steps)
         self.optimiser.step(self.flat.gradients, rate, scale=clip / tokens)
         self.optimiser.write_weights(self.flat.weights)
-        return norm, rate
 
-
-def progress_attributes(report: StepReport) -> dict[str, Json]:
-    """A step as a worker reports it to its supervisor."""
-    return {
-        "step": report.step,
-        "loss": report.loss,
-        "tokens": report.tokens,
-        "gradient_norm": report.gradient_norm,
-        "learning_rate": report.learning_rate,
-        "seconds": report.seconds,
-        "compute_s": report.compute_s,
-        "exchange_s": report.exchange_s,
-    }
+    def _skip(self, step: int, loss: float, norm: float) -> None:
+        """Count the step as skipped, or end the run."""
+        seen = f"loss {loss:g}, gradient norm {norm:g}"
+        if self.settings.on_non_finite is NonFinitePolicy.STOP:
+            raise BedplateError(
+                f"step {step} is not finite",
+                seen=seen,
+                expected="finite numbers",
+                next_step="lower 'learning_rate', use 'precision: fp32', or pass over such steps with 'on_non_finite: skip'",
+            )
+        self.steps_skipped += 1
+        if self.steps_skipped > self.settings.max_skipped_steps:
+            raise BedplateError(
+                f"step {step} is not finite, and neither were {self.steps_skipped - 1} steps before it",
+                seen=seen,
+                expected=f"at most {self.settings.max_skipped_steps} such steps ('max_skipped_steps')",
+                next_step="lower 'learning_rate', use 'precision: fp32', or look for damaged text",
+            )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,8 +104,58 @@ def test_a_hub_id_offline_is_unavailable(context: StepContext, monkeypatch: pyte
 def test_a_folder_is_taken_as_it_is_if_it_is_whole(context: StepContext, tiny_model: Path, tmp_path: Path) -> None:
     assert model_fetch.run(model_fetch.Settings(model=str(tiny_model)), context).path == tiny_model
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NotFoundError, match=r"without config\.json"):
+    with pytest.raises(NotFoundError, match="not a model folder"):
         model_fetch.run(model_fetch.Settings(model=str(tmp_path / "empty")), context)
+    bare = shutil.copytree(tiny_model, tmp_path / "bare", ignore=shutil.ignore_patterns("tokenizer.json"))
+    with pytest.raises(NotFoundError, match="no tokenizer"):
+        model_fetch.run(model_fetch.Settings(model=str(bare)), context)
+
+
+def test_a_folder_with_files_of_somebody_else_is_not_replaced(context: StepContext, known: KnownModel) -> None:
+    folder = model_fetch.model_folder(NAME)
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not an earlier result"):
+        model_fetch.run(model_fetch.Settings(model=NAME), context)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.fixture
+def hub(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """A hub that has the tiny model; the list says what was asked for."""
+    asked: list[tuple[str, ...]] = []
+
+    def snapshot(name: str, folder: Path, patterns: tuple[str, ...]) -> None:
+        asked.append(tuple(patterns))
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (file for pattern in patterns for file in tiny_model.glob(pattern)):
+            shutil.copyfile(file, folder / file.name)
+
+    monkeypatch.setattr(model_fetch, "_snapshot", snapshot)
+    return asked
+
+
+def test_a_damaged_model_of_the_hub_is_fetched_again(context: StepContext, hub: list[tuple[str, ...]]) -> None:
+    folder = model_fetch.run(model_fetch.Settings(model="org/tiny"), context).path
+    assert folder is not None and len(hub) == 2
+    os.truncate(folder / "model.safetensors", 1000)
+    model_fetch.run(model_fetch.Settings(model="org/tiny"), context)
+    load_model(folder)
+    assert sorted(item.name for item in folder.parent.iterdir() if "lock" not in item.name) == [folder.name]
+
+
+def test_a_family_that_cannot_be_loaded_is_refused_before_its_weights_are_fetched(
+    context: StepContext, hub: list[tuple[str, ...]], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot(name: str, folder: Path, patterns: tuple[str, ...]) -> None:
+        hub.append(tuple(patterns))
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"model_type": "mamba"}')
+
+    monkeypatch.setattr(model_fetch, "_snapshot", snapshot)
+    with pytest.raises(UsageError, match="mamba"):
+        model_fetch.run(model_fetch.Settings(model="org/mamba"), context)
+    assert hub == [("config.json",)]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(context: StepContext) -> None:

@@ -5,18 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.app.toolchain.train.checks import ModelFacts, check_memory, memory_needed_bytes, read_model_facts
-from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
+from bedplate.app.toolchain.train.checks import read_trainable
+from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UsageError
+from bedplate.toolchain.models.config import LlamaConfig
+from bedplate.toolchain.train.footprint import check_memory, memory_needed_bytes
 from bedplate.toolchain.train.settings import CheckpointPlace, CheckpointSettings, TrainSettings
 from tests.training_run import make_micro_model
 
-SMOLLM2 = ModelFacts(
-    num_parameters=134_515_008,
+SMOLLM2 = LlamaConfig(
     vocab_size=49_152,
     hidden_size=576,
     intermediate_size=1536,
     num_layers=30,
     num_heads=9,
+    num_kv_heads=3,
+    head_size=64,
     max_positions=8192,
 )
 SETTINGS = TrainSettings(model="m", data="d")
@@ -55,17 +58,26 @@ def test_a_shorter_sequence_is_proposed_where_it_helps() -> None:
     check_memory(dataclasses.replace(long, sequence=proposed), SMOLLM2, 2, available)
 
 
-def test_facts_are_read_without_loading_weights(tmp_path: Path) -> None:
-    facts = read_model_facts(make_micro_model(tmp_path))
-    assert (facts.num_layers, facts.vocab_size, facts.max_positions) == (2, 256, 128)
-    assert 50_000 < facts.num_parameters < 60_000
+def test_the_model_of_the_measured_figures_has_135_million_weights() -> None:
+    assert SMOLLM2.num_parameters == 134_515_008
 
 
-def test_what_is_no_model_and_what_is_compressed_are_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        read_model_facts(tmp_path)
+        read_trainable(tmp_path)
     make_micro_model(tmp_path)
+    assert 50_000 < read_trainable(tmp_path).num_parameters < 60_000
     config = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(config.replace("{", '{"quantization_config": {"quant_method": "x"},', 1))
     with pytest.raises(UsageError, match="compressed"):
-        read_model_facts(tmp_path)
+        read_trainable(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", b"", b"\x08\0\0\0\0\0\0\0{cut"]
+)
+def test_weights_that_are_none_are_named(tmp_path: Path, content: bytes) -> None:
+    make_micro_model(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"model\.safetensors"):
+        read_trainable(tmp_path)

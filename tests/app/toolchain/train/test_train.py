@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from bedplate.app.pipeline.contract.step import StepResult
+from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.step import plan, run
-from bedplate.app.toolchain.train.story import Story
 from bedplate.core.errors import CancelledError, IntegrityError, ResourcesError, TaskError, UsageError
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.workload import Gang
+from bedplate.toolchain.data.tokenizer import tokenizer_digest
+from bedplate.toolchain.train.messages import Loaded
 from bedplate.toolchain.train.settings import (
     CheckpointPlace,
     CheckpointSettings,
@@ -57,7 +59,13 @@ def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def losses(directory: Path) -> list[float]:
-    return [step["loss"] for step in Story(directory / "story.jsonl").steps()]
+    return [step.loss for step in journal(directory).steps()]
+
+
+def journal(directory: Path) -> TrainingJournal:
+    """The journal of the run whose result is in the step's directory."""
+    run = json.loads((directory / "model" / "training.json").read_text())["run"]
+    return TrainingJournal(directory / "journal.jsonl", run)
 
 
 def weights(directory: Path) -> bytes:
@@ -118,6 +126,18 @@ def test_a_killed_worker_changes_no_bit_of_the_outcome(
     assert "train.failure" in {event.kind for event in heard.events}
 
 
+def test_untied_embeddings_survive_a_kill_to_the_same_bits(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+    model = make_micro_model(tmp_path / "untied", tied=False)
+    settings = make_settings(inputs, steps=STEPS, model=str(model))
+    whole, _ = make_context(engine, tmp_path / "whole")
+    killed, _ = make_context(engine, tmp_path / "killed")
+    assert run(settings, whole).outputs["failures"] == []
+    engine.fault = Fault(what="kill", rank=1, step=4)
+    assert len(run(settings, killed).outputs["failures"]) == 1  # type: ignore[arg-type]
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
 def test_a_drill_is_detected_within_a_second_and_measured(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     context, heard = make_context(engine, tmp_path / "step")
     settings = make_settings(inputs, steps=60, drill=DrillSettings(kill=1, at_step=3), restarts=0)
@@ -131,7 +151,7 @@ def test_a_drill_is_detected_within_a_second_and_measured(engine: FaultyEngine, 
     assert sum(failure["phases_s"].values()) == pytest.approx(failure["resume_step_s"])
     assert {figure.id for figure in result.figures} == {"train_loss", "train_recovery"}
     assert any("killing worker 1" in line for line in heard.said)
-    assert any("worker 1 was lost after step" in line and "steps done twice" in line for line in heard.said)
+    assert any("worker 1 was lost after step" in line and "steps repeated" in line for line in heard.said)
     assert {"train_loss", "train_tokens_per_s"} <= {sample.name for sample in heard.samples}
 
 
@@ -146,12 +166,24 @@ def test_a_worker_that_hangs_is_ended_and_training_goes_on(
     assert weights(tmp_path / "step") == undisturbed[1]
 
 
+def test_a_healthy_worker_that_waits_is_not_blamed_for_a_hang(
+    engine: FaultyEngine, inputs: Path, tmp_path: Path, undisturbed: tuple[list[float], bytes, StepResult]
+) -> None:
+    engine.fault = Fault(what="stop", rank=1, step=3, phase="backward", micro_batch=3)
+    context, heard = make_context(engine, tmp_path / "step")
+    result = run(make_settings(inputs, steps=STEPS, hang_timeout=3.0), context)
+    (failure,) = result.outputs["failures"]  # type: ignore[misc]
+    assert (failure["kind"], failure["rank"]) == ("hung", 1)
+    assert any("worker 1 ended (hung): silent while rank 0 waited for it" in line for line in heard.said)
+    assert weights(tmp_path / "step") == undisturbed[1]
+
+
 def test_a_run_that_keeps_failing_ends_with_the_failing_ranks_own_words(
     engine: FaultyEngine, inputs: Path, tmp_path: Path
 ) -> None:
     engine.fault = Fault(what="raise", rank=1, step=3, times=9)
     context, _ = make_context(engine, tmp_path / "step")
-    with pytest.raises(TaskError, match=r"rank 1.*the dog ate the gradients") as caught:
+    with pytest.raises(TaskError, match=r"rank 1.*injected failure") as caught:
         run(make_settings(inputs, steps=STEPS, restarts=1), context)
     assert "Traceback" in str(caught.value) or "failing_worker.py" in str(caught.value)
     assert engine.num_submitted == 2
@@ -287,8 +319,8 @@ def test_a_killed_supervisor_resumes_from_disk_by_the_same_call(inputs: Path, tm
     assert _supervise(inputs, killed, "die") == -signal.SIGKILL
     assert _supervise(inputs, killed, "finish") == 0
     assert _supervise(inputs, whole, "finish") == 0
-    loaded = Story(killed / "step" / "story.jsonl").of("loaded")
-    assert {(entry["store"], entry["resumed_from"] > 0) for entry in loaded} == {("model", False), ("disk", True)}
+    loaded = journal(killed / "step").of(Loaded)
+    assert {(entry.store, entry.resumed_from > 0) for entry in loaded} == {("model", False), ("disk", True)}
     assert losses(killed / "step") == losses(whole / "step")
     assert weights(killed / "step") == weights(whole / "step")
 
@@ -310,11 +342,21 @@ def test_data_and_model_that_do_not_fit_are_named_before_anything_starts(
     assert engine.num_submitted == 0
 
 
-def test_shards_of_another_tokenizer_are_named(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+def test_tokens_that_the_model_does_not_know_are_named(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     model = make_micro_model(tmp_path / "small", vocab_size=100)
     context, _ = make_context(engine, tmp_path / "step")
-    with pytest.raises(UsageError, match="another tokenizer"):
+    with pytest.raises(UsageError, match=r"another tokenizer.*token \d+ in train"):
         run(make_settings(inputs, model=str(model)), context)
+
+
+def test_shards_of_another_tokenizer_of_the_same_size_are_refused(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+    context, _ = make_context(engine, tmp_path / "step")
+    ours = make_shards(tmp_path / "ours", tokenizer_digest=tokenizer_digest(inputs / "base"))
+    others = make_shards(tmp_path / "others", tokenizer_digest=32 * "a")
+    with pytest.raises(UsageError, match=r"another tokenizer.*aaaaaaaa"):
+        run(make_settings(inputs, steps=2, data=str(others)), context)
+    assert engine.num_submitted == 0
+    run(make_settings(inputs, steps=2, data=str(ours)), context)
 
 
 def test_a_corrupted_shard_is_named(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:

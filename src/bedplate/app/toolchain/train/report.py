@@ -1,28 +1,47 @@
-"""What the story of a run says in numbers and pictures."""
+"""What the journal of a run says in numbers and pictures."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import StepContext
-from bedplate.app.toolchain.train.story import Story
+from bedplate.app.toolchain.train.journal import AttemptBegan, Entry, Failure, GangCleared, TrainingJournal
 from bedplate.core.figures import Figure, FigureKind, Series
+from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.text import text
 from bedplate.core.units import format_duration
+from bedplate.toolchain.train.messages import (
+    Built,
+    Evaluated,
+    ForwardBegan,
+    Imported,
+    Joined,
+    Loaded,
+    StepReport,
+    TrainingResult,
+)
+from bedplate.toolchain.train.result_folder import TRAINING_FILE
 from bedplate.toolchain.train.settings import TrainSettings
 
-PHASES = ("detect", "clear", "start and import", "build", "rendezvous", "load", "first step")
-"""What a recovery consists of, in order."""
-
-
+PHASES: Mapping[str, type | None] = {
+    "detect": None,
+    "clear": GangCleared,
+    "start and import": Imported,
+    "build": Built,
+    "rendezvous": Joined,
+    "load": Loaded,
+    "first step": StepReport,
+}
+"""What a recovery consists of, in order, and what ends each phase; `detect` ends when the supervisor knows."""
 FLOPS_PER_WEIGHT = 6
 """Of one training token: 2 forward and 4 backward, attention scores left out (Kaplan et al. 2020, section 2.1)."""
 
@@ -40,101 +59,105 @@ class Recovery:
     resume_forward_s: float | None
     resume_step_s: float | None
     steps_repeated: int | None
-    phases_s: tuple[float, ...]
+    phases_s: Mapping[str, float]
     """Length of each of PHASES that was reached."""
 
     def __str__(self) -> str:
-        text = f"worker {self.rank} was lost after step {self.step}: seen in {format_duration(self.detect_s)}"
+        text = f"worker {self.rank} was lost after step {self.step}: detected in {format_duration(self.detect_s)}"
         if self.resume_forward_s is not None:
             text += f", computing again after {format_duration(self.resume_forward_s)}"
         if self.resume_step_s is not None:
-            text += f", first step after {format_duration(self.resume_step_s)}; steps done twice: {self.steps_repeated}"
+            text += f", first step after {format_duration(self.resume_step_s)}; steps repeated: {self.steps_repeated}"
         return text
 
-    def as_json(self) -> JsonObject:
-        """For outputs and `-o json`."""
-        return {
-            "kind": self.kind,
-            "rank": self.rank,
-            "step": self.step,
-            "detect_s": self.detect_s,
-            "resume_forward_s": self.resume_forward_s,
-            "resume_step_s": self.resume_step_s,
-            "steps_repeated": self.steps_repeated,
-            "phases_s": dict(zip(PHASES, self.phases_s, strict=False)),
-        }
 
-
-def recoveries(story: Story) -> list[Recovery]:
+def recoveries(journal: TrainingJournal) -> list[Recovery]:
     """All failures of the run, in order."""
-    failures = [index for index, entry in enumerate(story.entries) if entry["kind"] == "failure"]
-    return [_recovery(story.entries, index, end) for index, end in itertools.pairwise([*failures, len(story.entries)])]
+    entries = journal.entries
+    failures = [index for index, entry in enumerate(entries) if isinstance(entry.what, Failure)]
+    return [_recovery(entries[:start], entries[start:end]) for start, end in itertools.pairwise([*failures, len(entries)])]
 
 
-def _recovery(entries: list[dict[str, Any]], index: int, end: int) -> Recovery:
-    failure, after = entries[index], entries[index + 1 : end]
-    at_s = failure["at_s"]
-    finished = max((entry["step"] for entry in entries[:index] if entry["kind"] == "step"), default=0)
-    moments = [failure["detected_s"], *(_last(after, kind) for kind in ("attempt", "imported", "built", "joined", "loaded"))]
-    forward, step = _last(after, "forward"), next((entry for entry in after if entry["kind"] == "step"), None)
-    reached = [*moments, step["at_s"] if step else None]
-    phases, before_s = [], at_s
-    for moment in reached:
-        if moment is None:
-            break
-        phases.append(moment - before_s)
-        before_s = moment
+def _recovery(before: Sequence[Entry], since: Sequence[Entry]) -> Recovery:
+    """Of the failure that `since` begins with, up to the next failure."""
+    entry, after = since[0], since[1:]
+    failure, at_s = entry.what, entry.at_s
+    assert isinstance(failure, Failure) and entry.rank is not None
+    finished = max((item.what.step for item in before if isinstance(item.what, StepReport)), default=0)
+    forward_s, step_s = _last(after, ForwardBegan), _first(after, StepReport)
+    first_step = next((item.what.step for item in after if isinstance(item.what, StepReport)), None)
     return Recovery(
-        kind=failure["failure"],
-        rank=failure["rank"],
+        kind=failure.cause,
+        rank=entry.rank,
         step=finished,
-        detect_s=failure["detected_s"] - at_s,
-        resume_forward_s=None if forward is None else forward - at_s,
-        resume_step_s=None if step is None else step["at_s"] - at_s,
-        steps_repeated=None if step is None else finished + 1 - step["step"],
-        phases_s=tuple(phases),
+        detect_s=failure.detected_s - at_s,
+        resume_forward_s=None if forward_s is None else forward_s - at_s,
+        resume_step_s=None if step_s is None else step_s - at_s,
+        steps_repeated=None if first_step is None else finished + 1 - first_step,
+        phases_s=_phases(at_s, failure, after),
     )
 
 
-def _last(entries: list[dict[str, Any]], kind: str) -> float | None:
+def _phases(at_s: float, failure: Failure, after: Sequence[Entry]) -> Mapping[str, float]:
+    phases: dict[str, float] = {}
+    for name, ended_by in PHASES.items():
+        if ended_by is None:
+            moment: float | None = failure.detected_s
+        else:
+            moment = _first(after, ended_by) if ended_by is StepReport else _last(after, ended_by)
+        if moment is None:
+            break
+        phases[name] = moment - at_s
+        at_s = moment
+    return phases
+
+
+def _last(entries: Sequence[Entry], kind: type) -> float | None:
     """When the last rank got there; evaluations and later attempts do not count."""
-    return max((entry["at_s"] for entry in entries if entry["kind"] == kind), default=None)
+    return max((entry.at_s for entry in entries if isinstance(entry.what, kind)), default=None)
 
 
-def goodput_frac(story: Story) -> float:
-    """Seconds of steps that count, over all seconds from the first start to the last step but those of evaluation."""
-    steps = story.steps()
-    useful_s = sum(step["seconds"] for step in steps)
-    evaluation_s = sum(entry["seconds"] for entry in story.of("evaluated") if entry["rank"] == 0 and entry["when"] == "before")
-    total_s = steps[-1]["at_s"] - story.of("attempt")[0]["at_s"] - evaluation_s
-    return float(min(1.0, useful_s / total_s))
+def _first(entries: Sequence[Entry], kind: type) -> float | None:
+    return next((entry.at_s for entry in entries if isinstance(entry.what, kind)), None)
 
 
-def step_seconds(story: Story) -> float:
+def goodput_frac(journal: TrainingJournal) -> float:
+    """Seconds of steps that count and were applied, over all seconds from the first start to the last step but those of
+    evaluation.
+    """
+    useful_s = sum(step.seconds for step in journal.steps() if not step.is_skipped)
+    evaluations = (entry.what for entry in journal.entries if entry.rank == 0 and isinstance(entry.what, Evaluated))
+    evaluation_s = sum(evaluated.seconds for evaluated in evaluations if evaluated.when == "before")
+    ended_s = max(entry.at_s for entry in journal.entries if isinstance(entry.what, StepReport))
+    began_s = next(entry.at_s for entry in journal.entries if isinstance(entry.what, AttemptBegan))
+    return min(1.0, useful_s / (ended_s - began_s - evaluation_s))
+
+
+def step_seconds(journal: TrainingJournal) -> float:
     """Median length of the steps that count."""
-    return float(statistics.median(step["seconds"] for step in story.steps()))
+    return statistics.median(step.seconds for step in journal.steps())
 
 
 def add_facts(folder: Path, facts: JsonObject) -> None:
     """Put what only the supervisor knows into `training.json`, at once or not at all."""
-    file = folder / "training.json"
-    aside = folder / ".training.json.partial"
-    aside.write_text(json.dumps(json.loads(file.read_text()) | dict(facts), indent=2) + "\n")
-    aside.replace(file)
+    file = folder / TRAINING_FILE
+    write_file(file, json.dumps(json.loads(file.read_text()) | dict(facts), indent=2) + "\n")
 
 
 def measurements(
-    story: Story, result: JsonObject, settings: TrainSettings, context: StepContext, num_parameters: int
+    journal: TrainingJournal, result: TrainingResult, settings: TrainSettings, context: StepContext, num_parameters: int
 ) -> tuple[Measurement, ...]:
-    """Speed, loss, perplexities, goodput; and of the last recovery its times."""
-    steps, found = story.steps(), recoveries(story)
-    values: dict[str, Any] = {
-        "tokens_per_s": sum(step["tokens"] for step in steps) / sum(step["seconds"] for step in steps),
+    """Speed, loss, perplexities, goodput, skipped steps; and of the last recovery its times."""
+    steps, found = journal.steps(), recoveries(journal)
+    tokens = sum(step.tokens for step in steps)
+    values: dict[str, float | None] = {
+        "tokens_per_s": tokens / sum(step.seconds for step in steps),
         "train_flops_per_token": FLOPS_PER_WEIGHT * num_parameters,
-        "final_loss": steps[-1]["loss"],
-        "goodput_frac": goodput_frac(story),
-        "ppl_before": result.get("perplexity_before"),
-        "ppl_after": result.get("perplexity_after"),
+        "final_loss": result.final_loss,
+        "goodput_frac": goodput_frac(journal),
+        "ppl_before": result.perplexity_before,
+        "ppl_after": result.perplexity_after,
+        "steps_skipped": result.steps_skipped,
     }
     if found:
         last = found[-1]
@@ -144,32 +167,31 @@ def measurements(
             "resume_step_s": last.resume_step_s,
             "steps_repeated": last.steps_repeated,
         }
-    workers = story.of("attempt")[-1]["workers"]
-    scale = f"{workers} workers, {sum(step['tokens'] for step in steps)} tokens, {settings.precision}"
+    scale = f"{journal.of(AttemptBegan)[-1].workers} workers, {tokens} tokens, {settings.precision}"
     return measured_in(context, values, scale=scale, source="train")
 
 
-def figures(story: Story) -> tuple[Figure, ...]:
-    """Loss over steps with the failures marked, and where the time of each recovery went."""
-    steps, found = story.steps(), recoveries(story)
-    numbers = tuple(float(step["step"]) for step in steps)
+def figures(journal: TrainingJournal) -> tuple[Figure, ...]:
+    """Loss over steps with failures and skipped steps marked, and where the time of each recovery went."""
+    steps, found = journal.steps(), recoveries(journal)
     marks = [(float(item.step), text("worker {rank} lost ({kind})", rank=item.rank, kind=item.kind)) for item in found]
     marks += [
         (float(item.step + 1 - item.steps_repeated), text("resumed")) for item in found if item.steps_repeated is not None
     ]
+    marks += [(float(step.step), text("skipped")) for step in steps if step.is_skipped]
+    losses = tuple(step.loss if math.isfinite(step.loss) else None for step in steps)
     loss = Figure(
         id="train_loss",
         title=text("Training loss"),
         kind=FigureKind.LINE,
         x_label=text("optimiser step"),
         y_label=text("nats/token"),
-        series=(Series(name=text("loss"), x=numbers, y=tuple(step["loss"] for step in steps)),),
+        series=(Series(name=text("loss"), x=tuple(float(step.step) for step in steps), y=losses),),
         provenance=Provenance.MEASURED,
         marks=tuple(marks),
     )
     if not found:
         return (loss,)
-    names = [text("failure {number}: {kind}", number=number, kind=item.kind) for number, item in enumerate(found, start=1)]
     timeline = Figure(
         id="train_recovery",
         title=text("Where the time of a recovery goes"),
@@ -177,7 +199,12 @@ def figures(story: Story) -> tuple[Figure, ...]:
         x_label=text("phase"),
         y_label="s",
         series=tuple(
-            Series(name=name, x=PHASES[: len(item.phases_s)], y=item.phases_s) for name, item in zip(names, found, strict=True)
+            Series(
+                name=text("failure {number}: {kind}", number=number, kind=item.kind),
+                x=tuple(item.phases_s),
+                y=tuple(item.phases_s.values()),
+            )
+            for number, item in enumerate(found, start=1)
         ),
         provenance=Provenance.MEASURED,
     )

@@ -18,12 +18,14 @@ import psutil
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
-from bedplate.app.toolchain.train.checks import ModelFacts, check_data, check_memory, memory_needed_bytes, read_model_facts
+from bedplate.app.toolchain.train.checks import check_data, read_trainable
+from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
-from bedplate.app.toolchain.train.story import Story
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
 from bedplate.core.event_kinds import CheckpointCopyFailed, make_event
 from bedplate.core.json import JsonObject, digest
+from bedplate.core.messages import encode
+from bedplate.core.settings import identifying
 from bedplate.core.text import text
 from bedplate.core.units import format_bytes, format_count
 from bedplate.engines.base import CanInheritDescriptors
@@ -31,12 +33,16 @@ from bedplate.storage.checkpoint.copier import DiskCopier
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_memory_files
 from bedplate.toolchain.data.corpus import is_corpus
 from bedplate.toolchain.data.shards import file_digest, read_manifest
+from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.models.weights import weight_files
-from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings, settings_as_json
+from bedplate.toolchain.train.footprint import check_memory, checkpoint_disk_bytes, memory_needed_bytes
+from bedplate.toolchain.train.messages import TrainingResult, TrainSpec
+from bedplate.toolchain.train.result_folder import TRAINING_FILE, check_result_folder
+from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings
 from bedplate.toolchain.train.slices import share_bytes
 
 Settings = TrainSettings
-EXPLANATION = text("Go on training the model on your text, through the death of a worker, and show what surviving it cost.")
+EXPLANATION = text("Continue training the model on your text, through the death of a worker, and show what surviving it cost.")
 
 
 def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
@@ -47,10 +53,10 @@ def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
         f"train {settings.num_steps(workers.want)} steps of {per_step} tokens in {settings.precision} "
         f"with {workers.want} workers (at least {workers.min}), {context.needs.cpus_per_worker} cores each",
         f"checkpoint every {settings.checkpoint.every} steps in {settings.checkpoint.in_}: "
-        "so many steps are repeated at most after a failure",
+        "at most this many steps are repeated after a failure",
     ]
     if (Path(settings.model) / "config.json").is_file():
-        needed = memory_needed_bytes(settings, read_model_facts(Path(settings.model)), workers.want)
+        needed = memory_needed_bytes(settings, read_trainable(Path(settings.model)), workers.want)
         lines.append(f"about {format_bytes(needed)} of memory for workers and checkpoints")
     if settings.drill:
         lines.append(f"drill: worker {settings.drill.kill} is killed after step {settings.drill.at_step}")
@@ -62,63 +68,76 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
 
     Raises:
         UsageError: Data, sequence or model do not fit each other.
-        ResourcesError: Not enough memory, or too few free slots.
+        ResourcesError: Not enough memory, disk, or free slots.
+        UnavailableError: The result cannot be written, or a file of the model cannot be read.
         TaskError: More failures than `restarts` allows.
+        BedplateError: Loss or gradient is not finite (see `on_non_finite`).
     """
-    model = read_model_facts(Path(settings.model))
-    given = Path(settings.data)
-    evaluate = replace(settings.evaluate, context=min(settings.evaluate.context, model.max_positions))
-    settings = replace(settings, data=str(tokens_for(given, Path(settings.model), context)), evaluate=evaluate)
-    check_data(settings, model)
-    check_memory(settings, model, context.needs.workers.want, psutil.virtual_memory().available)
-    context.directory.mkdir(parents=True, exist_ok=True)
-    story = Story(context.directory / "story.jsonl")
+    given, model = Path(settings.data), read_trainable(Path(settings.model))
+    settings = _checked(settings, model, context)
     spec = _spec(settings, given, context)
-    context.reporter.say(
-        f"training {format_count(model.num_parameters)} parameters for {settings.num_steps(context.needs.workers.want)} steps"
-    )
-    result = _finished_before(spec) or _supervised(settings, context, model, spec, story)
-    measured = measurements(story, result, settings, context, model.num_parameters)
-    for recovery in recoveries(story):
+    journal = TrainingJournal(context.directory / "journal.jsonl", spec.run)
+    num_steps = settings.num_steps(context.needs.workers.want)
+    context.reporter.say(f"training {format_count(model.num_parameters)} parameters for {num_steps} steps")
+    result = _finished_before(spec) or _supervised(settings, context, model, spec, journal)
+    measured = measurements(journal, result, settings, context, model.num_parameters)
+    for recovery in recoveries(journal):
         context.reporter.say(str(recovery))
-    failures = [item.as_json() for item in recoveries(story)]
-    facts = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
-    path = Path(str(spec["result"]))
-    add_facts(path, {**facts, "step_s": step_seconds(story), "failures": failures})
-    shutil.rmtree(_disk(context), ignore_errors=True)  # the model is whole: nothing is left to resume
-    return StepResult(
-        path=path, outputs={**result, **facts, "failures": failures}, measurements=measured, figures=figures(story)
-    )
+    shown = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
+    facts: JsonObject = {**shown, "step_s": step_seconds(journal), "failures": [encode(item) for item in recoveries(journal)]}
+    path = Path(spec.result)
+    add_facts(path, facts)
+    shutil.rmtree(_disk(context), ignore_errors=True)  # the model is complete: nothing is left to resume
+    outputs = {**result.as_json(), **facts}
+    return StepResult(path=path, outputs=outputs, measurements=measured, figures=figures(journal))
 
 
-def _supervised(settings: TrainSettings, context: StepContext, model: ModelFacts, spec: JsonObject, story: Story) -> JsonObject:
-    with _memory_files(settings, context, model) as descriptors, _copier(settings, context, descriptors) as copier:
-        job = Job(settings=settings, spec=spec, stores={"disk": str(_disk(context))}, descriptors=descriptors)
-        return Supervisor(context, job, story, copier).run()
+def _checked(settings: TrainSettings, model: ModelConfig, context: StepContext) -> TrainSettings:
+    """The settings with data and windows made to fit the model; all that can fail later and be seen now was looked at."""
+    workers = context.needs.workers
+    check_memory(settings, model, workers.want, psutil.virtual_memory().available)
+    checkpoint_bytes = checkpoint_disk_bytes(model, workers.want)
+    check_result_folder(Path(settings.model), _result(context), model.num_parameters, checkpoint_bytes)
+    evaluate = replace(settings.evaluate, context=min(settings.evaluate.context, model.max_positions))
+    tokens = tokens_for(Path(settings.data), Path(settings.model), context)
+    settings = replace(settings, data=str(tokens), evaluate=evaluate)
+    check_data(settings, model)
+    return settings
 
 
-def _finished_before(spec: JsonObject) -> JsonObject | None:
+def _supervised(
+    settings: TrainSettings, context: StepContext, model: ModelConfig, spec: TrainSpec, journal: TrainingJournal
+) -> TrainingResult:
+    with _memory_files(settings, context, model) as descriptors, _copier(context, descriptors) as copier:
+        stores = {"disk": str(_disk(context))}
+        job = Job(settings=settings, spec=encode(spec), stores=stores, descriptors=descriptors)
+        return Supervisor(context, job, journal, copier).run()
+
+
+def _finished_before(spec: TrainSpec) -> TrainingResult | None:
     """What the workers found, where this run's model is there already: only the step's own end was cut off."""
-    file = Path(str(spec["result"])) / "training.json"
+    file = Path(spec.result) / TRAINING_FILE
     facts: JsonObject = json.loads(file.read_text()) if file.is_file() else {}
-    return facts if facts.get("run") == spec["run"] else None
+    return TrainingResult.from_training_file(facts) if facts.get("run") == spec.run else None
 
 
 def _disk(context: StepContext) -> Path:
     return context.directory / "checkpoints"
 
 
-def _spec(settings: TrainSettings, given: Path, context: StepContext) -> JsonObject:
-    base, data = Path(settings.model), Path(settings.data)
+def _result(context: StepContext) -> Path:
+    return context.directory / "model"
+
+
+def _spec(settings: TrainSettings, given: Path, context: StepContext) -> TrainSpec:
+    base, data, workers = Path(settings.model), Path(settings.data), context.needs.workers.want
     weights = {file.name: file_digest(file) for file in weight_files(base)}
     manifest = read_manifest(data)
-    written = settings_as_json(settings)
-    ignored = {"model", "data", "drill", "restarts", "hang_timeout", "checkpoint"}
     identity = {
-        "settings": {key: written[key] for key in written if key not in ignored},
+        "settings": _identifying(settings),
         "weights": weights,
         "data": manifest["shards"],
-        "workers": context.needs.workers.want,
+        "workers": workers,
     }
     lineage: JsonObject = {
         "kind": "weights",
@@ -126,21 +145,21 @@ def _spec(settings: TrainSettings, given: Path, context: StepContext) -> JsonObj
         "base": {"path": str(base), "weights": weights},
         "data": {"path": str(data), "digest": digest(manifest["shards"])},
         "corpus": str(given.absolute()) if is_corpus(given) else None,
-        "steps": settings.num_steps(context.needs.workers.want),
-        "tokens": settings.num_steps(context.needs.workers.want) * settings.tokens_per_step(context.needs.workers.want),
+        "steps": settings.num_steps(workers),
+        "tokens": settings.num_steps(workers) * settings.tokens_per_step(workers),
         "precision": str(settings.precision),
     }
-    return {
-        "settings": written,
-        "workers": context.needs.workers.want,
-        "run": digest(identity),
-        "result": str(context.directory / "model"),
-        "lineage": lineage,
-    }
+    return TrainSpec(settings=settings, workers=workers, run=digest(identity), result=str(_result(context)), lineage=lineage)
+
+
+def _identifying(settings: TrainSettings) -> JsonObject:
+    """Settings that decide the result; model and data are known by their digests, and a drill changes no bit."""
+    written = identifying(TrainSettings, encode(settings))
+    return {key: value for key, value in written.items() if key not in ("model", "data", "drill")}
 
 
 @contextlib.contextmanager
-def _memory_files(settings: TrainSettings, context: StepContext, model: ModelFacts) -> Iterator[Mapping[str, int]]:
+def _memory_files(settings: TrainSettings, context: StepContext, model: ModelConfig) -> Iterator[Mapping[str, int]]:
     """Memory files for all ranks by name, closed at the end; none where checkpoints go to disk."""
     if settings.checkpoint.in_ is not CheckpointPlace.MEMORY:
         yield {}
@@ -161,7 +180,8 @@ def _memory_files(settings: TrainSettings, context: StepContext, model: ModelFac
 
 
 @contextlib.contextmanager
-def _copier(settings: TrainSettings, context: StepContext, descriptors: Mapping[str, int]) -> Iterator[DiskCopier | None]:
+def _copier(context: StepContext, descriptors: Mapping[str, int]) -> Iterator[DiskCopier | None]:
+    """Copies memory checkpoints to disk while training runs, and the newest one when it ends early, by whatever cause."""
     if not descriptors:
         yield None
         return
@@ -176,5 +196,9 @@ def _copier(settings: TrainSettings, context: StepContext, descriptors: Mapping[
     copier = DiskCopier(memory, _disk(context), failed)
     try:
         yield copier
-    finally:
-        copier.close()
+    except BaseException:
+        copier.wake()
+        if (step := copier.close()) is not None:
+            context.reporter.say(f"the checkpoint of step {step} is on disk; the same command resumes from it")
+        raise
+    copier.close()

@@ -1,0 +1,143 @@
+"""The tokenizer of a model folder, as text for training and evaluation is encoded with it.
+
+A document becomes the tokens that the tokenizer's own template gives (Llama 2 and 3 begin with BOS, SmolLM2 does not),
+then one separator: the tokenizer's `<|endoftext|>` where it has one, else the model's end-of-sequence token. Text is
+judged as it was learned, because evaluation reads the same shards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.core.json import digest
+
+END_OF_TEXT = "<|endoftext|>"
+_DECIDING_PARTS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "model")
+"""Parts of a `tokenizer.json` that decide which tokens a text becomes; truncation and padding are switched off here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentEncoder:
+    """Turns documents into tokens; everything that decides the outcome is in `identity`."""
+
+    tokenizer: Any
+    separator: int
+    digest: str
+    """See `tokenizer_digest`."""
+    max_token: int
+    """Largest token id that a text can become."""
+
+    @classmethod
+    def of(cls, model: Path) -> DocumentEncoder:
+        """The encoder of a model folder.
+
+        Raises:
+            NotFoundError: The folder has no `tokenizer.json`.
+            UsageError: The file cannot be read, or no token ends a document.
+        """
+        tokenizer = load_tokenizer(model)
+        separator = separator_token(tokenizer, model)
+        max_token = max([separator, *tokenizer.get_vocab(with_added_tokens=True).values()])
+        return cls(tokenizer=tokenizer, separator=separator, digest=tokenizer_digest(model), max_token=max_token)
+
+    @property
+    def dtype(self) -> str:
+        """Smallest little-endian type that holds every token id: the largest id counts, not how many there are."""
+        return "<u2" if self.max_token < 1 << 16 else "<u4"
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What decides the tokens of a text, for cache keys."""
+        return {"tokenizer_digest": self.digest, "separator": self.separator, "dtype": self.dtype}
+
+    def encode(self, documents: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+        """Tokens of each document, separator included; int64 (length,) each."""
+        encodings = self.tokenizer.encode_batch(list(documents), add_special_tokens=True)
+        return [np.array(self._ended(encoding.ids), dtype=np.int64) for encoding in encodings]
+
+    def _ended(self, ids: list[int]) -> list[int]:
+        """With one separator at the end; some templates put it there themselves."""
+        return ids if ids and ids[-1] == self.separator else [*ids, self.separator]
+
+
+def load_tokenizer(model: Path) -> Any:
+    """The `tokenizers.Tokenizer` of a model folder.
+
+    Raises:
+        NotFoundError: The folder has no `tokenizer.json`.
+        UsageError: The file cannot be read.
+    """
+    from tokenizers import Tokenizer
+
+    file = _tokenizer_file(model)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for a bad file
+        raise UsageError("the tokenizer cannot be read", seen=f"{file}: {error}", expected="a tokenizers JSON file") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def tokenizer_digest(model: Path) -> str:
+    """Names what a model folder's tokenizer does with a text; the layout of the file does not count. 32 hex digits.
+
+    Raises:
+        NotFoundError: The folder has no `tokenizer.json`.
+        UsageError: The file is not a JSON object.
+    """
+    file = _tokenizer_file(model)
+    try:
+        parts = {name: json.loads(file.read_text(encoding="utf-8")).get(name) for name in _DECIDING_PARTS}
+    except (ValueError, AttributeError) as error:
+        raise UsageError("the tokenizer cannot be read", seen=f"{file}: {error}", expected="a tokenizers JSON file") from error
+    return digest(parts | {"model": _with_merges_as_pairs(parts["model"])})
+
+
+def separator_token(tokenizer: Any, model: Path) -> int:
+    """The token that ends a document.
+
+    Raises:
+        UsageError: The tokenizer has no end-of-text token, and the model names no end-of-sequence token.
+    """
+    token = tokenizer.token_to_id(END_OF_TEXT)
+    for name in ("config.json", "generation_config.json"):
+        if token is None:
+            named = _read_object(model / name).get("eos_token_id")
+            token = next(iter(named), None) if isinstance(named, list) else named
+    if token is None:
+        named = _read_object(model / "tokenizer_config.json").get("eos_token")
+        text = named.get("content") if isinstance(named, Mapping) else named
+        token = None if text is None else tokenizer.token_to_id(text)
+    if token is None:
+        raise UsageError("the model names no token that ends a document", seen=model, expected=f"{END_OF_TEXT} or eos_token_id")
+    return int(token)
+
+
+def _tokenizer_file(model: Path) -> Path:
+    file = model / "tokenizer.json"
+    if not file.is_file():
+        next_step = "copy the tokenizer.json of the model's source into the folder"
+        raise NotFoundError("the model folder has no tokenizer", seen=model, expected="tokenizer.json", next_step=next_step)
+    return file
+
+
+def _with_merges_as_pairs(model: Any) -> Any:
+    """Older files write a merge as `"a b"`, newer ones as `["a", "b"]`."""
+    if not isinstance(model, dict) or not isinstance(model.get("merges"), list):
+        return model
+    merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+    return model | {"merges": merges}
+
+
+def _read_object(file: Path) -> Mapping[str, Any]:
+    content: Any = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return content if isinstance(content, dict) else {}
