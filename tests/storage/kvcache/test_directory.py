@@ -1,5 +1,6 @@
 """The directory of a disk tier: what marks it, what `kv verify` finds in it, and what is refused by name."""
 
+import json
 import os
 import random
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
+from bedplate.core.json import Json, digest
 from bedplate.storage.kvcache.inspection import describe_directory, verify_directory
 from bedplate.storage.kvcache.manifest import MANIFEST_FILE
 from bedplate.storage.kvcache.open import open_kv_store
@@ -86,10 +88,8 @@ def test_a_damaged_manifest_is_found_and_made_again_from_the_segments(directory:
 
 
 def test_a_store_of_another_version_is_left_as_it_is(directory: Path) -> None:
-    from bedplate.core.json import digest
-
-    content = {"format": "bedplate-kv", "version": 7, "new": True}
-    (directory / MANIFEST_FILE).write_text(__import__("json").dumps({**content, "digest": digest(content)}))
+    content: dict[str, Json] = {"format": "bedplate-kv", "version": 7, "new": True}
+    (directory / MANIFEST_FILE).write_text(json.dumps({**content, "digest": digest(content)}))
     before = {path: path.read_bytes() for path in directory.iterdir()}
     for opening in (verify_directory, lambda path: open_kv_store(f"kv://{path}")):
         with pytest.raises(UsageError, match="another version"):

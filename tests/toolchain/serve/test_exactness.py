@@ -13,9 +13,10 @@ from bedplate.storage.kvcache.open import open_kv_store
 from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.models.llama import Llama
-from bedplate.toolchain.serve.engine import BuiltInEngine, EngineSettings
+from bedplate.toolchain.serve.engine import BuiltInEngine
 from bedplate.toolchain.serve.prefix import kv_namespace
 from bedplate.toolchain.serve.sequence import Sequence
+from bedplate.toolchain.serve.settings import EngineSettings
 from bedplate.toolchain.serve.steps import Outcome, Steps
 
 CONFIG = LlamaConfig(
