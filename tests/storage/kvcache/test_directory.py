@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,26 @@ def test_eviction_keeps_the_manifest_true(tmp_path: Path) -> None:
     again = open_at(copy)
     assert load(again, last) == [block(key) for key in last]
     again.close()
+
+
+def test_a_store_killed_again_and_again_while_it_seals_and_evicts_is_never_damaged(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from tests.storage.kvcache.test_kv_store import *\n"
+        f"store = open_at(Path(sys.argv[1]), disk='{8 * 2 * RECORD_BYTES}')\n"
+        "for seed in range(10_000):\n"
+        "    fill(store, chain(4, int(sys.argv[2]) + seed)); store.wait_written(); print(seed, flush=True)\n"
+    )
+    chance = random.Random(0)
+    for life in range(4):
+        writer = run_python(script, tmp_path / "kv", life * 10_000)
+        assert writer.stdout is not None
+        for _ in range(chance.randrange(5, 12)):
+            writer.stdout.readline()
+        time.sleep(chance.random() * 0.02)
+        writer.kill()
+        writer.communicate()
+        assert verify_directory(tmp_path / "kv").damaged == ()
+    store = open_at(tmp_path / "kv")
+    assert store.check_integrity().damaged == ()
+    store.close()
