@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-
 from tests.command_line import CommandLine, ended, statuses, wait_until
 from tests.state.conftest import postgres_port as postgres_port
 from tests.state.conftest import postgres_url as postgres_url

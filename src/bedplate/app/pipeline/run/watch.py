@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bedplate.core.errors import BedplateError
-from bedplate.state.records import Status
+from bedplate.state.records import Status as Status
 
 
 class RunWatcher(Protocol):
