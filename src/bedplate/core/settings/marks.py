@@ -1,4 +1,4 @@
-"""What a settings field may say beside its type, in `Annotated`."""
+"""What a settings field may say in addition to its type, in `Annotated`."""
 
 from __future__ import annotations
 
