@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from bedplate.core.errors import ConfigurationError, UsageError
-from bedplate.core.settings import Range, Source, read_settings, setting_fields
+from bedplate.core.settings import Range, Source, read_settings, setting_fields, settings
 from bedplate.core.units import ByteCount, Count, Duration, Fraction
 
 
@@ -192,3 +192,10 @@ def test_fields_are_described_with_type_default_and_text() -> None:
 )
 def test_a_range_reads_as_words(bounds: Range, text: str) -> None:
     assert str(bounds) == text
+
+
+def test_a_class_without_source_has_fields_and_no_texts() -> None:
+    names: dict[str, Any] = {"settings": settings}
+    exec("@settings\nclass Typed:\n    a: int = 1\n", names)
+    (field,) = setting_fields(names["Typed"]).values()
+    assert (field.key, field.text, field.default_text) == ("a", "", "1")
