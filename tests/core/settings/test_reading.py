@@ -187,6 +187,20 @@ def test_fields_are_described_with_type_default_and_text() -> None:
     assert described["precision"].text == ""
 
 
+def test_the_bounds_of_a_quantity_are_written_as_people_write_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(Waiting, {"wait": "1ms"})
+    assert caught.value.expected == "100ms to 5m"
+
+
+@settings
+class Waiting:
+    """A wait."""
+
+    wait: Annotated[Duration, Range(0.1, 300)] = 1.0
+    """How long."""
+
+
 @pytest.mark.parametrize(
     ("bounds", "text"), [(Range(1), "at least 1"), (Range(None, 5), "at most 5"), (Range(0, 0.5), "0 to 0.5")]
 )
