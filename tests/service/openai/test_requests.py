@@ -1,6 +1,7 @@
 """Bodies of requests: null is absent, what is harmless is accepted, what is unknown or unsupported is refused by name."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedplate.service.openai.errors import ApiError
-from bedplate.service.openai.schema import ChatBody, CompletionBody, read_body
+from bedplate.service.openai.schema import ChatBody, CompletionBody, StreamOptions, read_body
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"where": "here"}'}}
@@ -237,3 +238,17 @@ def test_whatever_is_sent_is_read_or_refused(fields: dict[str, Any], messages: A
             except ApiError as error:
                 assert error.status_code == 400
                 assert error.message
+
+
+def test_the_document_names_every_field() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "api-server.md").read_text()
+    for name in {*ChatBody.model_fields, *CompletionBody.model_fields, *StreamOptions.model_fields} - {"include_obfuscation"}:
+        assert f"`{name}`" in document, name
+
+
+def test_the_work_of_one_request_is_bounded(http: httpx.Client) -> None:
+    many = http.post("/v1/completions", json={"model": "tiny", "prompt": [[1]] * 600, "n": 2})
+    assert (many.status_code, many.json()["error"]["param"]) == (400, "n")
+    scores = {"model": "tiny", "prompt": [[1] * 4000] * 10, "echo": True, "logprobs": 20, "max_tokens": 1}
+    answer = http.post("/v1/completions", json=scores)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "logprobs")

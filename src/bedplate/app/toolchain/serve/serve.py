@@ -1,4 +1,4 @@
-"""Serve one model until told to stop: one task of an engine, with a key and a KV memory in the user's folders."""
+"""Serve one model until stopped: one task of an engine, with a key and a KV memory in the user's folders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bedplate.toolchain.serve.settings import EngineSettings
 from bedplate.toolchain.serve.task import ServerReady, ServeTask, check_key
 
 DRAIN_S = 3.0
-"""Running requests get this long when the server is told to stop; its engine gives it 5 s for all of its end."""
+"""Running requests get this long to finish when the server stops; the engine kills it 5 s after the request to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Settings:
     api_key: str | None = None
     """Key that callers must send; made and kept in the user's state folder when None."""
     auth: bool = True
-    """False lets everybody in; on a loopback address only."""
+    """Ask callers for a key; without one the server listens on a loopback address only."""
     max_batch: Annotated[Count, Range(1, 256)] = 8
     """Requests that run at once."""
     queue_size: Annotated[Count, Range(1)] = 64
