@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 from bedplate.core.addresses import is_loopback
 from bedplate.core.errors import UsageError
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration
 from bedplate.toolchain.serve.settings import EngineSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class ServeTask:
     """The spec of a serving task.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_directory, kv_url
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, ModelInput, all_cores, find_model, kv_directory, kv_url
 from bedplate.app.wiring import service_events
 from bedplate.core.addresses import is_loopback
 from bedplate.core.blocks import KV_STORE
@@ -21,25 +21,26 @@ from bedplate.core.events import EventSink, Severity
 from bedplate.core.messages import decode, encode
 from bedplate.core.paths import state_home
 from bedplate.core.reporter import CallbackReporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration
 from bedplate.core.workload import Gang, Task, TaskEvent
 from bedplate.engines.base import Engine
 from bedplate.toolchain.serve.settings import EngineSettings
-from bedplate.toolchain.serve.task import ServerReady, ServeTask, check_key
+from bedplate.toolchain.serve.task import ServerReady as ServerReady
+from bedplate.toolchain.serve.task import ServeTask, check_key
 
 DRAIN_S = 3.0
 """Running requests get this long to finish when the server stops; the engine kills it 5 s after the request to stop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """What `bedplate serve` takes."""
 
-    model: str
+    model: ModelInput
     """A model folder, or the name of a fetched model."""
     name: str | None = None
-    """Name under which it is served; the folder's name when None."""
+    """Name under which it is served; by default its folder's name."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Annotated[int, Range(0, 65535)] = 8000
@@ -49,22 +50,21 @@ class Settings:
     kv_memory: Annotated[ByteCount, Range(1)] = 2_000_000_000
     """KV of running requests."""
     api_key: str | None = None
-    """Key that callers must send; made and kept in the user's state folder when None."""
+    """Key that callers must send; by default your own, made once and kept in the state folder."""
     auth: bool = True
     """Ask callers for a key; without one the server listens on a loopback address only."""
     max_batch: Annotated[Count, Range(1, 256)] = 8
     """Requests that run at once."""
     queue_size: Annotated[Count, Range(1)] = 64
-    """Requests that may wait."""
+    """Requests that may wait; more are answered with 429."""
     context_tokens: Annotated[Count, Range(2)] | None = None
-    """Longest prompt plus answer; None takes what the model and `kv_memory` allow."""
+    """Longest prompt plus answer; by default what the model and `kv_memory` allow."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Number format of weights and KV."""
     request_timeout: Annotated[Duration, Range(0.001)] | None = None
-    """Seconds after which a request ends unfinished; None: never."""
+    """Time after which a request ends unfinished; by default never."""
     control_tokens: Literal["never", "completions", "always"] = "completions"
-    """Where control tokens such as `<|im_end|>` that are written out in a text act as such: in raw prompts only
-    (`completions`), in messages too (`always`), or `never`."""
+    """Where control tokens that are written out in a text act as such: in raw prompts only, in messages too, or never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,6 @@ class ApiKey:
 def serve(
     settings: Settings,
     engine: Engine,
-    directory: Path,
     key: ApiKey,
     on_ready: Callable[[ServerReady], None],
     is_stopped: Callable[[], bool],
