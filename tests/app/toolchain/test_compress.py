@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,8 +18,11 @@ from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.app.toolchain.compress import Settings, compress, plan, run
 from bedplate.cli.main import main
 from bedplate.core.errors import CheckFailedError, NotFoundError, ResourcesError, UsageError
+from bedplate.core.reporter import NullReporter
 from bedplate.core.workload import Gang, Task
 from bedplate.engines.base import CanExclude
+from bedplate.toolchain.compress.job import CompressJob
+from bedplate.toolchain.compress.schemes import compress_model
 from bedplate.toolchain.data.corpus import write_corpus
 from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
 from bedplate.toolchain.models.folder import load_model, save_model
@@ -125,7 +129,7 @@ def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext,
 def test_bad_words_are_named(context: StepContext, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'int9'.*did you mean 'int8'"):
         run(Settings(model=str(trained), schemes=("int9",), **QUICK), context)
-    with pytest.raises(NotFoundError, match="not a model folder"):
+    with pytest.raises(NotFoundError, match="neither a model folder"):
         run(Settings(model=str(tmp_path / "absent"), **QUICK), context)
     (trained / "tokenizer.json").unlink()
     with pytest.raises(NotFoundError, match="no tokenizer"):
@@ -158,7 +162,7 @@ def test_the_verb_prints_the_keys_that_others_script_against(
 
 def test_the_verb_fails_in_the_words_of_the_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out")]) == 3
-    assert "not a model folder" in capsys.readouterr().err
+    assert "neither a model folder" in capsys.readouterr().err
     assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out"), "--tokens", "8 GB"]) == 2
 
 
@@ -214,12 +218,21 @@ def test_an_earlier_result_is_replaced_and_one_with_something_added_is_not(
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
-def test_a_result_that_fails_the_gate_leaves_the_earlier_one(context: StepContext, trained: Path, tmp_path: Path) -> None:
-    settings, folders = Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), {"int8": tmp_path / "out"}
-    compress(settings, folders, context)
+def test_a_result_that_fails_the_gate_leaves_the_earlier_one(trained: Path, corpus: Path, tmp_path: Path) -> None:
+    job = CompressJob(
+        model=trained,
+        corpus=corpus,
+        out=tmp_path / "out",
+        scheme="int8",
+        context=64,
+        max_tokens=100,
+        max_perplexity_rise=ANY,
+    )
+    tokens = np.arange(100) % 50
+    compress_model(job, tokens, NullReporter())
     before = snapshot(tmp_path / "out")
     with pytest.raises(CheckFailedError, match="costs more than agreed"):
-        compress(replace(settings, max_perplexity_rise=-0.9), folders, context)
+        compress_model(replace(job, max_perplexity_rise=-0.9), tokens, NullReporter())
     assert snapshot(tmp_path / "out") == before
     assert not list(tmp_path.glob(".out.*"))
 
