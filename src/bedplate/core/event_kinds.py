@@ -211,6 +211,8 @@ class DeviceMeasured:
     matmul_flops: Mapping[str, Json]
     """FLOP/s by precision; null where it could not be measured."""
     memory_bandwidth_bytes_per_s: float | None
+    disturbed: tuple[str, ...] = ()
+    """Precisions, and `copy`, whose rate is only a lower bound, since other work ran meanwhile."""
 
 
 @event_kind("host.check_failed", Severity.WARNING)

@@ -18,6 +18,7 @@ from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepRe
 from bedplate.core.collectives import Collective
 from bedplate.core.errors import UsageError
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
+from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.settings import InputFile, Range, settings
@@ -199,12 +200,10 @@ def _outputs(
 
 
 def _write(directory: Path, outputs: JsonObject, measurements: Sequence[Measurement]) -> Path:
-    """Written aside, then renamed: the step may be killed here."""
     file = directory / _RESULT_FILE
-    aside = file.with_suffix(".partial")
-    text = json.dumps({**outputs, "measurements": [item.as_json() for item in measurements]}, indent=2)
-    aside.write_text(text + "\n", encoding="utf-8")
-    return aside.rename(file)
+    document = {**outputs, "measurements": [item.as_json() for item in measurements]}
+    write_file(file, json.dumps(document, indent=2) + "\n")
+    return file
 
 
 def _link_figure(main: dict[str, Outcome], setting: Text) -> Figure:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
-from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.app.toolchain.serve.common import ModelInput, all_cores, find_model
 from bedplate.core.errors import UsageError
@@ -77,6 +77,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     first = settings.schemes[0]
     return StepResult(
         path=folders[first],
+        kind=ResultKind.MODEL,
         outputs=as_json(results),
         measurements=_measurements(results, context),
         tables=(_table(results),),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
 from bedplate.app.toolchain.train.checks import check_data, read_trainable
 from bedplate.app.toolchain.train.journal import TrainingJournal
@@ -89,7 +89,7 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     add_facts(path, facts)
     shutil.rmtree(_disk(context), ignore_errors=True)  # the model is complete: nothing is left to resume
     outputs = {**result.as_json(), **facts}
-    return StepResult(path=path, outputs=outputs, measurements=measured, figures=figures(journal))
+    return StepResult(path=path, kind=ResultKind.MODEL, outputs=outputs, measurements=measured, figures=figures(journal))
 
 
 def _checked(settings: TrainSettings, model: ModelConfig, context: StepContext) -> TrainSettings:
