@@ -1,6 +1,6 @@
 """Screening: which slots of an engine are fit for a job, found out by work like the job's, and why the others are not.
 
-One task holds each slot for the whole screening. First every slot is measured and compared with its kind, then those that
+One task holds each slot throughout the screening. First every slot is measured and compared with its kind, then those that
 stand are paired, in two rounds. A task that dies or hangs is replaced once; the second time it is a finding about its slot.
 It is never the end of the screening.
 
