@@ -34,7 +34,7 @@ def test_what_is_not_in_the_catalogue_is_refused() -> None:
     class StepDune:
         seconds: float = 0.0
 
-    with pytest.raises(NotFoundError, match="did you mean StepDone"):
+    with pytest.raises(NotFoundError, match="did you mean 'StepDone'"):
         make_event(StepDune(), at_s=0.0)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.configuration import Document, document_from, read_document
 from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.run.attempt import RunPlace
 from bedplate.app.pipeline.run.outcome import RunOutcome
@@ -15,6 +14,7 @@ from bedplate.app.pipeline.run.runner import run_pipeline
 from bedplate.app.pipeline.run.watch import NobodyWatches, RunWatcher
 from bedplate.app.uses import USES
 from bedplate.app.wiring import engine_factory, open_state, state_location
+from bedplate.documents.reading import Document, document_from, read_document
 from bedplate.state.store import StateStore
 
 

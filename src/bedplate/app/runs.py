@@ -13,7 +13,7 @@ from pathlib import Path
 from bedplate.app.pipeline.run.lock import UNKNOWN, holder_of
 from bedplate.app.pipeline.run.process import ProcessIdentity, identity_from_json, kill
 from bedplate.app.wiring import state_location
-from bedplate.core.errors import NotFoundError, UnavailableError, nearest
+from bedplate.core.errors import NotFoundError, UnavailableError, check_known, did_you_mean
 from bedplate.core.events import Subject
 from bedplate.core.json import JsonObject
 from bedplate.state.events import PAGE as EVENTS_PAGE
@@ -113,9 +113,8 @@ class Runs:
         if len(fitting) == 1:
             return self._view(fitting[0])
         known = [run.id for run in fitting or self.state.runs.page(PAGE)]
-        near = nearest(text, known)
         what = f"'{text}' fits several runs" if fitting else f"there is no run '{text}'"
-        next_step = f"did you mean '{near}'?" if near else "'bedplate ps' lists them"
+        next_step = did_you_mean(text, known, "'bedplate ps' lists them")
         raise NotFoundError(what, expected=", ".join(known[:_NAMED_IN_ERRORS]), next_step=next_step)
 
     def events(
@@ -146,10 +145,8 @@ class Runs:
             NotFoundError: The run has no such step.
         """
         names = [item.name for item in view.steps]
-        if step is not None and step not in names:
-            near = nearest(step, names)
-            next_step = f"did you mean '{near}'?" if near else None
-            raise NotFoundError(f"run {view.run.id} has no step '{step}'", expected=", ".join(names), next_step=next_step)
+        if step is not None:
+            check_known(step, names, f"run {view.run.id} has no step", error=NotFoundError)
         return tuple(
             TaskLog(gang=gang, rank=number, path=path)
             for gang in self.state.gangs.of_run(view.run.id, step)

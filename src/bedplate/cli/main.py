@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from bedplate._version import __version__
-from bedplate.core.errors import BedplateError
+from bedplate.core.errors import BedplateError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
-    "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to mend it; measures each device."),
+    "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to fix it; measures each device."),
     "run": ("bedplate.cli.run", "Run a pipeline file; the same command resumes it."),
     "plan": ("bedplate.cli.plan", "Show what a pipeline file would do, and why; runs nothing."),
     "ps": ("bedplate.cli.ps", "List runs and their steps."),
@@ -26,9 +26,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP beside planned paths."),
     "ops": ("bedplate.cli.ops", "Screen devices before a job."),
     "model": ("bedplate.cli.model", "Fetch models into the cache."),
-    "train": ("bedplate.cli.train", "Train a model as a file says."),
-    "compress": ("bedplate.cli.compress", "Compress a model and say what it cost."),
-    "serve": ("bedplate.cli.serve", "Serve a model behind an OpenAI-compatible door."),
+    "train": ("bedplate.cli.train", "Train a model from a file."),
+    "compress": ("bedplate.cli.compress", "Compress a model and report the quality loss."),
+    "serve": ("bedplate.cli.serve", "Serve a model through an OpenAI-compatible API."),
     "bench": ("bedplate.cli.bench", "Measure serving under load."),
     "score": ("bedplate.cli.score", "Grade what was measured, and name what limits it."),
 }
@@ -48,17 +48,17 @@ class _Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bedplate")
 def command() -> None:
-    """The plate under large models: compute, storage, network, toolchain, operations, and a scorecard that grades them.
+    """One platform for model infrastructure: compute, storage, network, toolchain, operations, and a scorecard over them.
 
     \b
-    Start here:
+    Examples:
       bedplate doctor                       what this machine can do
       bedplate run examples/lifecycle.yaml  a model's whole life, for real
     """
@@ -74,8 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
         _print_error(error, as_json=_wants_json(arguments))
         return error.exit_code
     except click.ClickException as error:
-        error.show(file=sys.stderr)
-        return 2
+        if _wants_json(arguments):
+            _print_error(UsageError(error.format_message()), as_json=True)
+        else:
+            error.show(file=sys.stderr)
+        return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return 130

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from bedplate.core.errors import NotFoundError, nearest
+from bedplate.core.errors import NotFoundError, did_you_mean
 from bedplate.core.events import Event, Severity, Subject
 from bedplate.core.json import Json
 from bedplate.core.messages import encode
@@ -95,8 +95,7 @@ def make_event(
     kind = _BY_FACTS.get(type(facts))
     if kind is None:
         name = type(facts).__name__
-        near = nearest(name, [cls.__name__ for cls in _BY_FACTS])
-        next_step = f"did you mean {near}?" if near else "declare it with @event_kind"
+        next_step = did_you_mean(name, [cls.__name__ for cls in _BY_FACTS], "declare it with @event_kind")
         raise NotFoundError(f"{name} is not the facts of any event kind", seen=facts, next_step=next_step)
     return Event(
         kind=kind.name,

@@ -13,10 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bedplate.app.pipeline.run.watch import Status
 from bedplate.cli.terminal.watching import Pace
 from bedplate.core.errors import BedplateError
 from bedplate.core.units import format_duration
-from bedplate.state.records import Status
 
 _STYLES = {
     Status.WAITING: "dim",

@@ -16,7 +16,15 @@ from bedplate.core.errors import BedplateError
 from tests.command_line import CommandLine
 from tests.workers.test_load_client import serving
 
-LOAD = {"streams": 2, "turns": 2, "shared_tokens": 300, "prompt_tokens": 40, "output_tokens": 4}
+LOAD = {
+    "load": "chat",
+    "kv": ["off", "on"],
+    "streams": 2,
+    "turns": 2,
+    "shared_tokens": 300,
+    "prompt_tokens": 40,
+    "output_tokens": 4,
+}
 
 
 def bench(model: Path, folder: Path, **words: Any) -> RunOutcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from bedplate.core.errors import BedplateError
-from bedplate.state.records import Status
+from bedplate.state.records import Status as Status
 
 
 class RunWatcher(Protocol):

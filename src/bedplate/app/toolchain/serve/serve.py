@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_directory, kv_url
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, ModelInput, all_cores, find_model, kv_directory, kv_url
 from bedplate.app.wiring import service_events
 from bedplate.core.blocks import KV_STORE
 from bedplate.core.clock import SystemClock
@@ -21,7 +21,7 @@ from bedplate.core.events import EventSink, Severity
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.paths import state_home
 from bedplate.core.reporter import CallbackReporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration
 from bedplate.core.workload import Gang, Task, TaskEvent
 from bedplate.engines.base import Engine
@@ -30,14 +30,14 @@ DRAIN_S = 4.0
 """Running requests get this long when the server is told to stop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """What `bedplate serve` takes."""
 
-    model: str
+    model: ModelInput
     """A model folder, or the name of a fetched model."""
     name: str | None = None
-    """Name under which it is served; the folder's name when None."""
+    """Name under which it is served; by default its folder's name."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Annotated[int, Range(0, 65535)] = 8000
@@ -47,19 +47,19 @@ class Settings:
     kv_memory: Annotated[ByteCount, Range(1)] = 2_000_000_000
     """KV of running requests."""
     api_key: str | None = None
-    """Key that callers must send; made and kept in the user's state folder when None."""
+    """Key that callers must send; by default your own, made once and kept in the state folder."""
     auth: bool = True
-    """False lets everybody in; on a loopback address only."""
+    """Ask callers for a key; without one the server listens on a loopback address only."""
     max_batch: Annotated[Count, Range(1, 256)] = 8
     """Requests that run at once."""
     queue_size: Annotated[Count, Range(1)] = 64
-    """Requests that may wait."""
+    """Requests that may wait; more are answered with 429."""
     context_tokens: Annotated[Count, Range(2)] | None = None
-    """Longest prompt plus answer; None takes what the model and `kv_memory` allow."""
+    """Longest prompt plus answer; by default what the model and `kv_memory` allow."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Number format of weights and KV."""
-    request_timeout: Duration | None = None
-    """Seconds after which a request ends unfinished; None: never."""
+    request_timeout: Annotated[Duration, Range(0.001)] | None = None
+    """Time after which a request ends unfinished; by default never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
