@@ -86,7 +86,7 @@ def test_every_kind_is_emitted_somewhere() -> None:
 def calls() -> Iterator[tuple[str, ast.Call]]:
     for file in SOURCE.rglob("*.py"):
         name = str(file.relative_to(SOURCE))
-        if name != "core/event_kinds.py":
+        if name not in ("core/event_catalogue.py", "core/event_kinds.py"):
             yield from ((name, node) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
 
 

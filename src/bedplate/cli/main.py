@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import json
+import os
 import sys
 from typing import Any
 
 import click
 
 from bedplate._version import __version__
-from bedplate.core.errors import BedplateError, UsageError
+from bedplate.cli.terminal.streams import abandon_output, closed_stream, flush_output, is_stream_error, report_closed
+from bedplate.core.errors import BedplateError, UnavailableError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to fix it; measures each device."),
@@ -67,8 +70,12 @@ def command() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 ok, 1 failed, 2 usage, 3 not found, 4 a check failed, 5 unavailable)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if (closed := closed_stream()) is not None:
+        report_closed(closed)
+        return UsageError.exit_code
     try:
-        result: Any = command.main(args=arguments, prog_name="bedplate", standalone_mode=False)
+        result = _invoke(arguments)
+        flush_output()
         return result if isinstance(result, int) else 0
     except BedplateError as error:
         _print_error(error, as_json=_wants_json(arguments))
@@ -82,9 +89,29 @@ def main(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of the output has all that it wanted
+        abandon_output()
         return 0
+    except OSError as error:
+        if not is_stream_error(error):
+            raise
+        abandon_output()
+        unwritten = UnavailableError(
+            "the output cannot be written", seen=error.strerror, next_step="see where it goes: a full disk, a closed terminal"
+        )
+        _print_error(unwritten, as_json=_wants_json(arguments))
+        return unwritten.exit_code
+
+
+def _invoke(arguments: list[str]) -> Any:
+    """As `command.main` does it, without its own way with a broken pipe: exit code 1, whatever the verb did."""
+    if "_BEDPLATE_COMPLETE" in os.environ:
+        return command.main(args=arguments, prog_name="bedplate", standalone_mode=False)
+    try:
+        with command.make_context("bedplate", list(arguments)) as context:
+            return command.invoke(context)
+    except click.exceptions.Exit as end:  # --help, --version
+        return end.exit_code
 
 
 def _wants_json(arguments: list[str]) -> bool:
@@ -93,13 +120,11 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _print_error(error: BedplateError, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(error.as_json(), ensure_ascii=False), file=sys.stderr)
-        return
-    print(f"error [{error.code}]: {error.what}", file=sys.stderr)
+    lines = [f"error [{error.code}]: {error.what}"]
     for label, text in (("seen", error.seen), ("expected", error.expected), ("next", error.next_step)):
-        if text is not None:
-            print(f"  {label + ':':<10}{text}", file=sys.stderr)
+        lines += [] if text is None else [f"  {label + ':':<10}{text}"]
+    with contextlib.suppress(OSError):  # the terminal is closed; the exit code still says it
+        print(json.dumps(error.as_json(), ensure_ascii=False) if as_json else "\n".join(lines), file=sys.stderr)
 
 
 if __name__ == "__main__":

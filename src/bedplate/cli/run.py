@@ -53,12 +53,14 @@ def command(
         )
     finally:
         watcher.close()
-    if output == "json":
-        print_json(outcome.as_json())
-    else:
-        _print_outcome(outcome)
-    if outcome.error is not None:
-        raise outcome.error
+    try:
+        if output == "json":
+            print_json(outcome.as_json())
+        else:
+            _print_outcome(outcome)
+    finally:
+        if outcome.error is not None:  # also where nobody reads the output: the exit code is the run's
+            raise outcome.error
     if explain:
         from bedplate.cli.terminal.closing import closing_words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -13,10 +14,10 @@ from bedplate.app.toolchain.serve.serve import Settings
 from bedplate.cli.terminal.model_argument import model_argument
 from bedplate.cli.terminal.output import note, output_option
 from bedplate.cli.terminal.settings_options import settings_options
+from bedplate.core.messages import encode
 
 if TYPE_CHECKING:
-    from bedplate.app.toolchain.serve.serve import ApiKey
-    from bedplate.core.json import JsonObject
+    from bedplate.app.toolchain.serve.serve import ApiKey, ServerReady
 
 
 @click.command("serve")
@@ -43,27 +44,29 @@ def command(model: str, settings: dict[str, Any], output: str) -> None:
     read = read_settings(Settings, resolve_inputs(Settings, {"model": model, **settings}, Path.cwd(), has_references=False))
     key = open_key(read)
     stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: stopped.append(received))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup: stays ignored
+            signal.signal(number, lambda received, _: stopped.append(received))
     note(f"loading {model}")
     serve_here(read, key, lambda ready: _show(ready, key, output), lambda: bool(stopped))
-    note("stopped")
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        note("stopped")
 
 
-def _show(ready: JsonObject, key: ApiKey, output: str) -> None:
+def _show(ready: ServerReady, key: ApiKey, output: str) -> None:
     file = None if key.file is None else str(key.file)
     if output == "json":
-        print(json.dumps({**ready, "api_key": key.key, "api_key_file": file}, ensure_ascii=False), flush=True)
+        print(json.dumps({**encode(ready), "api_key": key.key, "api_key_file": file}, ensure_ascii=False), flush=True)
         return
-    print(f"serving {ready['model']} at {ready['url']}/v1 (context {ready['context_tokens']} tokens)")
+    print(f"serving {ready.model} at {ready.url}/v1 (context {ready.context_tokens} tokens)")
     if key.is_new:
         print(f"API key, made for you and kept in {file}:\n  {key.key}")
     elif key.file is not None:
         print(f"API key: in {file}")
     header = "" if key.key is None else f' -H "Authorization: Bearer {_shell_key(key)}"'
     messages = [{"role": "user", "content": "What is the capital of France?"}]
-    body = json.dumps({"model": ready["model"], "temperature": 0.2, "max_tokens": 32, "messages": messages})
-    print(f"try:\n  curl {ready['url']}/v1/chat/completions{header} -H 'Content-Type: application/json' -d '{body}'")
+    body = json.dumps({"model": ready.model, "temperature": 0.2, "max_tokens": 32, "messages": messages})
+    print(f"try:\n  curl {ready.url}/v1/chat/completions{header} -H 'Content-Type: application/json' -d '{body}'")
     print("Ctrl-C stops it.")
     sys.stdout.flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ class LiveWatcher:
 
     def close(self) -> None:
         """Give the terminal back."""
-        self._live.stop()
+        with contextlib.suppress(OSError):  # the terminal is gone
+            self._live.stop()
 
     def _print(self, markup: str) -> None:
         self._console.print(markup, highlight=False)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from bedplate.app.api import run
 from bedplate.app.pipeline.file.inputs import resolve_words
 from bedplate.app.pipeline.run.watch import RunWatcher
 from bedplate.app.toolchain.serve.bench import Settings as BenchSettings
+from bedplate.app.toolchain.serve.engine_folder import engine_folder
 from bedplate.app.toolchain.serve.serve import ApiKey, Settings, serve
 from bedplate.app.wiring import local_engine
-from bedplate.core.json import Json, JsonObject
+from bedplate.core.json import Json
+from bedplate.toolchain.serve.task import ServerReady
 
 
-def serve_here(settings: Settings, key: ApiKey, on_ready: Callable[[JsonObject], None], is_stopped: Callable[[], bool]) -> None:
+def serve_here(
+    settings: Settings, key: ApiKey, on_ready: Callable[[ServerReady], None], is_stopped: Callable[[], bool]
+) -> None:
     """Serve on this machine until `is_stopped`, and leave nothing behind; see `serve` for arguments and errors."""
-    with tempfile.TemporaryDirectory(prefix="bedplate-serve-") as folder:
-        engine = local_engine(Path(folder))
+    with engine_folder() as folder:
+        engine = local_engine(folder)
         try:
-            serve(settings, engine, Path(folder), key, on_ready, is_stopped)
+            serve(settings, engine, folder, key, on_ready, is_stopped)
         finally:
             engine.close()
 
