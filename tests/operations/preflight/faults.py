@@ -129,3 +129,16 @@ def dies_when_measured(context: TaskContext) -> JsonObject:
 
     screen.measure_rates = die
     return screen.main(context)
+
+
+def slow_because_of_other_work(context: TaskContext) -> JsonObject:
+    """The screening task on a slot of which other work takes nearly everything."""
+    from bedplate.workers import screen
+
+    def measure(*_: object, **__: object) -> RateReport:
+        return RateReport(
+            matmul_flops={"fp32": 1.1e9}, memory_bandwidth_bytes_per_s=3e8, busy_frac={"fp32": 0.99, "copy": 0.99}
+        )
+
+    screen.measure_rates = measure
+    return screen.main(context)

@@ -82,6 +82,8 @@ class Session:
     pair_errors: dict[Pair, str] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     """Slots that are out, and why."""
+    disturbed: dict[int, str] = field(default_factory=dict)
+    """Slots that were slow because of other work, and how slow; they are still in."""
     undecided: set[int] = field(default_factory=set)
     """Those of them that may not be at fault themselves."""
     first_losses: dict[int, str] = field(default_factory=dict)

@@ -31,6 +31,8 @@ class SlotVerdict(enum.StrEnum):
     BAD = "bad"
     UNKNOWN = "unknown"
     """It failed with every partner, and none of them is good; or it had no partner at all."""
+    DISTURBED = "disturbed"
+    """It was slow while other work took part of it: no evidence against the slot, but others are to be preferred."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
