@@ -26,9 +26,9 @@ from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction
 from bedplate.core.workload import Gang, Resources, Task
 from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, SchemeResult, check_out, check_scheme
+from bedplate.toolchain.data.catalog import TEXTS
 from bedplate.toolchain.data.layout import DERIVED
 from bedplate.toolchain.models.card import read_card
-from bedplate.toolchain.models.catalog import TEXTS
 from bedplate.toolchain.models.stored import inspect_model
 
 EXPLANATION = text("Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.")

