@@ -62,7 +62,7 @@ def test_documents_and_a_file_are_loads_too(tiny_model: Path, tmp_path: Path) ->
 
 
 def test_a_load_that_is_no_load_ends_the_step_with_its_reason(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(BedplateError, match="no such load"):
+    with pytest.raises(BedplateError, match="file that does not exist"):
         bench(tiny_model, tmp_path, load="chatt")
 
 
