@@ -27,6 +27,7 @@ __all__ = [
     "EngineStatistics",
     "FaultInjection",
     "GangHandle",
+    "HasResources",
     "num_usable_slots",
 ]
 
@@ -177,7 +178,15 @@ the name of the function that reads a machine (see `engines/node_reader.py`).
 """
 
 
-def num_usable_slots(engine: Engine) -> dict[str, int]:
+class HasResources(Protocol):
+    """An engine, or a view of one that can only be looked at."""
+
+    def resources(self) -> tuple[Node, ...]:
+        """See `Engine.resources`."""
+        ...
+
+
+def num_usable_slots(engine: HasResources) -> dict[str, int]:
     """Slots of each node, by `Node.id`, that are not excluded; taken or not."""
     slots = {node.id: node.num_cores for node in engine.resources()}
     for exclusion in engine.exclusions() if isinstance(engine, CanExclude) else ():

@@ -20,11 +20,11 @@ from bedplate.core.errors import CheckFailedError, NotFoundError, ResourcesError
 from bedplate.core.workload import Gang, Task
 from bedplate.engines.base import CanExclude
 from bedplate.toolchain.data.corpus import write_corpus
-from bedplate.toolchain.data.tokenizer import load_tokenizer
 from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
 from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantized import Int8Linear
+from bedplate.toolchain.models.tokenizer import load_tokenizer
 from tests.tiny_model import tiny_documents
 
 QUICK = {"tokens": 300, "context": 128}

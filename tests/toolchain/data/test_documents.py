@@ -1,14 +1,17 @@
 """Documents from a user's files and from wiki dumps; what cannot be read is named with its line."""
 
 import bz2
+import gzip
 import json
+import lzma
 from pathlib import Path
 
 import pytest
 
 from bedplate.core.errors import NotFoundError, UsageError
 from bedplate.toolchain.data.documents import read_documents
-from bedplate.toolchain.data.wikipedia import plain_text, wikipedia_documents
+from bedplate.toolchain.data.text_files import find_text_files, named
+from bedplate.toolchain.data.wikipedia import plain_text
 from tests.tiny_model import tiny_documents, write_tiny_text
 
 PAGE = """<page><title>{title}</title><ns>{ns}</ns>{redirect}<revision><text>{text}</text></revision></page>"""
@@ -33,6 +36,102 @@ def test_a_long_text_without_breaks_is_cut_at_paragraphs_and_nothing_is_lost(tmp
     documents = list(read_documents(tmp_path / "book.txt"))
     assert len(documents) > 3
     assert "\n\n".join(documents) == "\n\n".join(paragraphs)
+
+
+TEXTS = ("one", "two words", "three")
+JSON_LINES = b"".join(json.dumps({"text": text, "body": text.upper()}).encode() + b"\n" for text in TEXTS)
+
+
+def compressed(suffix: str, content: bytes) -> bytes:
+    import pyarrow
+
+    if suffix == ".zst":
+        return pyarrow.compress(content, "zstd", asbytes=True)  # type: ignore[no-any-return]
+    return {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix](content)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.JSONL", "x.ndjson", "x.v1.jsonl"])
+@pytest.mark.parametrize("compression", ["", ".gz", ".bz2", ".xz", ".zst"])
+def test_json_lines_are_read_under_each_of_their_names_and_compressions(tmp_path: Path, name: str, compression: str) -> None:
+    file = tmp_path / f"{name}{compression}"
+    file.write_bytes(compressed(compression, JSON_LINES))
+    assert tuple(read_documents(file)) == TEXTS
+    assert list(read_documents(file, "body")) == ["ONE", "TWO WORDS", "THREE"]
+
+
+@pytest.mark.parametrize("compression", [".gz", ".zst"])
+def test_compressed_plain_text_and_exports_are_read(tmp_path: Path, compression: str) -> None:
+    (tmp_path / f"a.txt{compression}").write_bytes(compressed(compression, b"one\n\n\ntwo"))
+    page = PAGE.format(title="Title", ns=0, redirect="", text="A sentence of some length. " * 20)
+    (tmp_path / f"b.xml{compression}").write_bytes(compressed(compression, f"<mediawiki>{page}</mediawiki>".encode()))
+    assert [document.split("\n")[0] for document in read_documents(tmp_path)] == ["one", "two", "Title"]
+
+
+def test_parquet_gives_the_column_that_is_named(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({"text": ["one", None, "three"], "body": ["x", "y", "z"], "id": [1, 2, 3]})
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    assert list(read_documents(tmp_path / "x.parquet")) == ["one", "three"]
+    assert list(read_documents(tmp_path / "x.parquet", "body")) == ["x", "y", "z"]
+    with pytest.raises(UsageError, match=r"no column 'content'.*text, body, id.*text_field"):
+        list(read_documents(tmp_path / "x.parquet", "content"))
+    with pytest.raises(UsageError, match="'id' holds no text"):
+        list(read_documents(tmp_path / "x.parquet", "id"))
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(UsageError, match=r"not a whole Parquet file.*x\.parquet"):
+        list(read_documents(tmp_path / "x.parquet"))
+
+
+def test_another_field_is_asked_for_by_name(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"content": "x"}\n')
+    with pytest.raises(UsageError, match=r"x\.jsonl:1.*text_field"):
+        list(read_documents(tmp_path / "x.jsonl"))
+
+
+@pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
+def test_a_compressed_file_that_is_cut_is_refused_by_name(tmp_path: Path, compression: str) -> None:
+    many = json.dumps({"text": "some words " * 20}).encode() + b"\n"
+    content = compressed(compression, b"".join(many[:-3] + str(number).encode() + many[-3:] for number in range(20_000)))
+    (tmp_path / f"x.jsonl{compression}").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UsageError, match=r"x\.jsonl"):
+        list(read_documents(tmp_path / f"x.jsonl{compression}"))
+
+
+def test_links_are_followed_and_a_loop_of_links_ends(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.txt").write_text("linked folder")
+    (tmp_path / "c.txt").write_text("linked file")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "folder").symlink_to(tmp_path / "elsewhere")
+    (source / "loop").symlink_to(source)
+    (source / "z.txt").symlink_to(tmp_path / "c.txt")
+    assert list(read_documents(source)) == ["linked folder", "linked file"]
+
+
+def test_what_a_folder_holds_beside_text_is_named(tmp_path: Path) -> None:
+    for name in ("a.txt", "notes.md", "sub/x.json.gz", ".hidden.txt", ".git/config.txt", "broken.PDF"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    found = find_text_files(tmp_path)
+    assert [file.path.name for file in found.files] == ["a.txt"]
+    assert [str(path.relative_to(tmp_path)) for path in found.left_out] == [
+        ".git", ".hidden.txt", "broken.PDF", "notes.md", "sub/x.json.gz"
+    ]  # fmt: skip
+    assert named(found.left_out, tmp_path, at_most=2) == ".git, .hidden.txt and 3 more"
+
+
+def test_a_folder_without_text_names_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("x")
+    with pytest.raises(NotFoundError, match=r"no text in the folder.*data\.csv.*\.jsonl"):
+        list(read_documents(tmp_path))
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_bytes(b"\xef\xbb\xbfone\r\nline\r\n\r\n\r\ntwo\r\n")
+    assert list(read_documents(tmp_path / "x.txt")) == ["one\nline", "two"]
 
 
 @pytest.mark.parametrize("line", ['{"text": 5}', '{"body": "x"}', "{broken", '["x"]'])
@@ -82,12 +181,12 @@ def test_redirects_stubs_and_other_namespaces_are_left_out(tmp_path: Path) -> No
     ]
     text = "".join(PAGE.format(title=title, ns=ns, redirect=redirect, text=body) for title, ns, redirect, body in pages)
     (tmp_path / "dump.xml.bz2").write_bytes(bz2.compress(f"<mediawiki>{text}</mediawiki>".encode()))
-    assert [document.split("\n")[0] for document in wikipedia_documents(tmp_path / "dump.xml.bz2")] == ["Kept"]
+    assert [document.split("\n")[0] for document in read_documents(tmp_path / "dump.xml.bz2")] == ["Kept"]
 
 
 def test_half_a_dump_is_refused(tmp_path: Path) -> None:
     page = PAGE.format(title="A", ns=0, redirect="", text="long text " * 50)
     whole = bz2.compress(f"<mediawiki>{page * 50}</mediawiki>".encode())
-    (tmp_path / "half.bz2").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "half.xml.bz2").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UsageError, match="not a whole MediaWiki export"):
-        list(read_documents(tmp_path / "half.bz2"))
+        list(read_documents(tmp_path / "half.xml.bz2"))

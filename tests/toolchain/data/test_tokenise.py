@@ -7,16 +7,17 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UsageError
-from bedplate.toolchain.data.corpus import read_documents_of, write_corpus
+from bedplate.toolchain.data.corpus import read_corpus_manifest, read_documents_of, write_corpus
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.data.tokenise import tokenise
-from bedplate.toolchain.data.tokenizer import load_tokenizer
+from bedplate.toolchain.models.tokenizer import load_tokenizer
 from tests.tiny_model import tiny_documents
 
 
@@ -58,6 +59,27 @@ def test_a_document_is_on_one_side_whatever_comes_with_it(tmp_path: Path) -> Non
 def test_even_two_documents_leave_one_held_out(tmp_path: Path) -> None:
     write_corpus(["one text", "another text"], tmp_path / "c", 0.01, {})
     assert len(list(read_documents_of(tmp_path / "c", "validation"))) == 1
+
+
+@pytest.mark.parametrize("share", [1e-9, 0.999999999])
+def test_each_side_has_a_document_and_none_is_lost(tmp_path: Path, share: float) -> None:
+    texts = {f"text {number}" for number in range(20)}
+    write_corpus(texts, tmp_path / "c", share, {})
+    train, validation = (set(read_documents_of(tmp_path / "c", split)) for split in ("train", "validation"))
+    assert train | validation == texts and not train & validation
+    assert min(len(train), len(validation)) == 1
+
+
+def test_a_corpus_is_written_as_it_comes(tmp_path: Path) -> None:
+    documents = (f"{number} " + 100_000 * "x" for number in range(600))
+    tracemalloc.start()
+    try:
+        write_corpus(documents, tmp_path / "c", 0.1, {})
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 20_000_000  # of 60 million
+    assert sum(entry["documents"] for entry in read_corpus_manifest(tmp_path / "c")["splits"].values()) == 600
 
 
 @pytest.mark.parametrize("documents", [[], ["only one"], ["  ", "same", "same "]])

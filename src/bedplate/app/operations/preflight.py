@@ -6,7 +6,6 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,21 +15,22 @@ from bedplate.app.wiring import local_engine, service_events
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ResourcesError
 from bedplate.core.event_kinds import PreflightBadLink, PreflightSlotExcluded, PreflightStoreUnfit, make_event
+from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.paths import cache_home, state_home
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
 from bedplate.core.workload import TaskState, TaskStatus
-from bedplate.engines.base import CanExclude, Engine
+from bedplate.engines.base import CanExclude, Engine, num_usable_slots
 from bedplate.operations.preflight.screening import Screening, SlotReport, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
 from bedplate.operations.preflight.stores import StoreReport, try_store
 from bedplate.operations.preflight.summary import cores_text, screening_scale, screening_table, screening_values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """The keys of an `ops.preflight` step."""
 
@@ -84,14 +84,14 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         num_slots,
         context.needs.cpus_per_worker,
         _limits(settings),
-        say=context.reporter.say,
-        check_cancelled=context.reporter.check_cancelled,
+        context.reporter,
     )
     _emit_findings(context, screening)
     outputs = _outputs(screening, stores)
     _exclude(context.engine, screening)
     _refuse_too_few(context, screening)
-    path = _write(context.directory / "screening.json", outputs)
+    path = context.directory / "screening.json"
+    write_file(path, json.dumps(outputs, indent=2))
     return StepResult(
         path=path,
         outputs=outputs,
@@ -137,8 +137,8 @@ def _limits(settings: Settings) -> ScreeningLimits:
 
 
 def _num_slots(settings: Settings, context: PlanContext) -> int:
-    wanted = sum(node.num_cores // context.needs.cpus_per_worker for node in context.engine.resources())
-    return min(wanted, settings.max_slots)
+    usable = num_usable_slots(context.engine).values()
+    return min(sum(cores // context.needs.cpus_per_worker for cores in usable), settings.max_slots)
 
 
 def _stores(context: PlanContext) -> dict[str, Path]:
@@ -202,7 +202,7 @@ def _refuse_too_few(context: StepContext, screening: Screening) -> None:
             "too few good slots are left",
             seen=f"{len(screening.good)} of {len(screening.slots)}; {reasons}",
             expected=f"at least {context.needs.workers.min}",
-            next_step="mend or free the slots named, or lower needs.workers.min",
+            next_step="fix or free the slots named, or lower needs.workers.min",
         )
 
 
@@ -234,9 +234,3 @@ def _outputs(screening: Screening, stores: Sequence[StoreReport]) -> JsonObject:
 
 def _excluded(slot: SlotReport) -> JsonObject:
     return {"node": slot.node, "cores": list(slot.cores), "verdict": slot.verdict.value, "reason": slot.reason}
-
-
-def _write(path: Path, outputs: JsonObject) -> Path:
-    aside = path.with_suffix(".new")
-    aside.write_text(json.dumps(outputs, indent=2))
-    return aside.replace(path)

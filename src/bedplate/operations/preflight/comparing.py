@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bedplate.core.json import JsonObject
+from bedplate.core.measurement import DISTURBED_FRAC
 from bedplate.core.units import format_flops, format_rate
-from bedplate.operations.preflight.measure import RateReport
+from bedplate.operations.preflight.measure import COPY, RateReport
+from bedplate.operations.preflight.messages import FailedAnswer, MeasureOrder, RatesAnswer
 from bedplate.operations.preflight.peers import PeerFinding, slow_slots
 from bedplate.operations.preflight.session import Session
 
@@ -19,7 +20,8 @@ SLOT_BUFFER_BYTES = 2**28
 
 def measure_slots(session: Session) -> None:
     """Measure all standing slots; strike out those that compute wrongly or stay behind their kind."""
-    session.say(f"measuring {len(session.standing)} slots against each other")
+    session.replace_ended()  # what ended before it had started
+    session.reporter.say(f"measuring {len(session.standing)} slots against each other")
     turns = [[slot] for slot in session.standing] if session.one_by_one else [session.standing]
     for turn in turns:
         session.rates |= _measure(session, turn)
@@ -27,21 +29,25 @@ def measure_slots(session: Session) -> None:
 
 
 def _measure(session: Session, slots: Sequence[int]) -> dict[int, RateReport]:
-    order: JsonObject = {
-        "order": "measure",
-        "budget_s": session.limits.budget_s,
-        "precisions": list(session.limits.precisions),
-        "largest_buffer_bytes": SLOT_BUFFER_BYTES,
-    }
+    """Rates of `slots`; one whose process ends is measured again in a fresh one, alone."""
+    rates = _measure_once(session, slots)
+    for slot in session.replace_ended():
+        rates |= _measure_once(session, [slot])
+    return rates
+
+
+def _measure_once(session: Session, slots: Sequence[int]) -> dict[int, RateReport]:
+    limits = session.limits
+    order = MeasureOrder(budget_s=limits.budget_s, precisions=limits.precisions, largest_buffer_bytes=SLOT_BUFFER_BYTES)
     # Twice the engine's patience: a silent task is then ended by the engine, which names the cause.
-    timeout_s = 2 * session.limits.hung_after_s + 10 * session.limits.budget_s
-    answers = session.ask(dict.fromkeys(slots, order), timeout_s, "it was measured")
+    timeout_s = 2 * limits.hung_after_s + 10 * limits.budget_s
     rates = {}
-    for slot, answer in answers.items():
-        if "error" in answer:
-            session.reasons[slot] = f"it could not be measured: {answer['error']}"
-        else:
-            rates[slot] = RateReport.from_json(answer)
+    for slot, answer in session.ask(dict.fromkeys(slots, order), timeout_s, "it was measured").items():
+        match answer:
+            case RatesAnswer(rates=measured):
+                rates[slot] = measured
+            case FailedAnswer(error=error):
+                session.reasons[slot] = f"it could not be measured: {error}"
     return rates
 
 
@@ -52,7 +58,7 @@ def _judge_rates(session: Session) -> None:
             session.reasons[slot] = f"it computes wrongly: {', '.join(report.wrong)}"
     for _ in range(session.limits.num_retries):
         for slot in _slow(session):
-            session.say(f"slot {slot} is slow; measuring it again")
+            session.reporter.say(f"slot {slot} is slow; measuring it again")
             for report in _measure(session, [slot]).values():
                 session.rates[slot] = _best_of(session.rates[slot], report)
     session.reasons |= _slow(session)
@@ -83,14 +89,17 @@ def _slow(session: Session) -> dict[int, str]:
     for precision in limits.precisions:
         flops = {slot: rate for slot, report in measured.items() if (rate := report.matmul_flops.get(precision)) is not None}
         for finding in slow_slots(flops, limits.slow_share, limits.floor_flops):
-            reasons.setdefault(finding.slot, _slow_text(f"{precision} products", finding, format_flops))
+            busy_frac = measured[finding.slot].busy_frac.get(precision)
+            reasons.setdefault(finding.slot, _slow_text(f"{precision} products", finding, format_flops, busy_frac))
     copies = {slot: rate for slot, report in measured.items() if (rate := report.memory_bandwidth_bytes_per_s) is not None}
     for finding in slow_slots(copies, limits.slow_share, limits.floor_bytes_per_s):
-        reasons.setdefault(finding.slot, _slow_text("memory copies", finding, format_rate))
+        busy_frac = measured[finding.slot].busy_frac.get(COPY)
+        reasons.setdefault(finding.slot, _slow_text("memory copies", finding, format_rate, busy_frac))
     return reasons
 
 
-def _slow_text(what: str, finding: PeerFinding, show: Callable[[float], str]) -> str:
+def _slow_text(what: str, finding: PeerFinding, show: Callable[[float], str], busy_frac: float | None) -> str:
+    busy = f"; other work took {busy_frac:.0%} of its cores" if (busy_frac or 0.0) > DISTURBED_FRAC else ""
     if finding.reference is None:
-        return f"slow: {what} at {show(finding.rate)}, below the floor of {show(finding.limit)}"
-    return f"slow: {what} at {show(finding.rate)}, its peers {show(finding.reference)}, limit {show(finding.limit)}"
+        return f"slow: {what} at {show(finding.rate)}, below the floor of {show(finding.limit)}{busy}"
+    return f"slow: {what} at {show(finding.rate)}, its peers {show(finding.reference)}, limit {show(finding.limit)}{busy}"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
+from bedplate.core.files import replacing_file, write_file
 from bedplate.core.json import JsonObject, digest
 from bedplate.toolchain.data.shards import file_digest
 
@@ -29,6 +30,8 @@ SPLITS = ("train", "validation")
 def write_corpus(documents: Iterable[str], folder: Path, validation_frac: float, about: JsonObject) -> Mapping[str, Any]:
     """Write the documents and the manifest into `folder`; returns the manifest.
 
+    Documents are written as they come; only their 16-byte digests are kept, about 100 bytes of memory for each.
+
     Args:
         documents: Plain texts; blank ones and exact copies are dropped.
         folder: Is made; must not hold another corpus.
@@ -38,20 +41,15 @@ def write_corpus(documents: Iterable[str], folder: Path, validation_frac: float,
     Raises:
         UsageError: Fewer documents than a split needs.
     """
-    by_key = {_document_key(text): text for text in (text.strip() for text in documents) if text}
-    held_out = _held_out(by_key, validation_frac)
     folder.mkdir(parents=True, exist_ok=True)
-    splits: dict[str, dict[str, str | int]] = {}
-    for split in SPLITS:
-        texts = [text for key, text in by_key.items() if (key in held_out) == (split == "validation")]
-        file = folder / f"{split}.jsonl"
-        with file.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
-        size = sum(len(text.encode()) for text in texts)
-        splits[split] = {"file": file.name, "documents": len(texts), "text_bytes": size, "digest": file_digest(file)}
+    keys = _write_splits(documents, folder, validation_frac)
+    _check_count(len(keys), validation_frac)
+    if 0 < validation_frac < 1:
+        _move_nearest(folder, keys, _border(validation_frac))
+    splits = {split: _entry(folder / f"{split}.jsonl") for split in SPLITS}
     manifest = {"format": FORMAT, "version": VERSION, **about, "validation_frac": validation_frac, "splits": splits}
     manifest["digest"] = digest([str(splits[split]["digest"]) for split in SPLITS])
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    write_file(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return manifest
 
 
@@ -91,27 +89,72 @@ def read_documents_of(folder: Path, split: str) -> Iterator[str]:
     if not file.is_file() or file_digest(file) != entry["digest"]:
         next_step = "delete the corpus folder and run the data step again"
         raise IntegrityError("a file of the corpus is damaged", seen=file, expected=entry["digest"], next_step=next_step)
-    with file.open(encoding="utf-8") as stream:
-        for line in stream:
-            yield str(json.loads(line)["text"])
+    yield from _texts(file)
 
 
 def _document_key(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _held_out(keys: Iterable[bytes], validation_frac: float) -> set[bytes]:
-    ranked = sorted(keys)
-    if len(ranked) < (2 if 0 < validation_frac < 1 else 1):
+def _border(validation_frac: float) -> bytes:
+    """Documents whose key is below it are held out; one byte longer than a key, so that a share of 1 has a border too."""
+    return int(validation_frac * (1 << 128)).to_bytes(17, "big")
+
+
+def _is_held_out(key: bytes, border: bytes) -> bool:
+    return b"\0" + key < border
+
+
+def _write_splits(documents: Iterable[str], folder: Path, validation_frac: float) -> set[bytes]:
+    """Write each document to its side; returns the keys of all."""
+    keys: set[bytes] = set()
+    border = _border(validation_frac)
+    train, validation = (folder / f"{split}.jsonl" for split in SPLITS)
+    with train.open("w", encoding="utf-8") as to_train, validation.open("w", encoding="utf-8") as to_validation:
+        for text in (text.strip() for text in documents):
+            if not text or (key := _document_key(text)) in keys:
+                continue
+            keys.add(key)
+            (to_validation if _is_held_out(key, border) else to_train).write(_line(text))
+    return keys
+
+
+def _line(text: str) -> str:
+    return json.dumps({"text": text}, ensure_ascii=False) + "\n"
+
+
+def _check_count(num_documents: int, validation_frac: float) -> None:
+    needed = 2 if 0 < validation_frac < 1 else 1
+    if num_documents < needed:
         raise UsageError(
-            "too few documents to split into train and validation" if ranked else "no documents",
-            seen=f"{len(ranked)} documents",
-            expected="at least two, or validation: 0%" if ranked else "text that is not blank",
+            "too few documents to split into train and validation" if num_documents else "no documents",
+            seen=f"{num_documents} documents",
+            expected="at least two, or validation: 0%" if num_documents else "text that is not blank",
         )
-    if validation_frac >= 1:
-        return set(ranked)
-    border = int(validation_frac * (1 << 128)).to_bytes(17, "big")
-    count = sum(b"\0" + key < border for key in ranked)
-    if validation_frac > 0:
-        count = min(max(count, 1), len(ranked) - 1)
-    return set(ranked[:count])
+
+
+def _move_nearest(folder: Path, keys: set[bytes], border: bytes) -> None:
+    """Where all documents fell on one side, move the one nearest to the border to the other."""
+    held_out = sum(_is_held_out(key, border) for key in keys)
+    if 0 < held_out < len(keys):
+        return
+    source, target = SPLITS if not held_out else reversed(SPLITS)
+    nearest_key = max(keys) if held_out else min(keys)
+    with replacing_file(folder / f"{source}.jsonl") as kept, (folder / f"{target}.jsonl").open("wb") as moved:
+        for text in _texts(folder / f"{source}.jsonl"):
+            (moved if _document_key(text) == nearest_key else kept).write(_line(text).encode())
+
+
+def _entry(file: Path) -> dict[str, str | int]:
+    """What the manifest says of a split."""
+    lengths = [0, 0]
+    for text in _texts(file):
+        lengths[0] += 1
+        lengths[1] += len(text.encode())
+    return {"file": file.name, "documents": lengths[0], "text_bytes": lengths[1], "digest": file_digest(file)}
+
+
+def _texts(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8") as stream:
+        for line in stream:
+            yield str(json.loads(line)["text"])

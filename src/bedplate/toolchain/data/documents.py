@@ -1,89 +1,156 @@
-"""Where documents come from: a user's own files, or a MediaWiki export.
+"""Documents of text files, one at a time: a file of any size needs the memory of its longest document.
 
-file.jsonl      one document a line, in the field `text`
-file.txt        documents stand apart by two or more blank lines; a file without such breaks is cut at paragraph
-                ends into documents of about 4,000 characters, so that some can be held out
-*.xml[.bz2]     a MediaWiki export (see wikipedia.py); also the names `…pages-articles….bz2` that dumps have
-folder/         all such files in it, in the order of their names
+JSON lines    one document a line, in a field of it
+plain text    documents stand apart by two or more blank lines; a file without such breaks is cut at paragraph ends into
+              documents of about 4,000 characters, so that some can be held out
+MediaWiki     see wikipedia.py
+Parquet       one document a row, in a column
 """
 
 from __future__ import annotations
 
+import io
 import json
-import re
-from collections.abc import Iterator
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.core.errors import UsageError
+from bedplate.toolchain.data.text_files import TextFile, TextFormat, find_text_files, import_pyarrow
 from bedplate.toolchain.data.wikipedia import wikipedia_documents
 
 CUT_CHARACTERS = 4000
-SUFFIXES = (".jsonl", ".txt", ".xml", ".bz2")
+TEXT_FIELD = "text"
+_ROWS_AT_ONCE = 256
 
 
-def read_documents(source: Path) -> Iterator[str]:
-    """Documents of a file or folder, in order.
+def read_documents(source: Path, text_field: str = TEXT_FIELD) -> Iterator[str]:
+    """Documents of a file or folder, in order; see `find_text_files` for what is read.
+
+    Args:
+        source: File or folder.
+        text_field: Field of a JSON line or column of a Parquet file that holds the text.
 
     Raises:
         NotFoundError: Nothing there.
-        UsageError: A kind of file that is not known, or one that cannot be read; it names the line.
+        UsageError: A file cannot be read; names it, and the line.
+        UnavailableError: A package that reads it is not installed.
     """
-    if source.is_dir():
-        files = sorted(file for file in source.rglob("*") if file.is_file() and file.suffix in SUFFIXES)
-        if not files:
-            raise NotFoundError("no text in the folder", seen=source, expected=", ".join(f"*{suffix}" for suffix in SUFFIXES))
-    elif source.is_file():
-        files = [source]
-    else:
-        raise NotFoundError(
-            "no such text", seen=source, expected="a .txt or .jsonl file, a folder of them, or wikipedia-sample"
-        )
-    for file in files:
-        yield from _documents_of(file)
+    for file in find_text_files(source).files:
+        yield from documents_of(file, text_field)
 
 
-def _documents_of(file: Path) -> Iterator[str]:
-    if file.suffix == ".jsonl":
-        return _jsonl_documents(file)
-    if file.suffix == ".txt":
-        return _text_documents(file)
-    if file.suffix in (".xml", ".bz2"):
-        return wikipedia_documents(file)
-    raise UsageError("a kind of text that is not known", seen=file, expected=", ".join(SUFFIXES))
+def documents_of(file: TextFile, text_field: str = TEXT_FIELD) -> Iterator[str]:
+    """Documents of one file; see `read_documents`."""
+    try:
+        match file.format:
+            case TextFormat.JSON_LINES:
+                yield from _jsonl_documents(file, text_field)
+            case TextFormat.PLAIN:
+                yield from _plain_documents(file)
+            case TextFormat.MEDIAWIKI:
+                yield from wikipedia_documents(file)
+            case TextFormat.PARQUET:
+                yield from _parquet_documents(file.path, text_field)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the content
+        seen = f"{file.path}: {error}"
+        raise UsageError("a file ends too early or is damaged", seen=seen, next_step="fetch it again") from error
 
 
-def _jsonl_documents(file: Path) -> Iterator[str]:
-    with file.open("rb") as stream:
+def _jsonl_documents(file: TextFile, text_field: str) -> Iterator[str]:
+    expected = f'{{"{text_field}": "…"}} on each line'
+    with file.open() as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
             try:
-                text = json.loads(line)["text"]
+                text = json.loads(line)[text_field]
             except (ValueError, KeyError, TypeError) as error:
-                seen = f"{file}:{number}: {type(error).__name__} {error}"
-                raise UsageError("a line that is no document", seen=seen, expected='{"text": "…"} on each line') from error
+                seen = f"{file.path}:{number}: {type(error).__name__} {error}"
+                next_step = "name the field that holds the text with 'text_field'" if isinstance(error, KeyError) else None
+                raise UsageError("a line is not a document", seen=seen, expected=expected, next_step=next_step) from error
             if not isinstance(text, str):
-                raise UsageError("a line that is no document", seen=f"{file}:{number}", expected="text in the field 'text'")
+                raise UsageError("a line is not a document", seen=f"{file.path}:{number}", expected=expected)
             yield text
 
 
-def _text_documents(file: Path) -> Iterator[str]:
+def _parquet_documents(path: Path, column: str) -> Iterator[str]:
+    arrow: Any = import_pyarrow()
     try:
-        text = file.read_text(encoding="utf-8")
+        with arrow.parquet.ParquetFile(path) as file:
+            _check_column(path, column, file.schema_arrow, arrow)
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[column]):
+                yield from (text for text in batch.column(0).to_pylist() if text is not None)
+    except arrow.ArrowException as error:
+        raise UsageError("not a whole Parquet file", seen=f"{path}: {error}", next_step="fetch it again") from error
+
+
+def _check_column(path: Path, column: str, schema: Any, arrow: Any) -> None:
+    types = {field.name: field.type for field in schema}
+    if column not in types:
+        next_step = "name the column that holds the text with 'text_field'"
+        raise UsageError(f"no column '{column}'", seen=f"{path}: {', '.join(types)}", next_step=next_step)
+    if not (arrow.types.is_string(types[column]) or arrow.types.is_large_string(types[column])):
+        raise UsageError(f"column '{column}' holds no text", seen=f"{path}: {types[column]}", expected="strings")
+
+
+def _plain_documents(file: TextFile) -> Iterator[str]:
+    """Two passes: whether the file has breaks between documents shows at its end only."""
+    try:
+        parts = (part.strip() for part in _joined(_lines(file), _is_document_break))
+        if len(list(zip(range(2), filter(None, parts), strict=False))) > 1:
+            yield from filter(None, (part.strip() for part in _joined(_lines(file), _is_document_break)))
+        else:
+            yield from _cut(_joined(_lines(file), _is_paragraph_break))
     except UnicodeDecodeError as error:
-        raise UsageError(
-            "the text is not UTF-8", seen=f"{file}: {error}", next_step="convert it with iconv -t utf-8"
-        ) from error
-    documents = [part.strip() for part in re.split(r"\n[ \t]*\n[ \t]*\n\s*", text) if part.strip()]
-    yield from documents if len(documents) > 1 else _cut(text)
+        next_step = "convert it with iconv -t utf-8"
+        raise UsageError("the text is not UTF-8", seen=f"{file.path}: {error}", next_step=next_step) from error
 
 
-def _cut(text: str) -> Iterator[str]:
+def _lines(file: TextFile) -> Iterator[str]:
+    with io.TextIOWrapper(file.open(), encoding="utf-8-sig") as stream:
+        yield from (line.removesuffix("\n") for line in stream)
+
+
+def _is_document_break(num_blank_lines: int) -> bool:
+    return num_blank_lines >= 2
+
+
+def _is_paragraph_break(num_blank_lines: int) -> bool:
+    return num_blank_lines >= 1
+
+
+def _joined(lines: Iterator[str], is_break: Callable[[int], bool]) -> Iterator[str]:
+    """Runs of lines, cut where enough blank ones follow each other; fewer stay in the text."""
     current: list[str] = []
-    for paragraph in re.split(r"\n[ \t]*\n", text):
-        current.append(paragraph)
-        if sum(map(len, current)) >= CUT_CHARACTERS:
-            yield "\n\n".join(current)
+    num_blank = 0
+    for line in lines:
+        if not line.strip():
+            num_blank += 1
+            continue
+        if current and is_break(num_blank):
+            yield "\n".join(current)
             current = []
+        elif current:
+            current += [""] * num_blank
+        current.append(line)
+        num_blank = 0
+    if current:
+        yield "\n".join(current)
+
+
+def _cut(paragraphs: Iterator[str]) -> Iterator[str]:
+    current: list[str] = []
+    length = 0
+    for paragraph in paragraphs:
+        current.append(paragraph)
+        length += len(paragraph)
+        if length >= CUT_CHARACTERS:
+            yield "\n\n".join(current)
+            current, length = [], 0
     if current:
         yield "\n\n".join(current)

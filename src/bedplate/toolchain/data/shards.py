@@ -31,7 +31,7 @@ from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 FORMAT = "bedplate-tokens"
 VERSION = 2
 """2: documents are encoded by the tokenizer's template, and the digest names what the tokenizer does, not its file."""
-_HASHED_AT_ONCE_BYTES = 1 << 24
+_HASHED_AT_ONCE_BYTES = 1 << 22
 
 Tokens = npt.NDArray[np.int64]
 

@@ -10,15 +10,14 @@ About 5 MB of markup a second; one page in memory at a time.
 
 from __future__ import annotations
 
-import bz2
 import html
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
 from bedplate.core.errors import UsageError
+from bedplate.toolchain.data.text_files import TextFile
 
 SHORTEST_DOCUMENT = 200
 
@@ -40,18 +39,18 @@ _EMPTY_BRACKETS = re.compile(r"\s*\((?:[\s;,:]|or|and)*\)")
 _LEFT_OVER = re.compile(r"^(?:\||!|\{\||\}).*$|\{\{|\}\}|\[\[|\]\]", re.MULTILINE)
 
 
-def wikipedia_documents(dump: Path) -> Iterator[str]:
-    """Articles of a MediaWiki XML export (`.bz2` or plain) as plain text, title first.
+def wikipedia_documents(dump: TextFile) -> Iterator[str]:
+    """Articles of a MediaWiki XML export as plain text, title first.
 
     Raises:
         UsageError: The file is not XML of this kind, or ends too early.
     """
     try:
-        with bz2.open(dump) if dump.suffix == ".bz2" else dump.open("rb") as stream:
+        with dump.open() as stream:
             yield from _documents(stream)
     except (ElementTree.ParseError, OSError, EOFError) as error:
         raise UsageError(
-            "not a whole MediaWiki export", seen=f"{dump}: {error}", expected="pages-articles XML, .bz2 or plain"
+            "not a whole MediaWiki export", seen=f"{dump.path}: {error}", expected="pages-articles XML, compressed or plain"
         ) from error
 
 

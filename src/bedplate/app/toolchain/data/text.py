@@ -7,40 +7,42 @@ tokenizer, and keeps the tokens beside the corpus.
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.cache import lock_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
-from bedplate.core.errors import NotFoundError, ResourcesError, nearest
+from bedplate.core.errors import NotFoundError, ResourcesError, check_known
+from bedplate.core.files import replacing_folder
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Input, InputFile, Range, settings
 from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction, format_bytes
-from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
-from bedplate.toolchain.data.documents import read_documents
+from bedplate.toolchain.data.catalog import TEXTS, KnownText
+from bedplate.toolchain.data.corpus import is_corpus, read_corpus_manifest, write_corpus
+from bedplate.toolchain.data.documents import TEXT_FIELD, documents_of
+from bedplate.toolchain.data.text_files import find_text_files, named
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
-from bedplate.toolchain.models.catalog import TEXTS, KnownText
 
 EXPLANATION = text("Clean real text, hold some documents out to judge the model by, and record digests of all of it.")
 _CHECK_EVERY_DOCUMENTS = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `data.text` step."""
 
-    source: str
-    """`wikipedia-sample`, a .txt, .jsonl or MediaWiki .xml.bz2 file, or a folder of them."""
+    source: Annotated[str, Input(words=tuple(TEXTS))]
+    """`wikipedia-sample`, or a file or folder of .jsonl, .txt, .parquet or MediaWiki .xml; .gz, .bz2, .xz or .zst behind it."""
+    text_field: str = TEXT_FIELD
+    """Field of a JSON line, or column of a Parquet file, that holds the text."""
     validation: Fraction = 0.05
     """Share of documents that is held out; a document's own digest decides, so the split stays when text is added."""
-    model: str | None = None
-    """Folder whose tokenizer makes tokens at once; None leaves that to the step that trains."""
+    model: InputFile | None = None
+    """Folder of the model whose tokenizer makes tokens now; by default the step that trains does."""
     max_tokens: Annotated[Count, Range(1)] | None = None
     """Most training tokens to keep; the held-out text stays whole."""
 
@@ -73,6 +75,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         "source": settings.source,
         **{f"{split}_documents": entry["documents"] for split, entry in manifest["splits"].items()},
         **{f"{split}_text_bytes": entry["text_bytes"] for split, entry in manifest["splits"].items()},
+        "left_out": manifest.get("left_out", []),
     }
     if settings.model is not None:
         outputs["tokens"] = tokenise_corpus(folder, Path(settings.model), context)["tokens"]
@@ -104,16 +107,19 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
     about: dict[str, Any] = {"source": settings.source, "max_tokens": settings.max_tokens}
     if settings.source in TEXTS:
         known = TEXTS[settings.source]
-        file = download(known, context.reporter)
+        source = download(known, context.reporter)
         about |= {"origin": known.source, "licence": known.licence, "notes": known.notes}
     else:
-        file = _own_text(settings.source)
-    context.reporter.say(f"cleaning {file.name}")
-    aside = folder.with_name(".corpus.partial")
-    shutil.rmtree(aside, ignore_errors=True)
+        source = _own_text(settings.source)
+    found = find_text_files(source)
+    if found.left_out:
+        about |= {"left_out": [str(path.relative_to(source)) for path in found.left_out]}
+        context.reporter.say(f"left out {len(found.left_out)} files that hold no known text: {named(found.left_out, source)}")
+    context.reporter.say(f"cleaning {source.name}" + (f": {len(found.files)} files" if source.is_dir() else ""))
+    documents = (document for file in found.files for document in documents_of(file, settings.text_field))
     try:
-        write_corpus(_heeding(read_documents(file), context), aside, settings.validation, about)
-        aside.rename(folder)
+        with replacing_folder(folder, is_corpus) as aside:
+            write_corpus(_until_cancelled(documents, context.reporter), aside, settings.validation, about)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -124,15 +130,13 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
 def _own_text(source: str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
-        near = nearest(source, TEXTS)
-        next_step = f"did you mean '{near}'?" if near else None
         expected = f"a file, a folder, or {', '.join(TEXTS)}"
-        raise NotFoundError(f"no text '{source}'", seen=path.absolute(), expected=expected, next_step=next_step)
+        check_known(source, TEXTS, "no text", error=NotFoundError, seen=path.absolute(), expected=expected)
     return path
 
 
-def _heeding(documents: Iterable[str], context: StepContext) -> Iterator[str]:
+def _until_cancelled(documents: Iterable[str], reporter: Reporter) -> Iterator[str]:
     for number, document in enumerate(documents):
         if number % _CHECK_EVERY_DOCUMENTS == 0:
-            context.reporter.check_cancelled()
+            reporter.check_cancelled()
         yield document

@@ -6,7 +6,10 @@ is everything that another run (other data or settings) left in the same folder.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +83,7 @@ class TrainingJournal:
             MessageError: A line is not an entry; the file was changed, or written by another version.
         """
         self._file, self._run = file, run
+        self._unwritten = b""
         self.entries: list[Entry] = _of_run(list(_read(file)), run)
         """Oldest first."""
 
@@ -88,11 +92,16 @@ class TrainingJournal:
         self.add(at_s, AttemptBegan(run=self._run, workers=workers))
 
     def add(self, at_s: float, what: What, rank: int | None = None) -> None:
-        """Append an entry, and write it down."""
+        """Append an entry, and write it down.
+
+        A full disk does not end the run: what could not be written is written with the next entry.
+        """
         entry = Entry(at_s=at_s, what=what, rank=rank)
         self.entries.append(entry)
-        with self._file.open("a") as file:
-            file.write(json.dumps(encode(entry)) + "\n")
+        self._unwritten += json.dumps(encode(entry)).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            _append(self._file, self._unwritten)
+            self._unwritten = b""
 
     def of(self, kind: type[Kind]) -> list[Kind]:
         """What happened of one kind, oldest first."""
@@ -102,6 +111,18 @@ class TrainingJournal:
         """The steps that count, by number: of those that were repeated, the last."""
         last = {step.step: step for step in self.of(StepReport)}
         return [last[step] for step in sorted(last)]
+
+
+def _append(file: Path, data: bytes) -> None:
+    """Append all of `data` or none of it."""
+    with file.open("ab", buffering=0) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            if stream.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+        except OSError:
+            os.ftruncate(stream.fileno(), size)
+            raise
 
 
 def _of_run(entries: list[Entry], run: str) -> list[Entry]:

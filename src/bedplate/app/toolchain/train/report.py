@@ -63,12 +63,12 @@ class Recovery:
     """Length of each of PHASES that was reached."""
 
     def __str__(self) -> str:
-        text = f"worker {self.rank} was lost after step {self.step}: detected in {format_duration(self.detect_s)}"
+        line = f"worker {self.rank} was lost after step {self.step}: detected in {format_duration(self.detect_s)}"
         if self.resume_forward_s is not None:
-            text += f", computing again after {format_duration(self.resume_forward_s)}"
+            line += f", computing again after {format_duration(self.resume_forward_s)}"
         if self.resume_step_s is not None:
-            text += f", first step after {format_duration(self.resume_step_s)}; steps repeated: {self.steps_repeated}"
-        return text
+            line += f", first step after {format_duration(self.resume_step_s)}; steps repeated: {self.steps_repeated}"
+        return line
 
 
 def recoveries(journal: TrainingJournal) -> list[Recovery]:
