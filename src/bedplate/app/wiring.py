@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bedplate.compute.inventory.node import NODE_READER
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError, nearest
+from bedplate.core.errors import BedplateError, UnavailableError, check_known
 from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
 from bedplate.core.paths import state_home
 from bedplate.engines.base import Engine, EngineFactory, EngineOpener
@@ -69,10 +69,7 @@ def engine_factory(url: str) -> EngineFactory:
         UnavailableError: It is not installed.
     """
     scheme, _, location = url.partition("://")
-    if scheme not in ENGINES:
-        near = nearest(scheme, ENGINES)
-        next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError(f"no engine '{scheme}'", seen=url, expected=", ".join(ENGINE_URLS), next_step=next_step)
+    check_known(scheme, ENGINES, f"no engine '{scheme}'", seen=url, expected=", ".join(ENGINE_URLS))
     module, _, attribute = ENGINES[scheme].partition(":")
     try:
         opener: EngineOpener = getattr(importlib.import_module(module), attribute)
