@@ -24,7 +24,7 @@ def serve_here(
     with engine_folder() as folder:
         engine = local_engine(folder)
         try:
-            serve(settings, engine, folder, key, on_ready, is_stopped)
+            serve(settings, engine, key, on_ready, is_stopped)
         finally:
             engine.close()
 
