@@ -23,6 +23,7 @@ __all__ = [
     "CanLoseNodes",
     "Engine",
     "EngineFactory",
+    "EngineOpener",
     "EngineStatistics",
     "FaultInjection",
     "GangHandle",
@@ -170,6 +171,11 @@ class CanExclude(Protocol):
 
 EngineFactory = Callable[[Path], Engine]
 """Opens an engine that keeps logs and scratch under the given directory."""
+
+EngineOpener = Callable[[Path, str, str], Engine]
+"""How each kind of engine is opened from a URL: directory for logs and scratch, what follows `scheme://` (may be empty), and
+the name of the function that reads a machine (see `engines/node_reader.py`).
+"""
 
 
 class HasResources(Protocol):

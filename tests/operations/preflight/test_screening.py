@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.app.wiring import local_engine
 from bedplate.core.errors import CancelledError, UsageError
 from bedplate.core.reporter import CallbackReporter, Reporter
-from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.preflight.screening import Screening, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
 from bedplate.operations.preflight.verdicts import SlotVerdict
@@ -37,7 +37,7 @@ def on_line(start: str, act: Callable[[], None]) -> Reporter:
 
 
 def test_a_slot_whose_process_was_killed_or_hung_once_is_tried_again_and_kept(tmp_path: Path) -> None:
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST, SECOND, FIRST]))
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND, FIRST]))
 
     def meddle() -> None:
         engine.kill(1)
@@ -55,7 +55,7 @@ def test_a_slot_whose_process_was_killed_or_hung_once_is_tried_again_and_kept(tm
 
 def test_a_slot_whose_process_dies_twice_is_bad(tmp_path: Path) -> None:
     entries = {1: "tests.operations.preflight.faults:dies_when_measured"}
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST, SECOND]), entries)
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND]), entries)
     try:
         screening = screen_slots(engine, 2, 1, QUICK)
     finally:
@@ -67,7 +67,7 @@ def test_a_slot_whose_process_dies_twice_is_bad(tmp_path: Path) -> None:
 
 def test_a_slot_that_sums_wrongly_is_told_from_its_partners_also_when_one_of_them_is_killed(tmp_path: Path) -> None:
     entries = {1: "tests.operations.preflight.faults:sums_wrongly"}
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST, SECOND, FIRST, SECOND]), entries)
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND, FIRST, SECOND]), entries)
     try:
         screening = screen_slots(engine, 4, 1, QUICK, on_line("pairing", lambda: engine.kill(2)))
     finally:
@@ -77,7 +77,7 @@ def test_a_slot_that_sums_wrongly_is_told_from_its_partners_also_when_one_of_the
 
 
 def test_a_slot_that_has_no_time_to_answer_is_unknown_and_not_bad(tmp_path: Path) -> None:
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST]))
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST]))
     try:
         screening = screen_slots(engine, 1, 1, replace(QUICK, start_timeout_s=0.001))
     finally:
@@ -92,9 +92,22 @@ def test_a_screening_without_time_is_refused(limit: str) -> None:
         replace(QUICK, **{limit: 0.0})
 
 
+def test_a_slot_that_is_slow_because_of_other_work_is_used_only_where_others_are_too_few(tmp_path: Path) -> None:
+    entries = {1: "tests.operations.preflight.faults:slow_because_of_other_work"}
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND]), entries)
+    try:
+        screening = screen_slots(engine, 2, 1, replace(QUICK, slow_share=0.5))
+    finally:
+        engine.close()
+    assert [slot.verdict for slot in screening.slots] == [SlotVerdict.GOOD, SlotVerdict.DISTURBED]
+    assert "other work took 99% of its cores" in reasons(screening)[1]
+    assert [slot.slot for slot in screening.kept(num_wanted=1)] == [0]
+    assert [slot.slot for slot in screening.kept(num_wanted=2)] == [0, 1]
+
+
 def test_a_slot_that_multiplies_wrongly_is_out_however_fast_it_is(tmp_path: Path) -> None:
     entries = {0: "tests.operations.preflight.faults:multiplies_wrongly"}
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST, SECOND]), entries)
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND]), entries)
     try:
         screening = screen_slots(engine, 2, 1, QUICK)
     finally:
@@ -104,7 +117,7 @@ def test_a_slot_that_multiplies_wrongly_is_out_however_fast_it_is(tmp_path: Path
 
 
 def test_good_slots_are_all_kept_and_given_back(tmp_path: Path) -> None:
-    engine = LocalEngine(tmp_path, [FIRST, SECOND])
+    engine = local_engine(tmp_path, [FIRST, SECOND])
     try:
         screening = screen_slots(engine, 2, 1, QUICK)
         assert engine.statistics().tasks_running == 0
@@ -120,7 +133,7 @@ def test_good_slots_are_all_kept_and_given_back(tmp_path: Path) -> None:
 
 
 def test_cancelling_ends_the_screening_and_leaves_nothing_running(tmp_path: Path) -> None:
-    engine = MeddledEngine(LocalEngine(tmp_path, [FIRST]))
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST]))
 
     def check_cancelled() -> None:
         raise CancelledError("the step was cancelled")

@@ -17,7 +17,7 @@ from typing import Annotated
 from bedplate.app.compute.device_rates import DeviceRateStore
 from bedplate.app.pipeline.contract.gangs import raise_reported
 from bedplate.app.wiring import local_engine, service_events
-from bedplate.compute.inventory import Inventory, take_inventory
+from bedplate.compute.inventory import VENDORS, Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Device, DeviceRates
@@ -82,7 +82,11 @@ def examine(settings: Settings, *, state: str | None = None, say: Callable[[str]
 def _examine(events: EventSink, store: DeviceRateStore, settings: Settings, say: Callable[[str], None]) -> DoctorReport:
     inventory = take_inventory(events=events)
     facts = HostFacts(
-        state=store.file.parent, cache=cache_home(), cpu_limit=cpu_limit(), memory_limit_bytes=memory_limit_bytes()
+        state=store.file.parent,
+        cache=cache_home(),
+        cpu_limit=cpu_limit(),
+        memory_limit_bytes=memory_limit_bytes(),
+        vendor_tools={vendor.name: vendor.tools for vendor in VENDORS if vendor.tools},
     )
     checks = [*check_host(facts), *_probe_checks(inventory)]
     devices = []
