@@ -25,7 +25,7 @@ def train_file(
     state: str | None = None,
     watcher: RunWatcher | None = None,
 ) -> RunOutcome:
-    """Run the training that `file` describes, or go on with it; look at `status` and `error` of what comes back.
+    """Run the training that `file` describes, or resume it; look at `status` and `error` of what comes back.
 
     Raises:
         ConfigurationError: The file says something that cannot be meant; nothing ran.

@@ -1,7 +1,7 @@
 """Keeps a training gang alive: starts it, follows it, kills a worker when a drill asks for it, and restarts it after failures.
 
 A gang that lost a worker cannot continue by itself: the survivors wait in a collective. So what is left is ended and the
-whole gang is started again with the same memory files, from which it resumes. A run gives up after `restarts` failures
+gang is started again with the same memory files, from which it resumes. A run gives up after `restarts` failures
 that were not drills, with the words of the rank that failed first. What a worker found wrong with its input (or a loss that
 is not finite) would be found again every time, so it ends the run at once.
 """
