@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.bedplate-setup
 
-.PHONY: help setup postgres demo test lint bench clean
+.PHONY: help setup postgres demo test lint bench reference clean
 
 help:
 	@echo "make setup   own .venv with everything that demo and test need, and the demo's model and text"
 	@echo "make demo    the main job: a real model's whole life in about ten minutes"
 	@echo "make test    lint, types, layers and all tests"
 	@echo "make lint    ruff, mypy --strict, import-linter"
+	@echo "make reference   docs/reference/ from the settings classes and the command line"
 	@echo "make bench   slow benchmarks, each beside its peers"
 	@echo "make clean   remove .venv and caches of this checkout"
 
@@ -52,6 +53,9 @@ test: setup lint
 
 bench: setup
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+reference: $(STAMP)
+	$(BIN)/python -m bedplate.cli.reference docs/reference
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

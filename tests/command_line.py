@@ -31,6 +31,7 @@ class CommandLine:
         return file
 
     def start(self, *arguments: object, **options: Any) -> "subprocess.Popen[str]":
+        """Options are those of Popen, `environment` (added to this one's), and `prefix`: a command that runs the verb."""
         words = [str(argument) for argument in arguments]
         if words[0] in ("run", "plan"):
             words += [word for name, module in USES.items() for word in ("--use", f"{name}={module}")]
@@ -39,15 +40,10 @@ class CommandLine:
             "BEDPLATE_STATE": str(self.state),
             "LANG": "C.UTF-8",
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "bedplate", *words],
-            cwd=self.folder,
-            env=environment | options.pop("environment", {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
+        environment |= options.pop("environment", {})
+        words = [*options.pop("prefix", ()), sys.executable, "-m", "bedplate", *words]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.Popen(words, cwd=self.folder, env=environment, text=True, **streams)
 
     def call(self, *arguments: object, deadline_s: float = DEADLINE_S, **options: Any) -> "Ended":
         return ended(self.start(*arguments, **options), deadline_s)
@@ -69,7 +65,7 @@ class Ended:
 
 def ended(process: "subprocess.Popen[str]", deadline_s: float = DEADLINE_S) -> Ended:
     out, err = process.communicate(timeout=deadline_s)
-    return Ended(code=process.returncode, out=out, err=err)
+    return Ended(code=process.returncode, out=out or "", err=err or "")
 
 
 def wait_until(holds: Callable[[], Any], what: str, process: "subprocess.Popen[str] | None" = None) -> Any:

@@ -4,7 +4,7 @@ import pytest
 
 from bedplate.app.pipeline.contract.use_case import load_use_case
 from bedplate.app.uses import USES
-from bedplate.core.settings import describe_settings
+from bedplate.core.settings import setting_fields
 
 
 @pytest.fixture(params=sorted(USES))
@@ -16,9 +16,9 @@ def test_a_use_case_has_settings_plan_run_and_an_explanation(use: str) -> None:
     case = load_use_case(use)
     assert callable(case.plan)
     assert callable(case.run)
-    assert case.explanation["en"].endswith((".", "!"))
+    assert str(case.explanation).endswith((".", "!"))
 
 
 def test_every_setting_says_what_it_means(use: str) -> None:
-    silent = [item.name for item in describe_settings(load_use_case(use).settings) if not item.text]
+    silent = [key for key, field in setting_fields(load_use_case(use).settings).items() if not field.text]
     assert silent == []

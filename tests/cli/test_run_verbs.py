@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import bedplate
 from tests.command_line import USES, CommandLine, ended, statuses, wait_until
+from tests.state.without_rights import make_read_only, make_writable, run_without_rights
 
 PIPELINE = """
 version: 1
@@ -84,7 +86,7 @@ def test_plan_names_what_is_done_and_would_be_skipped(command_line: CommandLine)
     file = command_line.write(PIPELINE + "  last: {use: test.fail, after: [gang]}\n")
     run_id = command_line.call("run", file, "-o", "json").json["run_id"]
     end = command_line.call("plan", file)
-    assert f"would go on with run {run_id}" in end.out
+    assert f"would resume run {run_id}" in end.out
     assert "1. write (test.write): done before, would be skipped" in end.out
     assert "3. last (test.fail, after gang)\n" in end.out
 
@@ -274,3 +276,18 @@ def test_a_gang_that_a_step_forgot_ends_with_the_step(command_line: CommandLine)
     told = command_line.call("events", "last", "--kind", "task.exited").out.splitlines()
     assert "a task.exited forgotten-1 rank 0" in told[0]
     assert "cause=cancelled" in told[0]
+
+
+def test_a_state_that_can_only_be_read_is_read(command_line: CommandLine) -> None:
+    assert command_line.call("run", command_line.write(PIPELINE)).code == 0
+    as_owner = {verb: command_line.call(verb).out for verb in ("ps", "events", "logs")}
+    make_read_only(command_line.state)
+    try:
+        for verb, out in as_owner.items():
+            words = [sys.executable, "-m", "bedplate", verb, "--state", str(command_line.state)]
+            seen = run_without_rights(words)
+            assert (seen.returncode, seen.stdout, seen.stderr) == (0, out, "")
+        refused = run_without_rights([sys.executable, "-m", "bedplate", "cancel", "last", "--state", str(command_line.state)])
+        assert refused.returncode == 0, "it is done: nothing to write"
+    finally:
+        make_writable(command_line.state)

@@ -72,7 +72,7 @@ def test_the_table_shows_value_level_and_provenance_and_how_to_measure_what_is_m
 
 
 def test_it_speaks_chinese(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["score", "--from", str(file), "--language", "zh"]) == 0
+    assert main(["score", "--from", str(file), "--lang", "zh"]) == 0
     assert "KV 记忆带来的吞吐增益" in capsys.readouterr().out
 
 

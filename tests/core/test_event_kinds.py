@@ -34,7 +34,7 @@ def test_what_is_not_in_the_catalogue_is_refused() -> None:
     class StepDune:
         seconds: float = 0.0
 
-    with pytest.raises(NotFoundError, match="did you mean StepDone"):
+    with pytest.raises(NotFoundError, match="did you mean 'StepDone'"):
         make_event(StepDune(), at_s=0.0)
 
 
@@ -86,7 +86,7 @@ def test_every_kind_is_emitted_somewhere() -> None:
 def calls() -> Iterator[tuple[str, ast.Call]]:
     for file in SOURCE.rglob("*.py"):
         name = str(file.relative_to(SOURCE))
-        if name != "core/event_kinds.py":
+        if name not in ("core/event_catalogue.py", "core/event_kinds.py"):
             yield from ((name, node) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,11 @@ from hypothesis import strategies as st
 
 from bedplate.core.errors import UsageError
 from bedplate.core.units import (
+    ByteCount,
+    Count,
+    Duration,
+    Fraction,
+    Rate,
     format_bytes,
     format_count,
     format_duration,
@@ -137,3 +143,38 @@ def test_any_text_is_either_read_or_refused_as_bad_usage(text: str) -> None:
             assert parse(text) >= 0
         except UsageError as error:
             assert error.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "text"),
+    [
+        (ByteCount, 2_000_000_000, "2GB"),
+        (ByteCount, 4 * 2**20, "4MiB"),
+        (ByteCount, 1_500_000, "1.5MB"),
+        (ByteCount, 4097, "4097B"),
+        (Count, 40_000, "40k"),
+        (Count, 8192, "8192"),
+        (Count, 0, "0"),
+        (Duration, 120.0, "2m"),
+        (Duration, 1.2, "1.2s"),
+        (Duration, 0.1, "100ms"),
+        (Fraction, 0.005, "0.5%"),
+        (Fraction, 0.0, "0"),
+        (Rate, 5e6, "5MB/s"),
+    ],
+)
+def test_a_default_is_shown_as_people_write_it_and_reads_back(kind: Any, number: float, text: str) -> None:
+    (quantity,) = kind.__metadata__
+    assert quantity.written(number) == text
+    assert quantity.parse(text) == pytest.approx(number)
+
+
+def test_a_whole_number_of_any_size_keeps_every_digit() -> None:
+    assert parse_count(2**60 + 1) == 2**60 + 1
+    assert parse_bytes(2**60 + 1) == 2**60 + 1
+
+
+@pytest.mark.parametrize("parse", [parse_bytes, parse_count, parse_duration, parse_rate])
+def test_a_number_beyond_all_floats_is_refused(parse: Any) -> None:
+    with pytest.raises(UsageError, match="finite"):
+        parse("1e999")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from bedplate.app.configuration import document_from, read_document
 from bedplate.app.pipeline.file.definition import read_pipeline
 from bedplate.app.uses import USES
+from bedplate.documents.reading import document_from, read_document
 from tests.command_line import ROOT, CommandLine, statuses
 
 EXAMPLE = ROOT / "examples" / "lifecycle.yaml"

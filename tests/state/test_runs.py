@@ -4,14 +4,16 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy
 
 from bedplate.core.clock import VirtualClock
-from bedplate.state.location import StateLocation
+from bedplate.state.location import StateLocation, read_location
 from bedplate.state.records import ExclusionRecord, GangRecord, Status
 from bedplate.state.store import StateStore
 from tests.state.samples import claim, measured
@@ -189,14 +191,50 @@ def test_a_reader_sees_complete_transactions_while_another_process_writes(
 
 def test_a_run_is_locked_across_machines_where_the_database_is_shared(state: StateStore, location: StateLocation) -> None:
     other = StateStore.open(location)
-    with state.locks.hold("r") as is_taken:
-        assert is_taken
+    with state.locks.hold("r") as lock:
+        assert lock is not None
         if location.is_sqlite:
             assert other.locks.held(["r"]) == frozenset(), "a file in the run's directory is the lock there"
         else:
             assert other.locks.held(["r", "s"]) == {"r"}
-            with other.locks.hold("r") as is_taken_twice:
-                assert not is_taken_twice
+            with other.locks.hold("r") as second:
+                assert second is None
             assert other.locks.held(["r"]) == {"r"}
     assert other.locks.held(["r"]) == frozenset()
     other.close()
+
+
+def test_a_lock_that_was_lost_with_its_session_is_taken_again_unless_another_has_it(postgres_url: str, tmp_path: Path) -> None:
+    location = read_location(postgres_url, lambda: tmp_path)
+    state, other = StateStore.open(location), StateStore.open(location)
+    with state.locks.hold("r") as lock:
+        assert lock is not None
+        cut_lock_sessions(other)
+        assert other.locks.held(["r"]) == frozenset()
+        assert lock.take()
+        assert other.locks.held(["r"]) == {"r"}
+        cut_lock_sessions(other)
+        with other.locks.hold("r") as taken_over:
+            assert taken_over is not None
+            assert not lock.take()
+    state.close()
+    other.close()
+
+
+def test_an_attempt_that_was_overtaken_does_not_end_the_later_one(state: StateStore) -> None:
+    run_id = claim(state).id
+    first = state.runs.start_attempt(run_id, "local")
+    state.runs.start_attempt(run_id, "local")
+    state.runs.finish(run_id, Status.CANCELLED, None, attempt=first)
+    run = state.runs.get(run_id)
+    assert run is not None
+    assert run.status is Status.RUNNING
+
+
+def cut_lock_sessions(state: StateStore) -> None:
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+    with state.database.writing() as connection:
+        connection.exec_driver_sql(cut)
+    deadline_s = time.monotonic() + 30
+    while state.locks.held(["r"]) and time.monotonic() < deadline_s:
+        time.sleep(0.01)

@@ -22,6 +22,7 @@ from bedplate.core.generation import GeneratedToken, GenerationRequest
 from bedplate.storage.kvcache.inspection import describe_directory, verify_directory
 from bedplate.toolchain.serve.task import ServeTask
 from bedplate.workers.serve import open_server
+from tests.service.openai.running import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,8 +34,14 @@ class Home:
     folder: Path
 
     @property
+    def temporary(self) -> Path:
+        return self.folder / "tmp"
+
+    @property
     def environment(self) -> dict[str, str]:
+        self.temporary.mkdir(exist_ok=True)
         paths = {"XDG_STATE_HOME": str(self.folder / "state"), "XDG_CACHE_HOME": str(self.folder / "cache")}
+        paths["TMPDIR"] = str(self.temporary)
         return os.environ | paths | {"PYTHONPATH": str(ROOT / "src")}
 
     def start(self, *words: object) -> "subprocess.Popen[str]":
@@ -50,7 +57,7 @@ class Home:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, process.communicate()
-            yield json.loads(line)
+            yield json.loads(line) | {"pid": process.pid}
         finally:
             process.send_signal(end)
             _, err = process.communicate(timeout=30)
@@ -133,8 +140,21 @@ def test_a_port_in_use_is_named_with_what_to_do(home: Home, tiny_model: Path) ->
         (("{model}", "--host", "0.0.0.0", "--no-auth"), 2, "loopback"),
         (("{model}", "--kv", "redis://x"), 2, "not a KV store"),
         (("{model}", "--kv-memory", "1kB"), 5, "KV memory is too small"),
+        (("{model}", "--api-key", ""), 2, "API key is empty"),
+        (("{model}", "--api-key", "", "--host", "0.0.0.0"), 2, "API key is empty"),
+        (("{model}", "--api-key", "s3cret "), 2, "blanks"),
+        (("{model}", "--request-timeout", "0"), 2, "request_timeout"),
     ],
-    ids=["no such model", "no key for everybody", "another store", "too little memory"],
+    ids=[
+        "no such model",
+        "no key for everybody",
+        "another store",
+        "too little memory",
+        "empty key",
+        "empty key for everybody",
+        "a key with a blank",
+        "no time",
+    ],
 )
 def test_what_cannot_be_served_is_said_with_its_exit_code(
     home: Home, tiny_model: Path, words: tuple[str, ...], code: int, text: str
@@ -164,3 +184,54 @@ def test_a_kv_store_in_use_is_refused_and_the_port_released(tiny_model: Path, tm
         port = first.port
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+@pytest.mark.parametrize("content", ["", "\n", "two words\n", "schl\u00fcssel\n"])
+def test_a_key_file_that_nobody_can_match_is_refused_with_its_name(home: Home, tiny_model: Path, content: str) -> None:
+    file = home.folder / "state" / "bedplate" / "api-key"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    process = home.start("serve", tiny_model, "--port", 0)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert str(file) in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+def test_a_signal_while_an_answer_is_under_way_ends_it_with_an_error(home: Home, tiny_model: Path, number: int) -> None:
+    with home.serving(tiny_model, "--kv", "off", end=number) as ready:
+        headers = {"Authorization": f"Bearer {ready['api_key']}"}
+        body = {"model": ready["model"], "prompt": [5], "max_tokens": 4000, "ignore_eos": True}
+        url = f"{ready['url']}/v1/completions"
+        with httpx.stream("POST", url, json=body | {"stream": True}, headers=headers, timeout=30) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            os.kill(ready["pid"], number)
+            wait_for(lambda: httpx.get(f"{ready['url']}/health").status_code == 503)
+            refused = httpx.post(url, json=body, headers=headers)
+            events = [line for line in lines if line]
+    assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+    assert "server_shutting_down" in events[-1]
+    assert list(home.temporary.iterdir()) == []
+
+
+def leftovers(home: Home) -> list[str]:
+    return sorted(item.name for item in home.temporary.iterdir())
+
+
+def test_folders_of_killed_servers_are_removed_at_the_next_start_and_others_are_not(home: Home, tiny_model: Path) -> None:
+    with home.serving(tiny_model, "--kv", "off", end=signal.SIGKILL):
+        pass
+    (left,) = leftovers(home)
+    theirs = home.temporary / "bedplate-serve-notes"
+    theirs.mkdir()
+    (theirs / "owner").write_text("me")
+    (home.temporary / "bedplate-serve-link").symlink_to(theirs)
+    with home.serving(tiny_model, "--kv", "off") as first:
+        alive = set(leftovers(home)) - {"bedplate-serve-link", "bedplate-serve-notes"}
+        assert left not in alive
+        assert len(alive) == 1
+        with home.serving(tiny_model, "--kv", "off", "--name", "second"):
+            assert alive < set(leftovers(home))
+            complete(first)
+    assert leftovers(home) == ["bedplate-serve-link", "bedplate-serve-notes"]

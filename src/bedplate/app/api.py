@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.configuration import Document, document_from, read_document
 from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.run.attempt import RunPlace
 from bedplate.app.pipeline.run.outcome import RunOutcome
 from bedplate.app.pipeline.run.planning import Plan, plan_pipeline
 from bedplate.app.pipeline.run.runner import run_pipeline
-from bedplate.app.pipeline.run.watch import NobodyWatches, RunWatcher
+from bedplate.app.pipeline.run.watch import NullWatcher, RunWatcher
 from bedplate.app.uses import USES
 from bedplate.app.wiring import engine_factory, open_state, state_location
+from bedplate.documents.reading import Document, document_from, read_document
 from bedplate.state.store import StateStore
 
 
@@ -53,7 +53,7 @@ def run(
     store = open_state(place)
     try:
         where = RunPlace(state=store, runs_folder=place.runs_folder, engine_name=engine, open_engine=open_engine)
-        outcome = run_pipeline(checked, where, watcher or NobodyWatches(), new=new)
+        outcome = run_pipeline(checked, where, watcher or NullWatcher(), new=new)
     finally:
         store.close()
     if check and outcome.error is not None:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bedplate.app.pipeline.run.lock import UNKNOWN, holder_of
 from bedplate.app.pipeline.run.process import ProcessIdentity, identity_from_json, kill
+from bedplate.app.run_view import RunView as RunView
+from bedplate.app.run_view import TaskLog as TaskLog
 from bedplate.app.wiring import state_location
-from bedplate.core.errors import NotFoundError, UnavailableError, nearest
+from bedplate.core.errors import NotFoundError, UnavailableError, check_known, did_you_mean
 from bedplate.core.events import Subject
 from bedplate.core.json import JsonObject
 from bedplate.state.events import PAGE as EVENTS_PAGE
 from bedplate.state.records import EventRecord as EventRecord
-from bedplate.state.records import GangRecord, RunRecord, Status
+from bedplate.state.records import RunRecord, Status
 from bedplate.state.records import StepRecord as StepRecord
 from bedplate.state.store import StateStore
 
@@ -26,56 +28,6 @@ _LOOK_EVERY_S = 0.1
 _NAMED_IN_ERRORS = 8
 PAGE = 100
 """Runs that are listed where nothing else is asked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunView:
-    """One run as it stands now."""
-
-    run: RunRecord
-    steps: tuple[StepRecord, ...]
-    directory: Path
-    holder: ProcessIdentity | None
-    """The process that runs it; None: none does."""
-
-    def as_json(self) -> JsonObject:
-        """One entry of `ps -o json`."""
-        return {
-            "run_id": self.run.id,
-            "name": self.run.name,
-            "file": self.run.file,
-            "status": self.run.status.value,
-            "attempt": self.run.attempt,
-            "engine": self.run.engine,
-            "pid": self.holder.pid if self.holder else None,
-            "host": self.holder.host if self.holder else None,
-            "created_at_s": self.run.created_at_s,
-            "started_at_s": self.run.started_at_s,
-            "ended_at_s": self.run.ended_at_s,
-            "error": self.run.error,
-            "directory": str(self.directory),
-            "steps": [
-                {
-                    "name": step.name,
-                    "use": step.use,
-                    "status": step.status.value,
-                    "seconds": step.seconds,
-                    "attempts": step.attempts,
-                    "progress": step.progress,
-                    "error": step.error,
-                }
-                for step in self.steps
-            ],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskLog:
-    """Where one task's output is."""
-
-    gang: GangRecord
-    rank: int
-    path: Path
 
 
 class Runs:
@@ -113,9 +65,8 @@ class Runs:
         if len(fitting) == 1:
             return self._view(fitting[0])
         known = [run.id for run in fitting or self.state.runs.page(PAGE)]
-        near = nearest(text, known)
         what = f"'{text}' fits several runs" if fitting else f"there is no run '{text}'"
-        next_step = f"did you mean '{near}'?" if near else "'bedplate ps' lists them"
+        next_step = did_you_mean(text, known, "'bedplate ps' lists them")
         raise NotFoundError(what, expected=", ".join(known[:_NAMED_IN_ERRORS]), next_step=next_step)
 
     def events(
@@ -146,10 +97,8 @@ class Runs:
             NotFoundError: The run has no such step.
         """
         names = [item.name for item in view.steps]
-        if step is not None and step not in names:
-            near = nearest(step, names)
-            next_step = f"did you mean '{near}'?" if near else None
-            raise NotFoundError(f"run {view.run.id} has no step '{step}'", expected=", ".join(names), next_step=next_step)
+        if step is not None:
+            check_known(step, names, f"run {view.run.id} has no step", error=NotFoundError)
         return tuple(
             TaskLog(gang=gang, rank=number, path=path)
             for gang in self.state.gangs.of_run(view.run.id, step)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError, nearest
+from bedplate.core.errors import BedplateError, UnavailableError, UsageError, check_known
 from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
 from bedplate.core.paths import state_home
 from bedplate.engines.base import Engine, EngineFactory
@@ -70,10 +71,7 @@ def engine_factory(name: str, address: str | None = None) -> EngineFactory:
         UsageError: There is no such engine, or it has no address.
         UnavailableError: It is not installed.
     """
-    if name not in ENGINES:
-        near = nearest(name, ENGINES)
-        next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError("unknown engine", seen=name, expected=", ".join(ENGINES), next_step=next_step)
+    check_known(name, ENGINES, "unknown engine")
     if address is not None and name not in WITH_ADDRESS:
         raise UsageError(f"the engine '{name}' has no address", seen=address, next_step=f"--engine {WITH_ADDRESS[0]}")
     module, _, attribute = ENGINES[name].partition(":")
@@ -84,3 +82,14 @@ def engine_factory(name: str, address: str | None = None) -> EngineFactory:
             f"the engine '{name}' is not installed", seen=error, next_step=f"pip install 'bedplate[{name}]'"
         ) from error
     return factory if address is None else functools.partial(factory, address=address)
+
+
+def local_engine(directory: Path, cores: Sequence[int] | None = None) -> Engine:
+    """A local engine of this process, for work outside a run; the caller closes it.
+
+    Args:
+        directory: For its logs and scratch files; made when it is missing.
+        cores: The cores that it may use; all of this process when None.
+    """
+    factory: Callable[..., Engine] = engine_factory("local")
+    return factory(directory) if cores is None else factory(directory, cores)

@@ -9,14 +9,24 @@ from bedplate.cli.terminal.output import note, output_option, print_json, print_
 
 @click.group()
 def command() -> None:
-    """Inventory of devices."""
+    """Inventory of devices.
+
+    \b
+    Example:
+      bedplate compute inventory -o json
+    """
 
 
 @command.command()
 @output_option
 def inventory(output: str) -> None:
-    """List the devices of this machine that this process may use, as the system describes them (`doctor` measures)."""
-    from bedplate.compute.inventory import take_inventory
+    """List the devices of this machine that this process may use, as the system describes them (`doctor` measures).
+
+    \b
+    Example:
+      bedplate compute inventory -o json
+    """
+    from bedplate.app.compute.inventory import take_inventory
     from bedplate.core.units import format_bytes
 
     found = take_inventory()

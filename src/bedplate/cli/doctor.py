@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from bedplate.app.compute.doctor import Settings
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.settings_options import settings_options
 from bedplate.cli.terminal.state_option import state_option
 
 
 @click.command()
-@click.option(
-    "--measure/--no-measure", default=True, help="Measure each device (a few seconds each), or show what was measured last."
-)
-@click.option("--budget", default="5s", show_default=True, help="Time for the measurements of one device.")
+@settings_options(Settings)
 @state_option
 @output_option
-def command(measure: bool, budget: str, state: str | None, output: str) -> int:
+def command(settings: dict[str, Any], state: str | None, output: str) -> int:
     """Show the devices of this machine with their measured rates, and check what bedplate needs.
 
     A rate with a question mark was measured while other work took part of the machine; it is not stored.
     Exit code 4 when a check fails.
+
+    \b
+    Examples:
+      bedplate doctor
+      bedplate doctor --no-measure -o json
     """
     from bedplate.app.compute.doctor import examine, rows_of_rates
     from bedplate.core.errors import CheckFailedError
-    from bedplate.core.units import parse_duration
+    from bedplate.core.settings import read_settings
 
-    report = examine(measure=measure, budget_s=parse_duration(budget), state=state, say=note)
+    report = examine(read_settings(Settings, settings), state=state, say=note)
     if output == "json":
         print_json(report.as_json())
     else:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import json
+import os
 import sys
 from typing import Any
 
 import click
 
 from bedplate._version import __version__
-from bedplate.core.errors import BedplateError
+from bedplate.cli.terminal.streams import abandon_output, closed_stream, flush_output, is_stream_error, report_closed
+from bedplate.core.errors import BedplateError, UnavailableError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
-    "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to mend it; measures each device."),
+    "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to fix it; measures each device."),
     "run": ("bedplate.cli.run", "Run a pipeline file; the same command resumes it."),
     "plan": ("bedplate.cli.plan", "Show what a pipeline file would do, and why; runs nothing."),
     "ps": ("bedplate.cli.ps", "List runs and their steps."),
@@ -26,9 +29,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP beside planned paths."),
     "ops": ("bedplate.cli.ops", "Screen devices before a job."),
     "model": ("bedplate.cli.model", "Fetch models into the cache."),
-    "train": ("bedplate.cli.train", "Train a model as a file says."),
-    "compress": ("bedplate.cli.compress", "Compress a model and say what it cost."),
-    "serve": ("bedplate.cli.serve", "Serve a model behind an OpenAI-compatible door."),
+    "train": ("bedplate.cli.train", "Train a model from a file."),
+    "compress": ("bedplate.cli.compress", "Compress a model and report the quality loss."),
+    "serve": ("bedplate.cli.serve", "Serve a model through an OpenAI-compatible API."),
     "bench": ("bedplate.cli.bench", "Measure serving under load."),
     "score": ("bedplate.cli.score", "Grade what was measured, and name what limits it."),
 }
@@ -48,17 +51,17 @@ class _Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bedplate")
 def command() -> None:
-    """The plate under large models: compute, storage, network, toolchain, operations, and a scorecard that grades them.
+    """One platform for model infrastructure: compute, storage, network, toolchain, operations, and a scorecard over them.
 
     \b
-    Start here:
+    Examples:
       bedplate doctor                       what this machine can do
       bedplate run examples/lifecycle.yaml  a model's whole life, for real
     """
@@ -67,21 +70,48 @@ def command() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 ok, 1 failed, 2 usage, 3 not found, 4 a check failed, 5 unavailable)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if (closed := closed_stream()) is not None:
+        report_closed(closed)
+        return UsageError.exit_code
     try:
-        result: Any = command.main(args=arguments, prog_name="bedplate", standalone_mode=False)
+        result = _invoke(arguments)
+        flush_output()
         return result if isinstance(result, int) else 0
     except BedplateError as error:
         _print_error(error, as_json=_wants_json(arguments))
         return error.exit_code
     except click.ClickException as error:
-        error.show(file=sys.stderr)
-        return 2
+        if _wants_json(arguments):
+            _print_error(UsageError(error.format_message()), as_json=True)
+        else:
+            error.show(file=sys.stderr)
+        return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of the output has all that it wanted
+        abandon_output()
         return 0
+    except OSError as error:
+        if not is_stream_error(error):
+            raise
+        abandon_output()
+        unwritten = UnavailableError(
+            "the output cannot be written", seen=error.strerror, next_step="see where it goes: a full disk, a closed terminal"
+        )
+        _print_error(unwritten, as_json=_wants_json(arguments))
+        return unwritten.exit_code
+
+
+def _invoke(arguments: list[str]) -> Any:
+    """As `command.main` does it, without its own way with a broken pipe: exit code 1, whatever the verb did."""
+    if "_BEDPLATE_COMPLETE" in os.environ:
+        return command.main(args=arguments, prog_name="bedplate", standalone_mode=False)
+    try:
+        with command.make_context("bedplate", list(arguments)) as context:
+            return command.invoke(context)
+    except click.exceptions.Exit as end:  # --help, --version
+        return end.exit_code
 
 
 def _wants_json(arguments: list[str]) -> bool:
@@ -90,13 +120,11 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _print_error(error: BedplateError, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(error.as_json(), ensure_ascii=False), file=sys.stderr)
-        return
-    print(f"error [{error.code}]: {error.what}", file=sys.stderr)
+    lines = [f"error [{error.code}]: {error.what}"]
     for label, text in (("seen", error.seen), ("expected", error.expected), ("next", error.next_step)):
-        if text is not None:
-            print(f"  {label + ':':<10}{text}", file=sys.stderr)
+        lines += [] if text is None else [f"  {label + ':':<10}{text}"]
+    with contextlib.suppress(OSError):  # the terminal is closed; the exit code still says it
+        print(json.dumps(error.as_json(), ensure_ascii=False) if as_json else "\n".join(lines), file=sys.stderr)
 
 
 if __name__ == "__main__":

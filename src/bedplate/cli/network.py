@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from bedplate.app.network.simulate import Settings
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.settings_options import settings_options
 
 if TYPE_CHECKING:
-    from bedplate.network.simulate.scenario import ScenarioResult
+    from bedplate.app.network.simulate import ScenarioResult
+
+_NAMES = {"num_queue_pairs": "--qps", "failed_links": "--fail"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group()
 def command() -> None:
-    """Fabrics: who gets how much under hash ECMP, planned paths and spraying."""
+    """Fabrics: who gets how much under hash ECMP, planned paths and spraying.
+
+    \b
+    Example:
+      bedplate network simulate --topology leaf-spine:8x8 --traffic ring-shift --balance planned
+    """
 
 
 @command.command()
-@click.option("--topology", required=True, help="leaf-spine:LxS (S hosts a leaf, links at 400 Gb/s), or a YAML or JSON file.")
-@click.option("--traffic", required=True, help="ring-shift, permutation:SEED, or a job file (JSON with collectives).")
-@click.option("--balance", required=True, help="ecmp, planned or spray.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the hash.")
-@click.option(
-    "--qps",
-    type=click.IntRange(min=1, max=256),
-    help="Most queue pairs of a flow. Left out: 1 for ecmp; for planned as few as reach the bound.",
-)
-@click.option(
-    "--fail", "failed_links", multiple=True, metavar="LINK", help="A cable that is down, like leaf0-spine1; repeatable."
-)
+@settings_options(Settings, names=_NAMES)
 @output_option
-def simulate(
-    topology: str, traffic: str, balance: str, seed: int, qps: int | None, failed_links: tuple[str, ...], output: str
-) -> None:
+def simulate(settings: dict[str, Any], output: str) -> None:
     """Simulate steady traffic over a fabric, at flow level: max-min fair rates, no packets.
 
     Flows are fractions of their NIC's rate; links are the directed links between switches that are up. The bound is the best
@@ -46,18 +42,10 @@ def simulate(
       bedplate network simulate --topology leaf-spine:16x16 --traffic permutation:7 --balance planned \\
         --fail leaf0-spine1 --qps 4
     """
-    from bedplate.network.simulate.scenario import Scenario, run_scenario
+    from bedplate.app.network.simulate import simulate as answer
+    from bedplate.core.settings import read_settings
 
-    result = run_scenario(
-        Scenario(
-            topology=topology,
-            traffic=traffic,
-            balance=balance,
-            seed=seed,
-            num_queue_pairs=qps,
-            failed_links=failed_links,
-        )
-    )
+    result = answer(read_settings(Settings, settings))
     if output == "json":
         print_json(result.as_json())
     else:

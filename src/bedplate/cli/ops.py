@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from bedplate.app.operations.preflight import Settings
 from bedplate.cli.terminal.output import output_option, print_json, print_table
+from bedplate.cli.terminal.settings_options import settings_options
 
 
 @click.group()
 def command() -> None:
-    """Screen devices before a job."""
+    """Screen devices before a job.
+
+    \b
+    Example:
+      bedplate ops preflight --min-slots 2
+    """
 
 
 @command.command()
-@click.option("--budget", default="1.2s", show_default=True, help="Time to measure a slot.")
+@settings_options(Settings)
 @click.option("--cores-per-slot", default=1, show_default=True, type=click.IntRange(1), help="Cores that belong together.")
 @click.option(
     "--min-slots", default=1, show_default=True, type=click.IntRange(1), help="Fewest good slots; fewer is exit code 4."
 )
 @output_option
-def preflight(budget: str, cores_per_slot: int, min_slots: int, output: str) -> None:
+def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, output: str) -> None:
     """Measure the slots of this machine against each other, pair them, and try the stores.
 
     Exit code 4 when too few good slots are left, or when a store cannot be used.
+
+    \b
+    Examples:
+      bedplate ops preflight
+      bedplate ops preflight --budget 3s --cores-per-slot 4 -o json
     """
-    from bedplate.app.operations.preflight import Settings, screen_this_machine
+    from bedplate.app.operations.preflight import screen_this_machine
     from bedplate.cli.terminal.progress import TerminalReporter
-    from bedplate.core.units import parse_duration
+    from bedplate.core.settings import read_settings
     from bedplate.locale.catalogue import spoken
     from bedplate.locale.languages import choose_language
 
-    settings = Settings(budget=parse_duration(budget))
-    result = screen_this_machine(settings, cores_per_slot=cores_per_slot, min_slots=min_slots, reporter=TerminalReporter())
+    read = read_settings(Settings, settings)
+    result = screen_this_machine(read, cores_per_slot=cores_per_slot, min_slots=min_slots, reporter=TerminalReporter())
     if output == "json":
         print_json({**result.outputs, "measurements": [item.as_json() for item in result.measurements]})
         return

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 @use_option
 @output_option
 def command(file: str, engine: str, ray_address: str | None, state: str | None, use: dict[str, str], output: str) -> None:
-    """Show what 'bedplate run FILE' would do: order, settings with defaults, devices, what is done. Writes nothing."""
+    """Show what 'bedplate run FILE' would do: order, settings with defaults, devices, what is done. Writes nothing.
+
+    \b
+    Example:
+      bedplate plan examples/lifecycle.yaml
+    """
     from bedplate.app.api import plan
 
     planned = plan(file, engine=engine, engine_address=ray_address, state=state, uses=use)
@@ -51,7 +56,7 @@ def _what_would_happen(plan: Plan) -> str:
         return "would start a new run"
     if all(step.is_done for step in plan.steps):
         return f"nothing to do, run {plan.run_id} is done; --new would start another"
-    return f"would go on with run {plan.run_id}"
+    return f"would resume run {plan.run_id}"
 
 
 def _step_lines(number: int, step: PlannedStep) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bedplate.cli.terminal.lang_option import lang_option
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 from bedplate.cli.terminal.state_option import engine_option, state_option, use_option
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @click.argument("file", type=click.Path())
-@click.option("--new", is_flag=True, help="Start another run although there is one of this content and these inputs.")
+@click.option("--new", is_flag=True, help="Start a new run even if one for the same file and inputs exists.")
 @click.option("--explain", is_flag=True, help="Say before each step what it does and why, and at the end what to try next.")
+@lang_option
 @engine_option
 @state_option
 @use_option
@@ -31,10 +33,15 @@ def command(
     use: dict[str, str],
     output: str,
 ) -> None:
-    """Run the pipeline in FILE; the same command goes on where an earlier one stopped.
+    """Run the pipeline in FILE; rerun the same command to resume.
 
-    A run is known by the content of FILE, its inputs and the version of bedplate. Finished steps are kept; a step that
-    was cut off runs again in its own directory. Ctrl-C ends it cleanly.
+    A run is known by the content of FILE and of the files that it names. Finished steps are kept; a step that was cut off
+    runs again in its own directory. Ctrl-C ends it cleanly.
+
+    \b
+    Examples:
+      bedplate run examples/lifecycle.yaml --explain
+      bedplate run pipeline.yaml --engine ray --ray-address auto
     """
     from bedplate.app.api import run
     from bedplate.cli.terminal.watching import open_watcher
@@ -46,12 +53,14 @@ def command(
         )
     finally:
         watcher.close()
-    if output == "json":
-        print_json(outcome.as_json())
-    else:
-        _print_outcome(outcome)
-    if outcome.error is not None:
-        raise outcome.error
+    try:
+        if output == "json":
+            print_json(outcome.as_json())
+        else:
+            _print_outcome(outcome)
+    finally:
+        if outcome.error is not None:  # also where nobody reads the output: the exit code is the run's
+            raise outcome.error
     if explain:
         from bedplate.cli.terminal.closing import closing_words
 

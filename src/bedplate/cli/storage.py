@@ -11,22 +11,37 @@ from bedplate.cli.terminal.output import output_option, print_json, print_table
 
 @click.group()
 def command() -> None:
-    """KV memory: check what is stored."""
+    """KV memory: check what is stored.
+
+    \b
+    Example:
+      bedplate storage kv verify ./kv
+    """
 
 
 @command.group()
 def kv() -> None:
-    """KV memory on a disk: the directory of a `kv://` store."""
+    """KV memory on a disk: the directory of a `kv://` store.
+
+    \b
+    Example:
+      bedplate storage kv stat ./kv
+    """
 
 
 @kv.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @output_option
 def verify(directory: Path, output: str) -> None:
-    """Read and check every block in DIRECTORY; changes nothing. Exit code 4 when one is damaged."""
+    """Read and check every block in DIRECTORY; changes nothing. Exit code 4 when one is damaged.
+
+    \b
+    Example:
+      bedplate storage kv verify ./kv
+    """
+    from bedplate.app.storage.kv import verify_directory
     from bedplate.core.errors import IntegrityError
     from bedplate.core.units import format_duration
-    from bedplate.storage.kvcache.inspection import verify_directory
 
     report = verify_directory(directory)
     if output == "json":
@@ -48,9 +63,14 @@ def verify(directory: Path, output: str) -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @output_option
 def stat(directory: Path, output: str) -> None:
-    """Say how many blocks and bytes DIRECTORY holds; reads headers only."""
+    """Say how many blocks and bytes DIRECTORY holds; reads headers only.
+
+    \b
+    Example:
+      bedplate storage kv stat ./kv
+    """
+    from bedplate.app.storage.kv import describe_directory
     from bedplate.core.units import format_bytes
-    from bedplate.storage.kvcache.inspection import describe_directory
 
     found = describe_directory(directory)
     if output == "json":

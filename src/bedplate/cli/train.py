@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bedplate.app.toolchain.train.run_file import TrainSettings
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.settings_options import settings_options
 from bedplate.cli.terminal.state_option import engine_option, state_option
 
 if TYPE_CHECKING:
@@ -15,14 +17,24 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @click.argument("file", type=click.Path())
-@click.option("--new", is_flag=True, help="Train again although a run of this content and these inputs is done.")
+@click.option("--new", is_flag=True, help="Train again even if a run of the same file and inputs is done.")
+@settings_options(TrainSettings, is_overlay=True)
 @engine_option
 @state_option
 @output_option
-def command(file: str, new: bool, engine: str, ray_address: str | None, state: str | None, output: str) -> None:
-    """Train a model as FILE says; the same command goes on where an earlier one stopped.
+def command(
+    file: str,
+    new: bool,
+    settings: dict[str, Any],
+    engine: str,
+    ray_address: str | None,
+    state: str | None,
+    output: str,
+) -> None:
+    """Train a model from FILE; rerun the same command to resume.
 
-    FILE has the settings of a pipeline's `train` step at its top, and `needs` where one worker is not enough:
+    FILE has the settings of a pipeline's `train` step at its top, and `needs` where one worker is not enough. An option
+    takes the place of the same key in FILE.
 
     \b
       model: path/to/model        # a Hugging Face folder
@@ -31,13 +43,20 @@ def command(file: str, new: bool, engine: str, ray_address: str | None, state: s
       precision: bf16
       checkpoint: {every: 2 steps, in: memory}
       needs: {workers: {want: 2, min: 1}}
+
+    \b
+    Examples:
+      bedplate train train.yaml
+      bedplate train train.yaml --tokens 1M --learning-rate 1e-4
     """
     from bedplate.app.toolchain.train.run_file import train_file
     from bedplate.cli.terminal.watching import open_watcher
 
     watcher = open_watcher(explain=False)
     try:
-        outcome = train_file(file, new=new, engine=engine, engine_address=ray_address, state=state, watcher=watcher)
+        outcome = train_file(
+            file, new=new, overlay=settings, engine=engine, engine_address=ray_address, state=state, watcher=watcher
+        )
     finally:
         watcher.close()
     if outcome.error is not None:

@@ -23,7 +23,7 @@ survives a process border: `BedplateError.from_json(error.as_json())` has the cl
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 
@@ -187,5 +187,45 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
     Example: `nearest("presicion", ["precision", "model"])` is `"precision"`.
     """
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    known = list(known)
+    same_letters = [other for other in known if other.lower() == word.lower()]
+    return next(iter(same_letters or difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None, form: str = "{}") -> str | None:
+    """The next step after a word that is not known: the nearest known one, written as `form` says, else `otherwise`."""
+    near = nearest(word, known)
+    return f"did you mean '{form.format(near)}'?" if near else otherwise
+
+
+def check_known(
+    word: str,
+    known: Collection[str],
+    what: str,
+    *,
+    error: type[BedplateError] = UsageError,
+    seen: object = None,
+    expected: str | None = None,
+    otherwise: str | None = None,
+) -> None:
+    """Raise unless `word` is one of `known`; the error names the nearest of them.
+
+    Args:
+        word: What was given.
+        known: Words that are right.
+        what: What the error says, without the word: `unknown engine`.
+        error: Class that is raised: `UsageError`, or `NotFoundError` where the word names a thing.
+        seen: The text that the word stood in, where it is more than the word.
+        expected: What would have been right; all of `known` when None.
+        otherwise: The next step where no known word is near.
+
+    Raises:
+        BedplateError: Of the class `error`.
+    """
+    if word not in known:
+        raise error(
+            f"{what} '{word}'",
+            seen=word if seen is None else seen,
+            expected=", ".join(known) if expected is None else expected,
+            next_step=did_you_mean(word, known, otherwise),
+        )

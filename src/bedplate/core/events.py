@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import check_known
 from bedplate.core.json import Json
 
 
@@ -52,10 +52,7 @@ def parse_subject(text: str) -> Subject:
     """
     word, _, name = text.partition(":")
     kinds = [kind.value for kind in SubjectKind]
-    if word not in kinds:
-        near = nearest(word, kinds)
-        next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError("unknown kind of subject", seen=word, expected=", ".join(kinds), next_step=next_step)
+    check_known(word, kinds, "unknown kind of subject")
     return Subject(kind=SubjectKind(word), id=name)
 
 

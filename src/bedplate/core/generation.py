@@ -89,6 +89,8 @@ class GeneratedToken:
 class GenerationStatistics:
     """Counters since the start, and the state now."""
 
+    is_open: bool = True
+    """Whether requests are taken; False once the engine was closed or has failed."""
     running: int = 0
     queued: int = 0
     finished: int = 0

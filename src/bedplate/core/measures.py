@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import UsageError, did_you_mean
 
 Unit = Literal[
     "s",
@@ -125,10 +125,9 @@ def measure_of(name: str) -> Measure:
     families = [measure for measure in _registered.values() if "{" in measure.id and measure.covers(name)]
     if families:
         return max(families, key=lambda measure: len(measure.id))
-    near = nearest(name, _registered)
     raise UsageError(
         f"'{name}' is not a registered measurement id",
         seen=name,
         expected="an id of bedplate.core.measures",
-        next_step=f"did you mean '{near}'?" if near else "register it with register_measures",
+        next_step=did_you_mean(name, _registered, "register it with register_measures"),
     )

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from bedplate.core.errors import MessageError, nearest
+from bedplate.core.errors import MessageError, did_you_mean
 from bedplate.core.json import Json, JsonObject
 
 T = TypeVar("T")
@@ -114,8 +114,7 @@ def _decoded_dataclass(cls: Any, value: Json, path: str) -> Any:
     hints, fields = _hints(cls), {item.name: item for item in dataclasses.fields(cls) if item.init}
     for name in value:
         if name not in fields:
-            near = nearest(name, fields)
-            hint = f"did you mean '{near}'?" if near else "both sides must be of the same version"
+            hint = did_you_mean(name, fields, "both sides must be of the same version")
             raise MessageError(f"unknown field '{path}.{name}'", expected=", ".join(fields), next_step=hint)
     missing = [name for name, item in fields.items() if name not in value and _is_required(item)]
     if missing:

@@ -7,12 +7,13 @@ Decimal prefixes are powers of 1000 and binary ones (KiB) powers of 1024; `b` is
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, TypeGuard
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import UsageError, did_you_mean
 
 _NUMBER = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 _DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
@@ -32,7 +33,7 @@ def parse_bytes(text: str | float) -> int:
     Raises:
         UsageError: Not a number with a byte unit, negative, or bits.
     """
-    return round(_parse(text, _BYTES, "a size", "80GB or 1.5GiB"))
+    return text if _is_count(text) else round(_parse(text, _BYTES, "a size", "80GB or 1.5GiB"))
 
 
 def parse_duration(text: str | float) -> float:
@@ -59,6 +60,8 @@ def parse_count(text: str | float) -> int:
     Raises:
         UsageError: Not a number with a count suffix, negative, or not whole.
     """
+    if _is_count(text):
+        return text
     number = _parse(text, _COUNT, "a count", "40k or 12")
     if abs(number - round(number)) > 1e-9 * max(1.0, number):  # 2.09T in binary is not quite whole
         raise UsageError("a count must be a whole number", seen=text, expected="40k or 12")
@@ -77,6 +80,11 @@ def parse_fraction(text: str | float) -> float:
     return number
 
 
+def _is_count(value: object) -> TypeGuard[int]:
+    """Whether it is a number that needs no parsing: a float has no place for every digit of a large one."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _parse(text: str | float, units: Mapping[str, float], kind: str, example: str) -> float:
     if isinstance(text, bool):
         raise UsageError(f"not {kind}", seen=text, expected=example)
@@ -87,16 +95,13 @@ def _parse(text: str | float, units: Mapping[str, float], kind: str, example: st
         raise UsageError(f"not {kind}", seen=repr(text), expected=example)
     number, unit = float(match[1].replace("_", "")), match[2]
     if unit not in units:
-        near = next((known for known in units if known.lower() == unit.lower()), None) or nearest(unit, units)
         raise UsageError(
-            f"'{unit}' is not a unit of {kind}",
-            seen=repr(text),
-            expected=example,
-            next_step=f"did you mean '{near}'?" if near else None,
+            f"'{unit}' is not a unit of {kind}", seen=repr(text), expected=example, next_step=did_you_mean(unit, units)
         )
-    if number < 0 or number != number or number == float("inf"):
+    number *= units[unit]
+    if number < 0 or not math.isfinite(number):
         raise UsageError(f"{kind} must be finite and not negative", seen=repr(text), expected=example)
-    return number * units[unit]
+    return number
 
 
 def format_bytes(size_bytes: float) -> str:
@@ -152,15 +157,27 @@ class Quantity:
     parse: Callable[[str | float], float]
     unit: str
     example: str
+    units: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """What people may write after the number, and how much it is in the base unit."""
+
+    def written(self, number: float) -> str:
+        """`number` as people write it, exact to a tenth of its unit: 2e9 bytes -> `2GB`; in the base unit where none fits."""
+        named = sorted(((scale, unit) for unit, scale in self.units.items() if unit), key=lambda item: -item[0])
+        for scale, unit in named:
+            scaled = number / scale
+            is_large_enough = scaled >= 1 or (scale == named[-1][0] and scaled > 0)
+            if is_large_enough and abs(scaled - round(scaled, 1)) < 1e-9 * scaled:
+                return f"{round(scaled, 1):g}{unit}"
+        return f"{number:g}" if isinstance(number, float) else str(number)
 
 
-ByteCount = Annotated[int, Quantity(parse_bytes, "bytes", "80GB")]
+ByteCount = Annotated[int, Quantity(parse_bytes, "bytes", "80GB", _BYTES)]
 """Settings type: bytes; people write `80GB`."""
-Duration = Annotated[float, Quantity(parse_duration, "seconds", "5m")]
+Duration = Annotated[float, Quantity(parse_duration, "seconds", "5m", _TIME)]
 """Settings type: seconds; people write `5m`."""
-Rate = Annotated[float, Quantity(parse_rate, "bytes/s", "400Gb/s")]
+Rate = Annotated[float, Quantity(parse_rate, "bytes/s", "400Gb/s", _RATE)]
 """Settings type: bytes per second; people write `400Gb/s`."""
-Count = Annotated[int, Quantity(parse_count, "count", "40k")]
+Count = Annotated[int, Quantity(parse_count, "count", "40k", _COUNT)]
 """Settings type: a whole number; people write `40k`."""
-Fraction = Annotated[float, Quantity(parse_fraction, "fraction", "5%")]
+Fraction = Annotated[float, Quantity(parse_fraction, "fraction", "5%", _FRACTION)]
 """Settings type: 0 to 1; people write `5%`."""

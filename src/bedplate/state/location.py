@@ -57,7 +57,7 @@ def read_location(state: str | None, default_folder: Callable[[], Path]) -> Stat
     if state == "":
         raise UsageError("--state is empty", expected=_EXPECTED)
     if state is None or "://" not in state:
-        folder = default_folder() if state is None else Path(state).expanduser().absolute()
+        folder = default_folder() if state is None else _folder(state)
         return _sqlite(folder / "state.db")
     scheme, _, rest = state.partition("://")
     if scheme.partition("+")[0] == "sqlite":
@@ -65,6 +65,13 @@ def read_location(state: str | None, default_folder: Callable[[], Path]) -> Stat
     if scheme in _POSTGRESQL:
         return _postgresql(f"postgresql+psycopg://{rest}", default_folder())
     raise UsageError("not a state URL", seen=f"{scheme}://…", expected=_EXPECTED)
+
+
+def _folder(state: str) -> Path:
+    try:
+        return Path(state).expanduser().absolute()
+    except RuntimeError as error:  # ~name of a user that does not exist
+        raise UsageError("this state folder cannot be resolved", seen=f"{state}: {error}", expected=_EXPECTED) from None
 
 
 def _sqlite(file: Path) -> StateLocation:

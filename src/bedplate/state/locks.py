@@ -1,7 +1,8 @@
 """One runner a run across machines: a lock in the database, given back by the server when its holder's session ends.
 
 Only PostgreSQL is shared between machines that share no files; the runs of an SQLite database are locked by a file in
-their directory alone, so there these locks do nothing.
+their directory alone, so there these locks do nothing. A session can end while its run is under way (the server restarts,
+a connection is cut): the holder asks for the lock again from time to time.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy
-from sqlalchemy import exc
+from sqlalchemy import Connection, exc
 
 from bedplate.state.database import Database, lock_number
 from bedplate.state.driver_errors import translated_errors
@@ -22,6 +23,50 @@ _HELD = sqlalchemy.text(
 )
 
 
+class RunLock:
+    """The lock of one run. One thread at a time."""
+
+    def __init__(self, database: Database, run_id: str) -> None:
+        self._database, self._number = database, _number(run_id)
+        self._session: Connection | None = None
+
+    def take(self) -> bool:
+        """Hold it, also where it is held already or was lost with its session; False where another session has it.
+
+        Raises:
+            UnavailableError: The server cannot be reached; ask again later.
+        """
+        if self._database.location.is_sqlite:
+            return True
+        if self._session is not None and self._is_alive(self._session):
+            return True
+        with translated_errors(self._database.location):
+            session = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            if session.scalar(sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(self._number))):
+                self._session = session
+                return True
+            session.close()
+            return False
+
+    def give_back(self) -> None:
+        """Hold it no longer. Calling it twice is fine."""
+        session, self._session = self._session, None
+        if session is not None:
+            with contextlib.suppress(exc.DBAPIError):  # the session is gone, and with it the lock
+                session.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_unlock(self._number)))
+            session.close()
+
+    def _is_alive(self, session: Connection) -> bool:
+        try:
+            session.execute(sqlalchemy.text("SELECT 1"))
+        except exc.DBAPIError:
+            session.invalidate()
+            session.close()
+            self._session = None
+            return False
+        return True
+
+
 class RunLocks:
     """Locks on runs, by their ids."""
 
@@ -29,22 +74,13 @@ class RunLocks:
         self._database = database
 
     @contextmanager
-    def hold(self, run_id: str) -> Iterator[bool]:
-        """Hold the lock of a run while inside; False where another session has it."""
-        if self._database.location.is_sqlite:
-            yield True
-            return
-        take = sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(_number(run_id)))
-        with translated_errors(self._database.location):
-            connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            is_taken = bool(connection.scalar(take))
+    def hold(self, run_id: str) -> Iterator[RunLock | None]:
+        """Hold the lock of a run while inside; None where another session has it."""
+        lock = RunLock(self._database, run_id)
         try:
-            yield is_taken
+            yield lock if lock.take() else None
         finally:
-            if is_taken:
-                with contextlib.suppress(exc.DBAPIError):  # the session is gone, and with it the lock
-                    connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_unlock(_number(run_id))))
-            connection.close()
+            lock.give_back()
 
     def held(self, run_ids: Iterable[str]) -> frozenset[str]:
         """Those of `run_ids` that some session holds; one query."""

@@ -118,9 +118,12 @@ class RunStore:
             reset_unfinished(connection, run_id)
         return attempt
 
-    def finish(self, run_id: str, status: Status, error: JsonObject | None) -> None:
-        """The attempt is over."""
-        self._update(run_id, status=status.value, ended_at_s=self._clock.now(), error=error)
+    def finish(self, run_id: str, status: Status, error: JsonObject | None, *, attempt: int | None = None) -> None:
+        """The attempt is over; with `attempt`, only if no later one has begun."""
+        query = update(runs).where(runs.c.id == run_id)
+        query = query if attempt is None else query.where(runs.c.attempt == attempt)
+        with self._database.writing() as connection:
+            connection.execute(query.values(status=status.value, ended_at_s=self._clock.now(), error=error))
 
     def request_cancel(self, run_id: str) -> None:
         """Ask the attempt that runs now to end; a later attempt is not concerned."""

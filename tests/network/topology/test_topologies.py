@@ -133,7 +133,7 @@ def test_a_misspelt_end_is_answered_with_the_nearest_node(tmp_path: Path) -> Non
 
 
 def test_a_file_cut_short_is_named_with_the_line_where_it_breaks(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"fabric.yaml:\d+: .*cut short"):
+    with pytest.raises(ConfigurationError, match=r"fabric.yaml:\d+: not YAML.*cut short"):
         open_topology(written(tmp_path, GOOD[: GOOD.index("left, right], rate")]))
 
 

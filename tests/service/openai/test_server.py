@@ -165,6 +165,7 @@ def test_a_prompt_over_the_context_has_its_own_code(client: openai.OpenAI) -> No
 def test_a_closed_engine_is_a_503(tiny_model: Path) -> None:
     with serving(tiny_model) as server:
         server.engine.close()
+        assert httpx.get(f"{server.url}/health").status_code == 503
         headers = {"Authorization": f"Bearer {KEY}"}
         answer = httpx.post(f"{server.url}/v1/completions", json={"model": "tiny", "prompt": "x"}, headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_unavailable")
@@ -229,3 +230,10 @@ def test_a_request_over_its_time_is_a_504(tiny_model: Path) -> None:
         with pytest.raises(openai.InternalServerError) as caught:
             client.completions.create(model="tiny", prompt="x", max_tokens=4000, extra_body={"ignore_eos": True})
         assert caught.value.status_code == 504
+
+
+def test_the_time_of_a_request_covers_all_its_choices(tiny_model: Path) -> None:
+    with serving(tiny_model, request_timeout=1.0, parallel_choices=1) as server:
+        body = {"model": "tiny", "prompt": [[number] for number in range(1000)], "max_tokens": 200, "ignore_eos": True}
+        answer = httpx.post(f"{server.url}/v1/completions", json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")

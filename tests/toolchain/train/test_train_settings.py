@@ -4,7 +4,7 @@ import pytest
 
 from bedplate.core.errors import ConfigurationError
 from bedplate.core.messages import decode, encode
-from bedplate.core.settings import describe_settings, read_settings
+from bedplate.core.settings import read_settings, setting_fields
 from bedplate.toolchain.train.settings import CheckpointPlace, Precision, TrainSettings
 
 WRITTEN = {
@@ -45,6 +45,5 @@ def test_the_step_stays_the_same_for_fewer_workers() -> None:
 
 
 def test_every_setting_is_described() -> None:
-    described = {item.name: item for item in describe_settings(TrainSettings)}
-    assert all(item.text for item in described.values())
-    assert "in" in {item.name for item in describe_settings(type(read_settings(TrainSettings, WRITTEN).checkpoint))}
+    assert all(field.text for field in setting_fields(TrainSettings).values())
+    assert "in" in setting_fields(type(read_settings(TrainSettings, WRITTEN).checkpoint))

@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from bedplate.app.compute.device_rates import DeviceRateStore
-from bedplate.app.wiring import service_events
+from bedplate.app.wiring import local_engine, service_events
 from bedplate.compute.inventory import Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.clock import SystemClock
@@ -24,9 +25,9 @@ from bedplate.core.event_kinds import DeviceMeasured, HostCheckFailed, make_even
 from bedplate.core.events import EventSink, Subject, SubjectKind
 from bedplate.core.json import JsonObject
 from bedplate.core.paths import cache_home
-from bedplate.core.units import format_duration
+from bedplate.core.settings import Range, settings
+from bedplate.core.units import Duration, format_duration
 from bedplate.core.workload import Gang, Resources, Task, TaskState
-from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.host.checks import Check, CheckStatus, HostFacts, check_host
 from bedplate.operations.preflight.measure import RateReport
 
@@ -51,31 +52,32 @@ class DoctorReport:
         return {"devices": [device.as_json() for device in self.devices], "checks": [check.as_json() for check in self.checks]}
 
 
-def examine(
-    *,
-    measure: bool = True,
-    budget_s: float = 5.0,
-    state: str | None = None,
-    say: Callable[[str], None] = lambda _line: None,
-) -> DoctorReport:
+@settings
+class Settings:
+    """What `bedplate doctor` takes."""
+
+    measure: bool = True
+    """Measure each device; otherwise show what was measured last on the same device, if anything."""
+    budget: Annotated[Duration, Range(0.1)] = 5.0
+    """Time for the measurements of one device; its task takes some 3 s more to start, and up to three times as long on a
+    busy machine."""
+
+
+def examine(settings: Settings, *, state: str | None = None, say: Callable[[str], None] = lambda _line: None) -> DoctorReport:
     """Look at this machine.
 
     Args:
-        measure: Measure each device; otherwise show what was measured last on the same device, if anything.
-        budget_s: Time for the measurements of one device; its task takes some 3 s more to start, and up to three times as
-            long on a busy machine.
+        settings: Whether to measure, and for how long.
         state: Folder or database URL next to which rates are stored; None for the user's state folder.
         say: Called with a line about what is being done.
     """
     with service_events("doctor", state) as events:
-        report = _examine(events, DeviceRateStore(state), measure=measure, budget_s=budget_s, say=say)
-        _emit(events, report, are_measured=measure)
+        report = _examine(events, DeviceRateStore(state), settings, say)
+        _emit(events, report, are_measured=settings.measure)
     return report
 
 
-def _examine(
-    events: EventSink, store: DeviceRateStore, *, measure: bool, budget_s: float, say: Callable[[str], None]
-) -> DoctorReport:
+def _examine(events: EventSink, store: DeviceRateStore, settings: Settings, say: Callable[[str], None]) -> DoctorReport:
     inventory = take_inventory(events=events)
     facts = HostFacts(
         state=store.file.parent, cache=cache_home(), cpu_limit=cpu_limit(), memory_limit_bytes=memory_limit_bytes()
@@ -83,9 +85,9 @@ def _examine(
     checks = [*check_host(facts), *_probe_checks(inventory)]
     devices = []
     for device in inventory.devices:
-        if measure and device.cores:
-            say(f"measuring {device.id}: {device.model}, {len(device.cores)} cores, about {budget_s + 3:.0f} s")
-            device, check = _measured(device, budget_s, store)
+        if settings.measure and device.cores:
+            say(f"measuring {device.id}: {device.model}, {len(device.cores)} cores, about {settings.budget + 3:.0f} s")
+            device, check = _measured(device, settings.budget, store)
         else:
             device, check = _remembered(device, store)
         checks.append(check)
@@ -152,7 +154,7 @@ def _measure_check(name: str, report: RateReport) -> Check:
 def _measure_on_engine(device: Device, budget_s: float) -> RateReport:
     task = Task(entry="bedplate.workers.measure:main", spec={"budget_s": budget_s}, resources=Resources(cpus=len(device.cores)))
     with tempfile.TemporaryDirectory(prefix="bedplate-doctor-") as folder:
-        engine = LocalEngine(Path(folder), device.cores)
+        engine = local_engine(Path(folder), device.cores)
         with contextlib.closing(engine):
             handle = engine.submit(Gang(name="measure", tasks=(task,), heartbeat_timeout_s=START_ALLOWANCE_S))
             status = engine.wait(handle, timeout_s=START_ALLOWANCE_S + 10 * budget_s).tasks[0]

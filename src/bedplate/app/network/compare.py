@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,11 +20,12 @@ from bedplate.core.errors import UsageError
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance, measured
-from bedplate.core.settings import Range
+from bedplate.core.settings import InputFile, Range, settings
 from bedplate.core.text import Text, text
 from bedplate.core.topology import Topology
 from bedplate.core.units import format_bytes, format_duration
 from bedplate.network.collectives.placement import RankOrder
+from bedplate.network.topology.specification import FabricSpecification
 
 if TYPE_CHECKING:
     from bedplate.network.simulate.comparison import Outcome
@@ -37,13 +37,13 @@ BALANCES = {"ecmp": text("hash ECMP"), "planned": text("planned paths")}
 _BINS = ((0.0, "0 %"), (0.25, "1–25 %"), (0.5, "26–50 %"), (0.75, "51–75 %"), (0.99, "76–99 %"), (1.0, "100 %"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of the step."""
 
-    job: str
+    job: InputFile
     """Result of a training step (`$train`), or a JSON file with `world_size` and `collectives`."""
-    topology: str = "leaf-spine:8x8"
+    topology: FabricSpecification = "leaf-spine:8x8"
     """Fabric: `leaf-spine:LxS` (S hosts a leaf, links at 400 Gb/s), or a file."""
     order: RankOrder = RankOrder.SPREAD
     """How ranks are dealt over hosts, one a host: round robin over the leaves, or leaf after leaf."""

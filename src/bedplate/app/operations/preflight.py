@@ -6,13 +6,12 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext, StepResult, Workers
-from bedplate.app.wiring import service_events
+from bedplate.app.wiring import local_engine, service_events
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ResourcesError
 from bedplate.core.event_kinds import PreflightBadLink, PreflightSlotExcluded, PreflightStoreUnfit, make_event
@@ -20,18 +19,17 @@ from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.paths import cache_home, state_home
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
 from bedplate.core.workload import TaskState, TaskStatus
 from bedplate.engines.base import CanExclude, Engine
-from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.preflight.screening import Screening, SlotReport, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
 from bedplate.operations.preflight.stores import StoreReport, try_store
 from bedplate.operations.preflight.summary import cores_text, screening_scale, screening_table, screening_values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """The keys of an `ops.preflight` step."""
 
@@ -109,7 +107,7 @@ def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: i
     with (
         tempfile.TemporaryDirectory(prefix="engine-", dir=directory) as root,
         service_events("preflight") as events,
-        contextlib.closing(LocalEngine(Path(root))) as engine,
+        contextlib.closing(local_engine(Path(root))) as engine,
     ):
         context = StepContext(
             name="preflight",

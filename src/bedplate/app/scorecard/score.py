@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.scorecard.graded_run import GradedRun, write_report
+from bedplate.core.settings import settings
 from bedplate.core.text import text
 from bedplate.locale.catalogue import spoken
-from bedplate.locale.languages import Language
+from bedplate.locale.languages import Language, choose_language
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.report.model import ReportStep
 
 EXPLANATION = text("Grade all that was measured over five parts, name what limits it, and write one page that shows it.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `score` step."""
 
-    language: Language = Language.ENGLISH
-    """Language that the report opens in; the page holds both."""
+    language: Language | None = None
+    """Language that the report opens in, by default that of the terminal (`--lang`); the page holds both."""
     title: str = ""
     """Heading of the report; the run's own name where it is empty."""
 
@@ -31,19 +31,23 @@ def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     num_parts = len({indicator.part for indicator in all_indicators()})
     return (
         f"grades {len(all_indicators())} indicators over {num_parts} parts from what the steps before measured",
-        f"writes {context.directory / 'report.html'} (opens in {settings.language.value})",
+        f"writes {context.directory / 'report.html'} (opens in {_language(settings).value})",
     )
 
 
 def run(settings: Settings, context: StepContext) -> StepResult:
     """Grade all results so far. `path` is the page, `outputs` the JSON of `bedplate score -o json`."""
     graded = graded_run(settings, context)
-    assessment = graded.assess()
+    assessment, language = graded.assess(), _language(settings)
     report = context.directory / "report.html"
-    write_report(graded, assessment, report, language=settings.language, created_s=context.clock.now())
+    write_report(graded, assessment, report, language=language, created_s=context.clock.now())
     for line in assessment.summary():
-        context.reporter.say(spoken(line, settings.language))
-    return StepResult(path=report, outputs=assessment.as_json(settings.language))
+        context.reporter.say(spoken(line, language))
+    return StepResult(path=report, outputs=assessment.as_json(language))
+
+
+def _language(settings: Settings) -> Language:
+    return settings.language or choose_language()
 
 
 def graded_run(settings: Settings, context: StepContext) -> GradedRun:

@@ -16,34 +16,36 @@ from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
-from bedplate.app.toolchain.serve.common import all_cores
+from bedplate.app.toolchain.serve.common import ModelInput, all_cores, find_model
 from bedplate.core.errors import UsageError
 from bedplate.core.figures import ResultTable
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.messages import decode, encode
-from bedplate.core.settings import Range
+from bedplate.core.settings import Input, Range, settings
 from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction
 from bedplate.core.workload import Gang, Resources, Task
 from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, SchemeResult, check_out, check_scheme
+from bedplate.toolchain.data.layout import DERIVED
 from bedplate.toolchain.models.card import read_card
+from bedplate.toolchain.models.catalog import TEXTS
 from bedplate.toolchain.models.stored import inspect_model
 
 EXPLANATION = text("Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.")
 DEFAULT_TEXT = "wikipedia-sample"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `compress` step."""
 
-    model: str
-    """Folder of the model."""
+    model: ModelInput
+    """Folder of the model, or the name of a fetched model."""
     schemes: tuple[str, ...] = ("int8",)
     """Schemes to try: `int8` (the smallest), `int8-linear` (embedding table and head stay bf16; what vLLM loads). The first is
     what later steps get."""
-    data: str | None = None
-    """Corpus (its held-out part is used) or text to judge by; None: what the model was trained on, else wikipedia-sample."""
+    data: Annotated[str, Input(words=tuple(TEXTS), derived=DERIVED)] | None = None
+    """Corpus (its held-out part) or text to judge by; by default what the model was trained on, else wikipedia-sample."""
     tokens: Annotated[Count, Range(2)] = 8192
     """Held-out tokens to judge by."""
     context: Annotated[Count, Range(2)] = 1024
@@ -97,7 +99,7 @@ def compress(settings: Settings, folders: Mapping[str, Path], context: StepConte
 
     A folder gets its result only once that has passed the gate; an earlier result in it stays until then.
     """
-    model = Path(settings.model).expanduser().absolute()
+    model = find_model(settings.model)
     _check(settings, model, folders)
     corpus = _held_out(settings, model, context)
     outcomes = [
@@ -154,7 +156,7 @@ def _held_out(settings: Settings, model: Path, context: StepContext) -> Path:
     if settings.data is None and trained_on and (trained_on / "manifest.json").is_file():
         return trained_on
     source = settings.data or DEFAULT_TEXT
-    if (Path(source) / "manifest.json").is_file():
+    if source not in TEXTS and (Path(source) / "manifest.json").is_file():
         return Path(source).expanduser().absolute()
     if settings.data is None:
         context.reporter.say(f"the model names no corpus of its own; it is judged by {DEFAULT_TEXT}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bedplate.app.pipeline.run.watch import Status
 from bedplate.cli.terminal.watching import Pace
 from bedplate.core.errors import BedplateError
 from bedplate.core.units import format_duration
-from bedplate.state.records import Status
 
 _STYLES = {
     Status.WAITING: "dim",
@@ -77,7 +78,8 @@ class LiveWatcher:
 
     def close(self) -> None:
         """Give the terminal back."""
-        self._live.stop()
+        with contextlib.suppress(OSError):  # the terminal is gone
+            self._live.stop()
 
     def _print(self, markup: str) -> None:
         self._console.print(markup, highlight=False)

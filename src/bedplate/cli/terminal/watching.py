@@ -8,10 +8,9 @@ import threading
 import time
 from typing import Protocol
 
-from bedplate.app.pipeline.run.watch import RunWatcher
+from bedplate.app.pipeline.run.watch import RunWatcher, Status
 from bedplate.core.errors import BedplateError
 from bedplate.core.units import format_count, format_duration
-from bedplate.state.records import Status
 
 _LINE_EVERY_S = 5.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import check_known
 from bedplate.network.balance.base import Balancer
 
 BALANCERS: dict[str, str] = {
@@ -21,9 +21,6 @@ def open_balancer(name: str) -> Balancer:
     Raises:
         UsageError: Unknown; names the nearest.
     """
-    if name not in BALANCERS:
-        near = nearest(name, BALANCERS)
-        next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError(f"unknown balancing '{name}'", seen=name, expected=" | ".join(BALANCERS), next_step=next_step)
+    check_known(name, BALANCERS, "unknown balancing")
     balancer: Balancer = importlib.import_module(BALANCERS[name]).balance
     return balancer

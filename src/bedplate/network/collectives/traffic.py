@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bedplate.core.collectives import Flow
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import UsageError, check_known
 from bedplate.core.topology import Topology
 from bedplate.network.collectives.flows import flows_of
 from bedplate.network.collectives.job import read_job
@@ -41,9 +41,7 @@ def open_traffic(specification: str, topology: Topology, order: RankOrder = Rank
     if specification.endswith(".cm"):
         raise UsageError("htsim traffic matrices are not supported yet", seen=specification, expected=_SUPPORTED)
     if not Path(specification).exists() and (colon or not Path(specification).suffix):
-        near = nearest(name, PATTERNS)
-        next_step = f"did you mean '{near}'?" if near else None
-        raise UsageError(f"unknown traffic '{name}'", seen=specification, expected=_SUPPORTED, next_step=next_step)
+        check_known(name, PATTERNS, "unknown traffic", seen=specification, expected=_SUPPORTED)
     return _job_flows(Path(specification), topology, order)
 
 

@@ -11,28 +11,11 @@ from bedplate.network.balance import open_balancer
 from bedplate.network.balance.bound import best_worst_share
 from bedplate.network.collectives.traffic import open_traffic
 from bedplate.network.simulate.flow_level import LoadReport, simulate_streams
+from bedplate.network.simulate.question import Scenario
 from bedplate.network.topology.fabric import Fabric
 from bedplate.network.topology.failures import fail_links
 from bedplate.network.topology.paths import find_routes
 from bedplate.network.topology.specification import open_topology
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """What is asked, as people write it."""
-
-    topology: str
-    """`leaf-spine:8x8`, or a file."""
-    traffic: str
-    """`ring-shift`, `permutation:SEED`, or a job file."""
-    balance: str
-    """`ecmp`, `planned` or `spray`."""
-    seed: int = 0
-    """Of the hash."""
-    num_queue_pairs: int | None = None
-    """Most queue pairs of a flow; None leaves it to the balancing."""
-    failed_links: tuple[str, ...] = ()
-    """Cables that are down: `leaf0-spine1`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

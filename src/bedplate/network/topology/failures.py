@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bedplate.core.errors import NotFoundError, nearest
+from bedplate.core.errors import NotFoundError, did_you_mean
 from bedplate.core.topology import Topology
 
 
@@ -18,12 +18,11 @@ def fail_links(topology: Topology, names: Sequence[str]) -> Topology:
     ends = {link.name: frozenset((link.source, link.target)) for link in topology.links}
     for name in names:
         if name not in ends:
-            near = nearest(name, ends)
             raise NotFoundError(
                 "no such link",
                 seen=name,
                 expected=f"one of the {len(ends)} links of {topology.name}, like {_example(topology)}",
-                next_step=f"did you mean '{near}'?" if near else None,
+                next_step=did_you_mean(name, ends),
             )
     failed = {ends[name] for name in names}
     links = tuple(replace(link, up=link.up and ends[link.name] not in failed) for link in topology.links)

@@ -16,22 +16,22 @@ ASTRA-sim) have readers of their own later.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-
-from bedplate.core.errors import ConfigurationError, NotFoundError, UsageError, nearest
-from bedplate.core.settings import Path as KeyPath
-from bedplate.core.settings import Range, Source, read_settings
+from bedplate.core.errors import ConfigurationError, NotFoundError, UsageError, did_you_mean
+from bedplate.core.settings import Range, Source, read_settings, settings
 from bedplate.core.topology import Topology
 from bedplate.core.units import Rate
+from bedplate.documents.reading import read_document
 from bedplate.network.topology.leaf_spine import NIC_RATE_BYTES_PER_S, links_of
 from bedplate.network.topology.wiring import check_wiring
 
+_MAX_FILE_BYTES = 1 << 28
+"""Fabrics of 100,000 cables are generated, not written by hand."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@settings
 class CableSettings:
     """One cable of the file."""
 
@@ -43,7 +43,7 @@ class CableSettings:
     """Out of order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class FabricSettings:
     """The keys of a fabric file."""
 
@@ -68,8 +68,9 @@ def read_topology(file: Path) -> Topology:
     """
     if not file.is_file():
         raise NotFoundError("no such topology file", seen=file, expected="a YAML or JSON file with hosts, switches and links")
-    value, source = _parse(file)
-    settings = read_settings(FabricSettings, value, source)
+    document = read_document(file, expected="hosts, switches and links", max_bytes=_MAX_FILE_BYTES)
+    source = document.source
+    settings = read_settings(FabricSettings, document.value, source)
     _check_nodes(settings, source)
     cables = []
     for index, cable in enumerate(settings.links):
@@ -109,39 +110,10 @@ def _check_cable(cable: CableSettings, settings: FabricSettings, where: str | No
         )
     for end in cable.ends:
         if end not in nodes:
-            near = nearest(end, nodes)
             raise ConfigurationError(
                 "a link ends at a node that does not exist",
                 where=where,
                 seen=end,
                 expected="a name under hosts or switches",
-                next_step=f"did you mean '{near}'?" if near else "add it to hosts or switches",
+                next_step=did_you_mean(end, nodes, "add it to hosts or switches"),
             )
-
-
-def _parse(file: Path) -> tuple[object, Source]:
-    try:
-        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigurationError(
-            "not YAML or JSON; is the file cut short?",
-            where=f"{file}:{mark.line + 1}" if mark else str(file),
-            seen=getattr(error, "problem", None) or error,
-        ) from error
-    lines: dict[KeyPath, int] = {}
-    if root is None:
-        raise ConfigurationError("the file is empty", where=str(file), expected="hosts, switches and links")
-    _note_lines(root, (), lines)
-    return yaml.SafeLoader("").construct_document(root), Source(file=str(file), lines=lines)
-
-
-def _note_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> None:
-    lines[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _note_lines(item, (*path, index), lines)
-    elif isinstance(node, yaml.MappingNode):
-        for key, item in node.value:
-            _note_lines(item, (*path, key.value), lines)
-            lines[*path, key.value] = key.start_mark.line + 1

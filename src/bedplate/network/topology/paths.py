@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bedplate.core.collectives import Flow
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import UsageError, did_you_mean
 from bedplate.network.topology.fabric import Bools, Fabric, Floats, Ints
 
 _MOST_PATHS = 4096
@@ -72,12 +72,11 @@ def find_routes(fabric: Fabric, flows: Sequence[Flow]) -> Routes:
 def _ends(fabric: Fabric, flow: Flow) -> tuple[int, int]:
     for name in (flow.source, flow.target):
         if fabric.nodes.get(name, len(fabric.topology.hosts)) >= len(fabric.topology.hosts):
-            near = nearest(name, fabric.topology.hosts)
             raise UsageError(
                 "a flow begins or ends at a host that does not exist",
                 seen=name,
                 expected=f"one of the {len(fabric.topology.hosts)} hosts of {fabric.topology.name}",
-                next_step=f"did you mean '{near}'?" if near else None,
+                next_step=did_you_mean(name, fabric.topology.hosts),
             )
     if flow.source == flow.target:
         raise UsageError("a flow goes from a host to itself", seen=flow.source, expected="two different hosts")

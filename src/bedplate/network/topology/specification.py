@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import UsageError, did_you_mean
+from bedplate.core.settings import Input
 from bedplate.core.topology import Topology
 from bedplate.network.topology.leaf_spine import leaf_spine
 
 GENERATORS = ("leaf-spine",)
 _SUPPORTED = "leaf-spine:LxS (leaf-spine:8x8), or a YAML or JSON file"
+FabricSpecification = Annotated[str, Input(or_name="leaf-spine:LxS", name_pattern=r"[\w-]+:\S*")]
+"""Settings type: a fabric as people write it."""
 _LARGEST_SIDE = 256
 
 
@@ -30,12 +34,11 @@ def open_topology(specification: str) -> Topology:
     if name == "clos3":
         raise UsageError("three-tier Clos fabrics are not supported yet", seen=specification, expected=_SUPPORTED)
     if colon and not Path(specification).exists():
-        near = nearest(name, GENERATORS)
         raise UsageError(
             f"unknown fabric '{name}'",
             seen=specification,
             expected=_SUPPORTED,
-            next_step=f"did you mean '{near}:{size}'?" if near else None,
+            next_step=did_you_mean(name, GENERATORS, form=f"{{}}:{size}"),
         )
     from bedplate.network.topology.file import read_topology
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import UsageError, did_you_mean
 from bedplate.core.topology import Topology
 
 
@@ -33,12 +33,11 @@ def _check_links(topology: Topology) -> None:
     for link in topology.links:
         for end in (link.source, link.target):
             if end not in nodes:
-                near = nearest(end, nodes)
                 raise UsageError(
                     f"link '{link.name}' ends at a node that does not exist",
                     seen=end,
                     expected="a host or switch of the fabric",
-                    next_step=f"did you mean '{near}'?" if near else "add it to hosts or switches",
+                    next_step=did_you_mean(end, nodes, "add it to hosts or switches"),
                 )
         if link.source == link.target:
             raise UsageError(f"link '{link.name}' joins a node to itself", seen=link.source, expected="two nodes")

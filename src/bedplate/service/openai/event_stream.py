@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -40,7 +41,11 @@ async def stream_events(answer: Answer, choices: Choices, options: StreamOptions
                 yield _event(answer, options, choice.opening())
         async with aclosing(choices.chunks()) as chunks:
             async for index, chunk in chunks:
-                piece = answer.choices[index].piece(chunk)
+                choice = answer.choices[index]
+                if chunk.prompt_logprobs:  # of a long prompt: too much work for the event loop
+                    piece = await asyncio.to_thread(choice.piece, chunk)
+                else:
+                    piece = choice.piece(chunk)
                 if piece is not None:
                     yield _event(answer, options, piece)
         if options.include_usage:

@@ -7,8 +7,10 @@ long for a long body (parsing, rendering, encoding) runs in a thread, so that th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
@@ -45,11 +47,11 @@ class Handlers:
         self._metrics = ServerMetrics(engine)
 
     async def health(self) -> Response:
-        """Whether requests are taken; 503 once the server stops."""
+        """Whether requests are taken; 503 once the server stops, or its engine has ended."""
         now = self._engine.statistics()
-        status = "stopping" if self._shutdown.is_begun else "ok"
+        status = "stopping" if self._shutdown.is_begun else "ok" if now.is_open else "engine ended"
         body = {"status": status, "running": now.running, "queued": now.queued}
-        return JSONResponse(body, status_code=503 if self._shutdown.is_begun else 200)
+        return JSONResponse(body, status_code=200 if status == "ok" else 503)
 
     async def metrics_text(self) -> Response:
         """Metrics in Prometheus' format."""
@@ -75,26 +77,33 @@ class Handlers:
         return await self._answer(request, ChatBody, self._planner.chat)
 
     async def _answer(self, http: Request, kind: type[Body], plan: Callable[[Body], PlannedAnswer]) -> Response:
+        arrived_s = time.monotonic()
         check_access(http, self._settings.api_key)
-        self._shutdown.check()
+        self._shutdown.check_new()
         check_content_type(http)
         raw = await self._read(http)
         body, planned = await asyncio.to_thread(self._prepare, raw, kind, plan)
         answer = Answer(model=self._settings.model, plan=planned, codec=self._codec)
         requests = [choice.request for choice in planned.choices]
-        choices = Choices(requests, lambda request: self._start(request, planned.stop), self._settings.parallel_choices)
+        self._shutdown.check_new()
+
+        def start(request: GenerationRequest) -> Generation:
+            return self._start(request, planned.stop, time.monotonic() - arrived_s)
+
+        choices = Choices(requests, start, self._settings.parallel_choices)
         if body.stream:
             return EventStream(answer, choices, body.stream_options)
         chunks = await _collect(http, choices, len(requests))
-        return JSONResponse(answer.complete(chunks))
+        return await asyncio.to_thread(lambda: JSONResponse(answer.complete(chunks)))
 
     def _prepare(self, raw: bytes, kind: type[Body], plan: Callable[[Body], PlannedAnswer]) -> tuple[Body, PlannedAnswer]:
         body = read_body(kind, raw)
         self._check_model(body.model)
         return body, plan(body)
 
-    def _start(self, request: GenerationRequest, stop: tuple[str, ...]) -> Generation:
-        self._shutdown.check()
+    def _start(self, request: GenerationRequest, stop: tuple[str, ...], waited_s: float) -> Generation:
+        if request.deadline_s is not None:  # counts from the arrival of the HTTP request, whenever its choices start
+            request = replace(request, deadline_s=max(0.0, request.deadline_s - waited_s))
         generation = Generation(self._engine, self._codec, self._metrics, request, stop)
         self._shutdown.track(generation)
         return generation

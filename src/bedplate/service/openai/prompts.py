@@ -30,7 +30,7 @@ def read_prompts(value: Any) -> tuple[Prompt, ...]:
     if all(_are_tokens(item) for item in value):
         return tuple(tuple(item) for item in value)
     raise PydanticCustomError(
-        "prompt_form", "expected a text, tokens (integers of at least 0), or a list of texts or of tokens"
+        "prompt_form", "expected a text, tokens (integers from 0), or a list of texts or of tokens, none of them empty"
     )
 
 

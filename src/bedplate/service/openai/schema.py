@@ -8,7 +8,7 @@ import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import ErrorDetails, from_json
 
-from bedplate.core.errors import nearest
+from bedplate.core.errors import did_you_mean
 from bedplate.core.generation import MAX_LOGPROBS, SamplingSettings
 from bedplate.service.openai.errors import ApiError, bad_request
 from bedplate.service.openai.messages import Message
@@ -121,8 +121,8 @@ def _refusal(kind: type[BaseModel], error: ErrorDetails) -> ApiError:
         where = (*where[:2], *where[3:])  # the third part is the role, which pydantic takes for a step of the path
     param = _path(where)
     if reason == "extra_forbidden":
-        near = nearest(str(where[-1]), kind.model_fields) if len(where) == 1 else None
-        hint = f"; did you mean '{near}'?" if near else ""
+        near = did_you_mean(str(where[-1]), kind.model_fields) if len(where) == 1 else None
+        hint = f"; {near}" if near else ""
         return bad_request(f"unknown field '{param}'{hint}", param, "unknown_parameter")
     if reason == "missing":
         return bad_request(f"'{param}' is missing", param, "missing_required_parameter")

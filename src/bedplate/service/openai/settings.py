@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration
 
 ControlTokens: TypeAlias = Literal["never", "completions", "always"]
 """Where control tokens such as `<|im_end|>` that are written out in a text act as such."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class ServerSettings:
     """What is served, and to whom."""
 

@@ -13,10 +13,11 @@ class Shutdown:
 
     def __init__(self) -> None:
         self.is_begun = False
+        self._is_cut = False
         self._running: weakref.WeakSet[Generation] = weakref.WeakSet()
 
-    def check(self) -> None:
-        """Raise once the server stops.
+    def check_new(self) -> None:
+        """Raise where a request comes after the server began to stop.
 
         Raises:
             ApiError: It does (503, with `Retry-After`).
@@ -25,14 +26,17 @@ class Shutdown:
             raise shutting_down()
 
     def track(self, generation: Generation) -> None:
-        """Note a choice that is under way."""
+        """Note a choice of a request that was accepted; ends it where the time for that is over."""
         self._running.add(generation)
+        if self._is_cut:
+            generation.shut_down()
 
     def begin(self) -> None:
         """Refuse new requests from now on."""
         self.is_begun = True
 
     def cut(self) -> None:
-        """End what still runs: its clients get an error with what they have so far."""
+        """End what still runs: its clients get an error after what they have so far."""
+        self._is_cut = True
         for generation in list(self._running):
             generation.shut_down()

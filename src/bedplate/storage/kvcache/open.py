@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from bedplate.core.errors import UsageError, nearest
+from bedplate.core.errors import UsageError, check_known
 from bedplate.core.units import parse_bytes
 from bedplate.storage.kvcache.disk_tier import DiskTier
 from bedplate.storage.kvcache.memory_tier import MemoryTier
@@ -31,14 +31,7 @@ def open_kv_store(url: str) -> TieredKVStore:
         raise UsageError("not a KV store", seen=url, expected="kv:///directory?memory=1GB&disk=10GB, or kv:?memory=1GB")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options:
-        if name not in _OPTIONS:
-            near = nearest(name, _OPTIONS)
-            raise UsageError(
-                f"unknown option '{name}' of a KV store",
-                seen=url,
-                expected=", ".join(_OPTIONS),
-                next_step=f"did you mean '{near}'?" if near else None,
-            )
+        check_known(name, _OPTIONS, "unknown option of a KV store", seen=url)
     memory_bytes = parse_bytes(options.get("memory", DEFAULT_MEMORY_BYTES))
     if not parts.path:
         if "disk" in options:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.core.errors import CheckFailedError, UsageError, nearest
+from bedplate.core.errors import CheckFailedError, UsageError, check_known
 from bedplate.core.files import check_replaceable
 from bedplate.toolchain.models.card import ModelKind, is_result_of
 from bedplate.toolchain.models.quantization import Storage
@@ -68,11 +68,7 @@ class CompressOutcome:
 
 def check_scheme(scheme: str) -> None:
     """UsageError where there is no such scheme; it names the nearest."""
-    if scheme not in SCHEMES:
-        near = nearest(scheme, SCHEMES)
-        next_step = f"did you mean '{near}'?" if near else None
-        expected = ", ".join(SCHEMES)
-        raise UsageError(f"no compression scheme '{scheme}'", seen=scheme, expected=expected, next_step=next_step)
+    check_known(scheme, SCHEMES, "no compression scheme")
 
 
 def check_out(model: Path, out: Path) -> None:

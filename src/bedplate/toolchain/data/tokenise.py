@@ -25,6 +25,7 @@ from bedplate.core.errors import ResourcesError
 from bedplate.core.files import file_lock, write_file
 from bedplate.core.json import digest
 from bedplate.toolchain.data.corpus import SPLITS, read_corpus_manifest, read_documents_of
+from bedplate.toolchain.data.layout import TOKENS_PREFIX
 from bedplate.toolchain.data.shards import FORMAT, VERSION, file_digest
 from bedplate.toolchain.data.tokenizer import DocumentEncoder
 
@@ -58,7 +59,7 @@ def tokenise(
         ResourcesError: The disk is full; what is finished is kept for the next call.
     """
     plan = _plan(corpus, model)
-    folder = out if out is not None else corpus / f"tokens-{digest(plan.identity)[:12]}"
+    folder = out if out is not None else corpus / f"{TOKENS_PREFIX}{digest(plan.identity)[:12]}"
     if _is_made(folder, plan):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

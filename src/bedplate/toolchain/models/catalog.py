@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bedplate.core.errors import NotFoundError, nearest
+from bedplate.core.errors import NotFoundError, check_known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +100,6 @@ def known_model(name: str) -> KnownModel:
     Raises:
         NotFoundError: Not in the catalog; names the nearest that is.
     """
-    if name not in MODELS:
-        near = nearest(name, MODELS)
-        raise NotFoundError(
-            f"no model '{name}'",
-            seen=name,
-            expected=f"{', '.join(MODELS)}, a hub id like org/name, or a folder with config.json and *.safetensors",
-            next_step=f"did you mean '{near}'?" if near else None,
-        )
+    expected = f"{', '.join(MODELS)}, a hub id like org/name, or a folder with config.json and *.safetensors"
+    check_known(name, MODELS, "no model", error=NotFoundError, expected=expected)
     return MODELS[name]

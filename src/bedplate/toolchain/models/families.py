@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.core.errors import IntegrityError, NotFoundError, UsageError, nearest
+from bedplate.core.errors import IntegrityError, NotFoundError, UsageError, did_you_mean
 from bedplate.toolchain.models.config import LlamaConfig, ModelConfig
 
 
@@ -38,8 +38,7 @@ def family_of(data: Mapping[str, Any]) -> Family:
     """
     name = data.get("model_type")
     if not isinstance(name, str) or name not in FAMILIES:
-        near = nearest(name, FAMILIES) if isinstance(name, str) else None
-        next_step = f"did you mean '{near}'?" if near else "use a model of a supported family"
+        next_step = did_you_mean(str(name), FAMILIES, "use a model of a supported family")
         raise UsageError("this model family is not supported", seen=name, expected=", ".join(FAMILIES), next_step=next_step)
     return FAMILIES[name]
 

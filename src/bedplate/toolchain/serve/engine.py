@@ -113,6 +113,7 @@ class BuiltInEngine:
             used = [sequence.num_prefilled + len(sequence.generated) for sequence in self._running.values()]
             return replace(
                 self._counters,
+                is_open=not self._is_closing,
                 running=len(self._running),
                 queued=len(self._waiting),
                 kv_blocks_used=sum(-(-tokens // chunk) for tokens in used),

@@ -15,12 +15,11 @@ import codecs
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from bedplate.core.errors import NotFoundError, UsageError
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import Count
 
 Turn: TypeAlias = tuple[int, ...]
@@ -35,7 +34,7 @@ _COMMON_WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class LoadSettings:
     """The shape of a load."""
 

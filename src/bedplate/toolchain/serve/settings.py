@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class EngineSettings:
     """How the built-in engine shares its machine."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 
 from bedplate.core.errors import UsageError
-from bedplate.core.settings import Operational, Range
+from bedplate.core.settings import Input, InputFile, Operational, Range, settings
 from bedplate.core.units import Count, Duration, Fraction, Quantity, parse_count
+from bedplate.toolchain.data.layout import DERIVED
 
 
 def parse_steps(text: str | float) -> int:
@@ -49,7 +50,7 @@ class CheckpointPlace(enum.StrEnum):
     """Straight to disk; slower, survives the supervisor too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class CheckpointSettings:
     """How often the state of training is kept, and where."""
 
@@ -61,7 +62,7 @@ class CheckpointSettings:
     """Optimiser steps between copies of the memory checkpoint to disk, which serve when the supervisor dies too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class DrillSettings:
     """A failure on purpose: one worker is killed with SIGKILL while the run watches how it recovers."""
 
@@ -71,7 +72,7 @@ class DrillSettings:
     """It is killed as soon as this step has finished."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class EvaluationSettings:
     """Perplexity on held-out documents before and after."""
 
@@ -81,13 +82,13 @@ class EvaluationSettings:
     """Tokens of one window; each window starts cold. The compress step judges by the same text in the same windows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class TrainSettings:
     """One training run."""
 
-    model: str
+    model: InputFile
     """Folder of the model to start from: config.json, *.safetensors, tokenizer files."""
-    data: str
+    data: Annotated[str, Input(derived=DERIVED)]
     """Folder of token shards, as `data.text` makes it."""
     tokens: Annotated[Count, Range(1)] = 40_000
     """Training tokens; rounded up to whole steps."""

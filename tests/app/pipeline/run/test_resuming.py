@@ -1,9 +1,14 @@
 """The same command goes on after any kind of end: killed, cancelled, failed, two at once. Real processes, real signals."""
 
+import contextlib
+import fcntl
 import os
+import pty
 import re
 import signal
 import subprocess
+import termios
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +158,7 @@ def test_cancel_does_not_touch_a_process_that_got_the_number_of_a_dead_runner(co
     assert ps(command_line)["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_run_cleanly_and_it_can_be_gone_on_with(
     command_line: CommandLine, gated: Path, opens: Path, number: signal.Signals
 ) -> None:
@@ -161,12 +166,63 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_gone_on_with(
     process.send_signal(number)
     end = ended(process)
     assert end.code == 1
-    assert f"{number.name}: ending cleanly; Ctrl-C once more ends it at once" in end.err
+    assert f"{number.name}: ending cleanly; Ctrl-C again ends it immediately" in end.err
     assert end.json["status"] == "cancelled"
+    assert "run the same command again to resume" in end.err
+    assert ps(command_line)["error"]["seen"] == number.name
     opens.touch()
     again = command_line.call("run", gated, "-o", "json")
     assert again.json["status"] == "done"
     assert again.json["run_id"] == end.json["run_id"]
+
+
+def test_a_closed_terminal_ends_a_run_cleanly_and_does_not_look_like_a_lost_process(
+    command_line: CommandLine, opens: Path
+) -> None:
+    file = command_line.write(
+        "version: 1\nname: gated\nsteps:\n  a: {use: test.gang, size: 1}\n  gate: {use: test.gate, opens: open, after: [a]}\n"
+    )
+    ours, theirs = pty.openpty()
+    process = command_line.start("run", file, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=_take_terminal)
+    os.close(theirs)
+    reader = threading.Thread(target=_drain, args=(ours,), daemon=True)
+    reader.start()
+    wait_until(lambda: attempts(command_line), "the step that waits", process)
+    os.close(ours)
+    assert process.wait(30) == 1
+    seen = ps(command_line)
+    assert (seen["status"], seen["error"]["seen"]) == ("cancelled", "SIGHUP")
+    assert statuses(seen) == [("a", "done"), ("gate", "cancelled")]
+    opens.touch()
+    assert command_line.call("run", file).code == 0
+
+
+def test_a_run_that_was_started_to_survive_its_terminal_does(command_line: CommandLine, gated: Path, opens: Path) -> None:
+    process = command_line.start("run", gated, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    wait_until(lambda: attempts(command_line), "the step that waits", process)
+    process.send_signal(signal.SIGHUP)
+    opens.touch()
+    assert ended(process).code == 0
+
+
+def test_a_hangup_after_a_request_to_end_does_not_interrupt(command_line: CommandLine, gated: Path) -> None:
+    process = start_until_in_gate(command_line, gated)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
+        process.send_signal(number)
+    end = ended(process)
+    assert end.json["status"] == "cancelled"
+    assert end.json["error"]["seen"] in ("SIGTERM", "SIGHUP"), "and not a second one of them"
+
+
+def _take_terminal() -> None:
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _drain(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(descriptor, 65536):
+            pass
 
 
 def test_a_second_signal_ends_even_a_step_that_does_not_listen(command_line: CommandLine) -> None:
@@ -176,7 +232,7 @@ def test_a_second_signal_ends_even_a_step_that_does_not_listen(command_line: Com
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     told = ""
-    while "once more" not in told:
+    while "immediately" not in told:
         told = process.stderr.readline()
     process.send_signal(signal.SIGINT)
     assert ended(process).code == 1

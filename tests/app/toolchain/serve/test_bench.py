@@ -11,12 +11,20 @@ import pytest
 
 import bedplate
 from bedplate.app.pipeline.run.outcome import RunOutcome
-from bedplate.app.pipeline.run.watch import NobodyWatches
+from bedplate.app.pipeline.run.watch import NullWatcher
 from bedplate.core.errors import BedplateError
 from tests.command_line import CommandLine
 from tests.workers.test_load_client import serving
 
-LOAD = {"streams": 2, "turns": 2, "shared_tokens": 300, "prompt_tokens": 40, "output_tokens": 4}
+LOAD = {
+    "load": "chat",
+    "kv": ["off", "on"],
+    "streams": 2,
+    "turns": 2,
+    "shared_tokens": 300,
+    "prompt_tokens": 40,
+    "output_tokens": 4,
+}
 
 
 def bench(model: Path, folder: Path, **words: Any) -> RunOutcome:
@@ -68,7 +76,7 @@ def test_the_verb_prints_the_keys_that_others_script_against(tiny_model: Path, t
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_load_client_that_somebody_kills_fails_the_step(tiny_model: Path, tmp_path: Path, number: int) -> None:
-    class Killer(NobodyWatches):
+    class Killer(NullWatcher):
         def step_progressed(self, step: str, done: float, total: float, unit: str) -> None:
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):  # it may have ended in between

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bedplate.app.pipeline.contract.step import Needs, StepContext
+from bedplate.app.wiring import local_engine
 from bedplate.core.clock import SystemClock
 from bedplate.core.events import EventSink, NullEventSink
 from bedplate.core.reporter import NullReporter, Reporter
@@ -24,9 +25,7 @@ def standalone_context(
         reporter: Shows lines and progress at the terminal; None: nobody watches.
         events: Where its events go; None: nowhere.
     """
-    from bedplate.engines.local.engine import LocalEngine
-
-    engine = LocalEngine(directory / "engine")
+    engine = local_engine(directory / "engine")
     try:
         yield StepContext(
             name=name,

@@ -1,7 +1,7 @@
 """The contract between the pipeline and a use case: what a step is given, and what it gives back.
 
-A use case is a module in `app/uses/` with
-    Settings                                   its frozen settings dataclass (the keys beside `use` and `after`)
+A use case is a module named in `app/uses.py` with
+    Settings                                   its settings class (`core.settings.settings`): the keys next to `use` and `after`
     plan(settings, context) -> Sequence[str]   what it would do and why, in a few lines (a `PlanContext`)
     run(settings, context) -> StepResult       does it (a `StepContext`)
 
@@ -24,12 +24,12 @@ from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import Count
 from bedplate.engines.base import Engine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Workers:
     """How many worker processes a job gets."""
 
@@ -39,7 +39,7 @@ class Workers:
     """Fewest that the job still makes sense with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Needs:
     """What the jobs of a file need: the `needs` key."""
 

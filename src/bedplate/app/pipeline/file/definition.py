@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.app.configuration import Document
 from bedplate.app.pipeline.contract.step import Needs
 from bedplate.app.pipeline.contract.use_case import UseCase, load_use_case
-from bedplate.app.pipeline.file.inputs import input_digests, with_absolute_paths
-from bedplate.app.pipeline.file.order import CycleFoundError, ordered
+from bedplate.app.pipeline.file.inputs import input_identities, resolve_inputs
+from bedplate.app.pipeline.file.order import ordered
 from bedplate.app.pipeline.file.references import references_in, resolved
 from bedplate.app.uses import USES
-from bedplate.core.errors import ConfigurationError, nearest
+from bedplate.core.errors import ConfigurationError, did_you_mean
 from bedplate.core.json import Json, JsonObject, digest
-from bedplate.core.settings import Source, identifying, read_settings, unknown_key
+from bedplate.core.settings import Source, identifying, read_settings, setting_fields, unknown_key
+from bedplate.documents.reading import Document
 
 _TOP_KEYS = ("version", "name", "needs", "steps")
 KEY_FORMAT = "0.1.0"
 """Version of what `Pipeline.key` is made of: to be changed only when equal files no longer mean equal work, since every
 finished run is forgotten then. The first format bears the version of the bedplate that introduced it."""
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
+"""What the name of a pipeline or step looks like."""
+_NAME = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Step:
     """Steps whose paths its settings refer to."""
     written: JsonObject
     """Its settings as written, paths made absolute, references still in them."""
+    inputs_read: tuple[Json, ...]
+    """What identifies the content of the files that it reads: see `input_identities`."""
     source: Source
 
     def settings(self, paths: Mapping[str, str]) -> Any:
@@ -61,14 +64,16 @@ class Pipeline:
     file: str
 
     def key(self) -> str:
-        """What makes two runs the same work: settings but operational ones, inputs, and the key's format. 32 hex digits."""
-        inputs = [facts for step in self.steps for facts in input_digests(step.written)]
+        """What makes two runs the same work: content (but for operational settings), inputs and the key's format.
+
+        32 hex digits.
+        """
         steps: Json = [
             [step.name, step.case.name, list(step.after), identifying(step.case.settings, step.written)] for step in self.steps
         ]
-        return digest(
-            {"name": self.name, "needs": self.document.get("needs"), "steps": steps, "inputs": inputs, "by": KEY_FORMAT}
-        )
+        inputs: Json = [identity for step in self.steps for identity in step.inputs_read]
+        needs = self.document.get("needs")
+        return digest({"name": self.name, "needs": needs, "steps": steps, "inputs": inputs, "by": KEY_FORMAT})
 
 
 def read_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Pipeline:
@@ -83,15 +88,17 @@ def read_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Pipelin
     for key in value:
         if key not in _TOP_KEYS:
             raise unknown_key(key, _TOP_KEYS, source, (key,))
-    if value.get("version") != 1:
+    version = value.get("version")
+    if version != 1 or type(version) is not int:  # True and 1.0 equal 1
         where = source.where(("version",))
-        raise ConfigurationError("'version' must be 1", where=where, seen=value.get("version"), expected="version: 1")
+        raise ConfigurationError("'version' must be 1", where=where, seen=version, expected="version: 1")
     name = value.get("name", "pipeline")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise _bad_name("name", name, source.where(("name",)))
     needs = read_settings(Needs, value.get("needs", {}), source, ("needs",))
     steps = _read_steps(value.get("steps"), document, uses)
-    return Pipeline(name=name, needs=needs, steps=_in_order(steps, source), document=value, file=source.file)
+    order = ordered({name: {*step.after, *step.inputs} for name, step in steps.items()}, source)
+    return Pipeline(name=name, needs=needs, steps=tuple(map(steps.__getitem__, order)), document=value, file=source.file)
 
 
 def _read_steps(written: Json, document: Document, uses: Mapping[str, str]) -> dict[str, Step]:
@@ -101,7 +108,7 @@ def _read_steps(written: Json, document: Document, uses: Mapping[str, str]) -> d
         raise ConfigurationError("'steps' must name at least one step", where=where, expected="steps: {name: {use: …}}")
     for name in written:
         if not _NAME.fullmatch(name):
-            raise _bad_name("a step's name", name, source.where(("steps", name)))
+            raise _bad_name("step name", name, source.where(("steps", name)))
     return {name: _read_step(name, keys, tuple(written), document, uses) for name, keys in written.items()}
 
 
@@ -116,27 +123,23 @@ def _read_step(name: str, keys: Json, names: tuple[str, ...], document: Document
     if use not in uses:
         raise unknown_key(use, uses, source, (*path, "use"), what="use")
     case = load_use_case(use, uses)
-    known = ["use", "after", *(item.name.removesuffix("_") for item in dataclasses.fields(case.settings) if item.init)]
+    known = ["use", "after", *setting_fields(case.settings)]
     for key in keys:
         if key not in known:
             raise unknown_key(key, known, source, (*path, key))
     settings = {key: item for key, item in keys.items() if key not in ("use", "after")}
+    written = resolve_inputs(case.settings, settings, document.folder, source, path)
     step = Step(
         name=name,
         case=case,
         after=_read_after(name, keys.get("after", ()), names, source),
         inputs=_read_inputs(name, settings, names, source),
-        written=_absolute(settings, document, path),
+        written=written,
+        inputs_read=tuple(input_identities(case.settings, written)),
         source=source,
     )
     step.settings({})
     return step
-
-
-def _absolute(settings: JsonObject, document: Document, path: tuple[str, ...]) -> JsonObject:
-    absolute = with_absolute_paths(settings, document.folder, document.source, path)
-    assert isinstance(absolute, Mapping)
-    return absolute
 
 
 def _read_after(name: str, written: Json, names: tuple[str, ...], source: Source) -> tuple[str, ...]:
@@ -156,30 +159,16 @@ def _read_inputs(name: str, settings: JsonObject, names: tuple[str, ...], source
     found: dict[str, None] = {}
     for other, path in references_in(settings, ("steps", name)):
         if other not in names:
-            near = nearest(other, names)
             raise ConfigurationError(
                 f"unknown reference '${other}'",
                 where=source.where(path),
                 seen=f"${other}",
                 expected=", ".join(f"${known}" for known in names if known != name),
-                next_step=f"did you mean '${near}'?" if near else "write $$ for a dollar sign",
+                next_step=did_you_mean(other, names, "write $$ for a dollar sign", form="${}"),
             )
         found[other] = None
     return tuple(found)
 
 
-def _in_order(steps: Mapping[str, Step], source: Source) -> tuple[Step, ...]:
-    try:
-        return tuple(steps[name] for name in ordered({name: frozenset((*s.after, *s.inputs)) for name, s in steps.items()}))
-    except CycleFoundError as error:
-        raise ConfigurationError(
-            "steps wait for each other",
-            where=source.where(("steps", error.cycle[0])),
-            seen=error,
-            expected="an order in which each step has its inputs",
-            next_step=f"take one of these references or 'after' away: {', '.join(error.cycle[:-1])}",
-        ) from None
-
-
 def _bad_name(what: str, seen: object, where: str | None) -> ConfigurationError:
-    return ConfigurationError(f"{what} is unfit", where=where, seen=seen, expected="a letter, then letters, digits, '_' or '-'")
+    return ConfigurationError(f"invalid {what}", where=where, seen=seen, expected="a letter, then letters, digits, '_' or '-'")

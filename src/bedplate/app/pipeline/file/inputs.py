@@ -1,65 +1,127 @@
-"""Files of the user's that a pipeline file names: made absolute, checked, and part of what identifies a run.
+"""Files and folders that settings name: resolved once, checked, and part of what identifies a run.
 
-A value that begins with `./`, `../`, `/` or `~/` is a path; relative ones start at the folder of the pipeline file. A
-file counts as changed when its size or its time of change did, as make has it: hashing a dataset on every start is slow.
+Which settings name files, their types say (`core.settings.Input`). Relative paths start at the folder of the pipeline file,
+never at the working directory; a use case gets absolute paths, or a name that is no path. In settings whose type does not
+say (a use case of the user's own), a text that begins with `./`, `../`, `/` or `~/` is a path.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from bedplate.core.errors import ConfigurationError
-from bedplate.core.json import Json
-from bedplate.core.settings import Path as KeyPath
-from bedplate.core.settings import Source
+from bedplate.app.pipeline.file.identity import identity_of
+from bedplate.app.pipeline.file.references import escaped, references_in, replaced
+from bedplate.app.pipeline.file.walking import changed, walk
+from bedplate.core.errors import ConfigurationError, did_you_mean
+from bedplate.core.json import Json, JsonObject
+from bedplate.core.settings import Input, KeyPath, Source, looks_like_path, type_at
 
-_MAX_FILES = 20_000
+_FREE = Input()
 
 
-def with_absolute_paths(value: Json, folder: Path, source: Source, path: KeyPath) -> Json:
-    """`value` with its paths made absolute.
+def resolve_inputs(
+    settings: type,
+    written: JsonObject,
+    folder: Path,
+    source: Source | None = None,
+    path: KeyPath = (),
+    *,
+    has_references: bool = True,
+) -> dict[str, Json]:
+    """Settings with every file or folder that they name made absolute; references to steps stay as they are.
+
+    Args:
+        settings: The settings class, whose types say which values are paths.
+        written: Plain values by key.
+        folder: Where relative paths start.
+        source: Where the values were written, for errors.
+        path: Where `written` stands in the source.
+        has_references: False where a dollar sign is only that: on a command line.
 
     Raises:
-        ConfigurationError: One of them does not exist; names `file:line`.
+        ConfigurationError: A file does not exist; names `file:line`.
     """
-    if isinstance(value, Mapping):
-        return {key: with_absolute_paths(item, folder, source, (*path, key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [with_absolute_paths(item, folder, source, (*path, index)) for index, item in enumerate(value)]
-    if not isinstance(value, str) or not _is_path(value):
-        return value
-    absolute = (folder / Path(value).expanduser()).resolve()
-    if not absolute.exists():
-        raise ConfigurationError(
-            f"'{'.'.join(map(str, path[-1:]))}' names a file that does not exist",
-            where=source.where(path),
-            seen=absolute,
-            expected="a file or folder; relative paths start at the folder of the pipeline file",
-        )
-    return str(absolute)
+    source = source or Source()
+
+    def resolve(place: KeyPath, leaf: Json) -> Json:
+        mark = _input_at(settings, place[len(path) :], leaf)
+        if mark is None or not isinstance(leaf, str):
+            return leaf
+        if not has_references:
+            return _resolved(leaf, mark, folder, source, place)
+        if any(references_in(leaf)):
+            return leaf
+        return escaped(_resolved(replaced(leaf, {}), mark, folder, source, place))
+
+    resolved = changed(written, resolve, path)
+    assert isinstance(resolved, dict)
+    return resolved
 
 
-def input_digests(value: Json) -> Iterator[list[Json]]:
-    """Path, size and time of change of every file that `value` names, those in folders included."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from input_digests(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from input_digests(item)
-    elif isinstance(value, str) and _is_path(value) and Path(value).exists():
-        for file in _files(Path(value)):
-            facts = file.stat()
-            yield [str(file), facts.st_size, facts.st_mtime_ns]
+def resolve_words(settings: type, words: JsonObject) -> dict[str, Json]:
+    """Settings from a command line as a document of this process has them: paths from the working directory, `$` escaped.
+
+    Raises:
+        ConfigurationError: A file does not exist.
+    """
+    resolved = resolve_inputs(settings, words, Path.cwd(), has_references=False)
+    escape = changed(resolved, lambda _, leaf: escaped(leaf) if isinstance(leaf, str) else leaf)
+    assert isinstance(escape, dict)
+    return escape
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        return iter((path,))
-    return itertools.islice((file for file in sorted(path.rglob("*")) if file.is_file()), _MAX_FILES)
+def input_identities(settings: type, resolved: JsonObject) -> Iterator[list[Json]]:
+    """What identifies the content of every file that `resolved` names, those in folders included; see `identity_of`."""
+    for place, leaf in walk(resolved):
+        mark = _input_at(settings, place, leaf)
+        if mark is None or not isinstance(leaf, str) or any(references_in(leaf)):
+            continue
+        file = Path(replaced(leaf, {}))
+        if file.is_absolute() and _exists(file):
+            yield from identity_of(file, mark.derived)
 
 
-def _is_path(text: str) -> bool:
-    return text.startswith(("./", "../", "/", "~/"))
+def _input_at(settings: type, path: KeyPath, leaf: Json) -> Input | None:
+    value_type = type_at(settings, path)
+    mark = None if value_type is None else value_type.mark(Input)
+    return _FREE if mark is None and isinstance(leaf, str) and looks_like_path(leaf) else mark
+
+
+def _resolved(text: str, mark: Input, folder: Path, source: Source, place: KeyPath) -> str:
+    if text in mark.words:
+        return text
+    file = folder / _expanded(text)
+    if text and _exists(file):
+        return str(file.resolve())
+    if mark.or_name and not looks_like_path(text) and re.fullmatch(mark.name_pattern, text):
+        return text
+    raise ConfigurationError(
+        f"'{place[-1] if place else text}' names a file that does not exist",
+        where=source.where(place),
+        seen=file if text else "an empty text",
+        expected=f"{mark}; relative paths start at {folder}",
+        next_step=did_you_mean(text, (*mark.words, *_names_in(folder)), "check the path"),
+    )
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # no such user
+        return Path(text)
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [item.name for item in folder.iterdir()]
+    except OSError:
+        return []

@@ -6,7 +6,7 @@ measurements and status are committed in one transaction. Killed in between, it 
 
 from __future__ import annotations
 
-import math
+import functools
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,13 +19,14 @@ from bedplate.app.pipeline.contract.use_case import explanation_of
 from bedplate.app.pipeline.file.definition import Pipeline, Step
 from bedplate.app.pipeline.run.cancellation import Cancellation
 from bedplate.app.pipeline.run.exclusions import exclude_again, exclusions_of
-from bedplate.app.pipeline.run.failure import error_as_json, status_after, understood
+from bedplate.app.pipeline.run.failure import as_bedplate_error, error_as_json, status_after
 from bedplate.app.pipeline.run.memory import PeakMemory
 from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
 from bedplate.app.pipeline.run.process import identity_as_json, this_process
-from bedplate.app.pipeline.run.pulse import Pulse
 from bedplate.app.pipeline.run.step_gangs import StepGangs
-from bedplate.app.pipeline.run.watch import RunWatcher
+from bedplate.app.pipeline.run.ticker import Ticker
+from bedplate.app.pipeline.run.upkeep import Upkeep
+from bedplate.app.pipeline.run.watch import RunWatcher, SafeWatcher
 from bedplate.core.devices import Exclusion, hardware_text
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.event_kinds import StepCancelled, StepDone, StepFailed, StepStarted, StepTraceback, make_event
@@ -33,6 +34,7 @@ from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine, EngineFactory, GangHandle
 from bedplate.operations.host.other_work import OtherWork, tree_cpu_s
+from bedplate.state.locks import RunLock
 from bedplate.state.records import ExclusionRecord, GangRecord, Status
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
@@ -60,16 +62,16 @@ class Attempt:
         run_id: str,
         directory: Path,
         results: dict[str, StepResult],
+        lock: RunLock,
     ) -> None:
-        self._pipeline, self._state, self._watcher = pipeline, place.state, watcher
+        self._pipeline, self._state, self._watcher = pipeline, place.state, SafeWatcher(watcher)
         self._run_id, self._directory, self._results = run_id, directory, results
         self._clock = place.state.clock
         self._cancellation = Cancellation()
         self._memory = PeakMemory(_earlier_peak_bytes(place.state, run_id))
-        self._progress: tuple[str, float, float, str] | None = None
-        self._cancel_is_told = False
         self._hardware = ""
         self._attempt = place.state.runs.start_attempt(run_id, place.engine_name, identity_as_json(this_process()))
+        self._upkeep = Upkeep(place.state, run_id, self._attempt, lock, self._cancellation, self._watcher)
         self._open_engine = place.open_engine
         self._sink = StateSink.for_run(place.state, run_id)
         self._gangs = StepGangs(self._sink, self._note_gang)
@@ -81,15 +83,18 @@ class Attempt:
         error: BedplateError | None = None
         with self._cancellation.on_signals():
             try:
-                with Pulse([self._memory.sample, self._look_for_cancel, self._store_progress, self._gangs.collect]) as pulse:
+                with Ticker(self._jobs()) as ticker:
                     self._run_in_engine()
-                for lost in (*pulse.errors, *filter(None, [self._sink.error])):
-                    self._say_for_run(f"not everything beside the steps was stored: {lost}")
+                for lost in (*ticker.errors, *filter(None, [self._sink.error])):
+                    self._say_for_run(f"not everything next to the steps was stored: {lost}")
             except (Exception, KeyboardInterrupt) as raised:
                 error = self._understood(raised, "the run")
             finally:
                 self._sink.close()
         return self._end(error)
+
+    def _jobs(self) -> tuple[Callable[[], None], ...]:
+        return (self._memory.sample, *self._upkeep.jobs(), self._gangs.collect)
 
     def _run_in_engine(self) -> None:
         engine_folder = self._directory / "engine" / str(self._attempt)
@@ -124,7 +129,7 @@ class Attempt:
             error = self._understood(raised, f"step '{step.name}'", step.name)
             self._step_failed(step, error, self._clock.now() - start_s)
             raise error from raised
-        self._progress = None
+        self._upkeep.end_step()
         self._results[step.name] = result
         self._store_peak_memory()
         self._gangs.collect()
@@ -154,7 +159,7 @@ class Attempt:
             results=dict(self._results),
             reporter=CallbackReporter(
                 on_say=lambda text: self._watcher.said(step.name, text),
-                on_progress=self._progress_taker(step.name),
+                on_progress=functools.partial(self._upkeep.take_progress, step.name),
                 on_check=self._cancellation.check,
             ),
             seconds=self._seconds(),
@@ -183,17 +188,8 @@ class Attempt:
             record = ExclusionRecord(step=step, node_id=item.node_id, cores=item.cores, reason=item.reason)
             self._state.exclusions.add(self._run_id, record)
 
-    def _progress_taker(self, step: str) -> Callable[[float, float, str], None]:
-        def take(done: float, total: float, unit: str) -> None:
-            if not (math.isfinite(done) and math.isfinite(total)):
-                return
-            self._progress = (step, done, total, unit)
-            self._watcher.step_progressed(step, done, total, unit)
-
-        return take
-
     def _understood(self, raised: BaseException, who: str, step: str = "") -> BedplateError:
-        error = understood(raised, who, self._run_id)
+        error = as_bedplate_error(raised, who, self._run_id)
         if error is not raised and type(error) is BedplateError:
             text = "".join(traceback.format_exception(raised))
             self._note(StepTraceback(error=type(raised).__name__), step, text)
@@ -201,7 +197,7 @@ class Attempt:
 
     def _step_failed(self, step: Step, error: BedplateError, seconds: float) -> None:
         status = status_after(error)
-        self._progress = None
+        self._upkeep.end_step()
         self._gangs.collect()
         if status is Status.CANCELLED:
             self._note(StepCancelled(reason=error.seen or "", seconds=seconds), step.name, str(error))
@@ -221,18 +217,6 @@ class Attempt:
         )
         self._state.measurements.replace_of_run(self._run_id, peak)
 
-    def _look_for_cancel(self) -> None:
-        if self._state.runs.is_cancel_requested(self._run_id, self._attempt):
-            self._cancellation.request("bedplate cancel")
-        if (why := self._cancellation.why) and not self._cancel_is_told:
-            self._cancel_is_told = True
-            self._say_for_run(f"{why}: ending cleanly; Ctrl-C once more ends it at once")
-
-    def _store_progress(self) -> None:
-        if (progress := self._progress) is not None:
-            step, done, total, unit = progress
-            self._state.steps.set_progress(self._run_id, step, {"done": done, "total": total, "unit": unit})
-
     def _note(self, facts: object, step: str, message: str = "") -> None:
         self._sink.emit(make_event(facts, at_s=self._clock.now(), message=message, source="runner"), step)
 
@@ -242,7 +226,7 @@ class Attempt:
     def _end(self, error: BedplateError | None) -> RunOutcome:
         status = status_after(error)
         self._store_peak_memory()
-        self._state.runs.finish(self._run_id, status, error_as_json(error))
+        self._state.runs.finish(self._run_id, status, error_as_json(error), attempt=self._attempt)
         self._watcher.run_ended(status)
         return read_outcome(self._state, self._run_id, self._directory, status, error=error)
 

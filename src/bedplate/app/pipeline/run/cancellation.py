@@ -1,7 +1,8 @@
-"""How a run is asked to end: Ctrl-C, SIGTERM, or a flag in the state set by `bedplate cancel`.
+"""How a run is asked to end: Ctrl-C, SIGTERM, SIGHUP (its terminal was closed), or a flag in the state (`bedplate cancel`).
 
-The first request is polite: whoever waits in a step finds it through `check`. The second signal interrupts whatever the
-main thread does, the third has the operating system's own effect.
+The first request is polite: a step that waits finds it through `check`. The second SIGINT or SIGTERM interrupts whatever
+the main thread does, the third has the operating system's own effect. SIGHUP never interrupts: a terminal that closes may
+send several, and service managers send one after SIGTERM. A process that was started to survive it (`nohup`) does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from types import FrameType
 
 from bedplate.core.errors import CancelledError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+RESUME = "run the same command again to resume"
+_IMPATIENT = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (*_IMPATIENT, signal.SIGHUP)
 
 
 class Cancellation:
@@ -22,34 +25,38 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._why: str | None = None
+        self._may_interrupt = False
 
     @property
     def why(self) -> str | None:
-        """Who asked first; None: nobody did."""
+        """What asked first; None: nothing did."""
         return self._why
 
     def request(self, why: str) -> None:
         """Ask for the end; the first reason is kept. Takes no lock, so that a signal handler may call it."""
         self._why = self._why or why
+        self._may_interrupt = True
 
     def check(self) -> None:
-        """Raise once somebody asked.
+        """Raise once the end was asked for.
 
         Raises:
-            CancelledError: Somebody did.
+            CancelledError: It was.
         """
         if self._why is not None:
-            raise CancelledError("the run was cancelled", seen=self._why, next_step="the same command goes on where it stopped")
+            raise CancelledError("the run was cancelled", seen=self._why, next_step=RESUME)
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM ask for the end while inside; does nothing outside the main thread."""
+        """Let signals ask for the end while inside; does nothing outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.getsignal(number) for number in _SIGNALS}
+        if before[signal.SIGHUP] is signal.SIG_IGN:
+            del before[signal.SIGHUP]
         try:
-            for number in _SIGNALS:
+            for number in before:
                 signal.signal(number, self._on_signal)
             yield
         finally:
@@ -58,9 +65,12 @@ class Cancellation:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self._why is None:
+        if number not in _IMPATIENT:
+            self._why = self._why or name
+            return
+        if not self._may_interrupt:
             self.request(name)
             return
-        for again in _SIGNALS:
+        for again in _IMPATIENT:
             signal.signal(again, signal.SIG_DFL)
-        raise CancelledError("the run was cancelled at once", seen=f"a second {name}", next_step="run it again to go on")
+        raise CancelledError("the run was cancelled immediately", seen=f"a second {name}", next_step=RESUME)

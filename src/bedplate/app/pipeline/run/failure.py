@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import errno
 
+from bedplate.app.pipeline.run.cancellation import RESUME
 from bedplate.core.errors import BedplateError, CancelledError, UnavailableError
 from bedplate.core.json import JsonObject, plain
 from bedplate.state.records import Status
 
 
-def understood(raised: BaseException, who: str, run_id: str) -> BedplateError:
-    """`raised` as it is told to a person; `who` is a step or the run.
+def as_bedplate_error(raised: BaseException, who: str, run_id: str) -> BedplateError:
+    """`raised` as a person reads it; `who` is a step or the run.
 
-    A stranger's text becomes `seen`; its traceback is to be kept as an event `step.traceback`.
+    The text of an error that is not ours becomes `seen`; its traceback is to be kept as an event `step.traceback`.
     """
     if isinstance(raised, BedplateError):
         return raised
     if isinstance(raised, KeyboardInterrupt):
-        return CancelledError("the run was cancelled at once", seen="KeyboardInterrupt", next_step="run it again to go on")
+        return CancelledError("the run was cancelled immediately", seen="KeyboardInterrupt", next_step=RESUME)
     if isinstance(raised, OSError) and raised.errno in (errno.ENOSPC, errno.EDQUOT):
         return UnavailableError(
             f"{who} found the disk full",

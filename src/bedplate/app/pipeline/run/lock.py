@@ -19,6 +19,7 @@ from bedplate.app.pipeline.run.process import ProcessIdentity, identity_as_json,
 from bedplate.core.clock import Clock
 from bedplate.core.errors import UnavailableError
 from bedplate.core.files import try_lock
+from bedplate.state.locks import RunLock
 from bedplate.state.store import StateStore
 
 _TRY_FOR_S = 1.5
@@ -28,8 +29,8 @@ UNKNOWN = ProcessIdentity(pid=0, host="")
 
 
 @contextlib.contextmanager
-def locked(directory: Path, run_id: str, state: StateStore) -> Iterator[None]:
-    """Hold the run's lock while inside.
+def locked(directory: Path, run_id: str, state: StateStore) -> Iterator[RunLock]:
+    """Hold the run's lock while inside; gives its half in the database, which can be lost with its session.
 
     Raises:
         UnavailableError: Another process holds it (named), files cannot be locked there, or the directory cannot be
@@ -48,13 +49,13 @@ def locked(directory: Path, run_id: str, state: StateStore) -> Iterator[None]:
     try:
         if not _take(descriptor, directory / "lock", state.clock):
             raise _taken(run_id, read_holder(directory) or UNKNOWN)
-        with state.locks.hold(run_id) as is_taken:
-            if not is_taken:
+        with state.locks.hold(run_id) as lock:
+            if lock is None:
                 run = state.runs.get(run_id)
                 raise _taken(run_id, (identity_from_json(run.holder) if run else None) or UNKNOWN)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(identity_as_json(this_process())).encode(), 0)
-            yield
+            yield lock
     finally:
         os.close(descriptor)
 

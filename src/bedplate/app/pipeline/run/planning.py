@@ -118,9 +118,20 @@ def _looking_context(
         run_id=directory.name,
         directory=directory / step.name,
         needs=pipeline.needs,
-        engine=engine,
+        engine=_LookOnly(engine),
         results=done,
     )
+
+
+class _LookOnly:
+    """What a plan gets of the engine: nothing that launches, cancels or excludes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._resources, self.name = engine.resources, engine.name
+
+    def resources(self) -> tuple[Node, ...]:
+        """See `Engine.resources`."""
+        return self._resources()
 
 
 def _as_json(settings: Any) -> JsonObject:

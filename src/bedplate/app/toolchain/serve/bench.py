@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
-from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_url
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, ModelInput, all_cores, find_model, kv_url
 from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, table_of, values_of
 from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import UsageError
@@ -30,11 +30,12 @@ from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.messages import decode
-from bedplate.core.settings import Range
+from bedplate.core.settings import Input, Range, settings
 from bedplate.core.text import text
 from bedplate.core.units import ByteCount, Count
 from bedplate.core.workload import Gang, Resources, Task, TaskEvent, TaskStatus
 from bedplate.toolchain.serve.load_messages import LoadProgress, LoadResult
+from bedplate.toolchain.serve.loads import KINDS
 
 EXPLANATION = text(
     "Serve the model through an OpenAI-compatible API and play a multi-turn chat against it, without and with KV memory."
@@ -43,24 +44,24 @@ RESULT_FILE = "serve.json"
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """Keys of a `bench.serve` step."""
 
-    model: str
+    model: ModelInput
     """A model folder (`$compress`), or the name of a fetched model."""
-    load: str = "chat"
-    """`chat` (sessions with a common system prompt), `documents`, `plain`, or a file of JSON lines."""
-    kv: tuple[Literal["off", "on"], ...] = ("off", "on")
-    """KV memory settings to measure, in this order."""
+    load: Annotated[str, Input(words=KINDS)] = "plain"
+    """`plain` (independent prompts), `chat` (sessions with a common system prompt), `documents`, or a file of JSON lines."""
+    kv: tuple[Literal["off", "on"], ...] = ("off",)
+    """KV memory settings to measure, in this order; with both, they are compared."""
     streams: Annotated[Count, Range(1)] = 6
     """Requests in flight at once; in `chat` also the number of sessions."""
     turns: Annotated[Count, Range(1)] = 5
     """Turns of a session; questions about a document; prompts of a stream in `plain`."""
-    shared_tokens: Annotated[Count, Range(0)] = 1000
-    """Common system prompt of `chat`; length of a document."""
-    prompt_tokens: Annotated[Count, Range(1)] = 250
-    """New tokens of a turn, of a question, or all of a prompt in `plain`."""
+    shared_tokens: Annotated[Count, Range(0)] | None = None
+    """Common system prompt of `chat` (by default 1000); length of a document (3000)."""
+    prompt_tokens: Annotated[Count, Range(1)] | None = None
+    """New tokens of a turn of `chat` (by default 250) or of a question (50), or the complete prompt in `plain` (64)."""
     output_tokens: Annotated[Count, Range(1)] = 16
     """Tokens of each answer; end-of-text is ignored."""
     documents: Annotated[Count, Range(1)] = 20
@@ -82,6 +83,7 @@ class Settings:
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
+    settings = _complete(settings)
     _check(settings)
     return (
         f"serve {settings.model} from a fresh process with KV memory {' and then '.join(settings.kv)}",
@@ -100,6 +102,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         UnavailableError: A server could not be started, or no peer answers.
         TaskError: A request failed.
     """
+    settings = _complete(settings)
     _check(settings)
     model = find_model(settings.model)
     num_runs = len(settings.kv) + (settings.vs is not None)
@@ -119,6 +122,16 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         measurements=measurements,
         figures=figures_of(runs, _scale(settings)),
         tables=(table_of(runs),),
+    )
+
+
+def _complete(settings: Settings) -> Settings:
+    """With the lengths that a load has where nothing else is asked for."""
+    shared, prompt = {"chat": (1000, 250), "documents": (3000, 50)}.get(settings.load, (1000, 64))
+    return replace(
+        settings,
+        shared_tokens=shared if settings.shared_tokens is None else settings.shared_tokens,
+        prompt_tokens=prompt if settings.prompt_tokens is None else settings.prompt_tokens,
     )
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
-from bedplate.app.toolchain.models.fetch import model_folder
+from bedplate.app.toolchain.models.fetch import MODEL_NAME, model_folder
 from bedplate.core.errors import NotFoundError, nearest
 from bedplate.core.json import digest
 from bedplate.core.paths import cache_home
+from bedplate.core.settings import Input, looks_like_path
 from bedplate.core.workload import Resources
 from bedplate.engines.base import Engine, num_usable_slots
 from bedplate.toolchain.models.catalog import MODELS
 
+ModelInput = Annotated[str, Input(or_name="the name of a fetched model", name_pattern=MODEL_NAME)]
+"""Settings type: a model folder, or the name of a model in the cache."""
 ENVIRONMENT = {"GOMP_SPINCOUNT": "2000"}
 """Of a serving task. A server shares its cores with its clients and the event loop, and a thread pool that spins for
 milliseconds at each of its hundreds of barriers then waits for whole time slices: on a busy machine this bound (some 30 µs)
@@ -22,12 +26,14 @@ made prefill 2 to 4 times and decoding 4 to 7 times as quick. Sleeping at once w
 def find_model(word: str) -> Path:
     """The folder of a model: a folder as it is, else what `bedplate model fetch` put into the cache under that name.
 
+    A text that does not begin like a path is a name: a folder of that name in the working directory is not looked for.
+
     Raises:
         NotFoundError: Neither; says how to fetch it, or the nearest known name.
     """
-    for folder in (Path(word), model_folder(word)):
-        if (folder / "config.json").is_file():
-            return folder.absolute()
+    folder = Path(word).expanduser() if looks_like_path(word) else model_folder(word)
+    if (folder / "config.json").is_file():
+        return folder.absolute()
     near = word if word in MODELS else nearest(word, MODELS)
     raise NotFoundError(
         f"no model '{word}'",

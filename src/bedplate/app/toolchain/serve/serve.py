@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -11,33 +10,37 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.toolchain.serve.common import ENVIRONMENT, all_cores, find_model, kv_directory, kv_url
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, ModelInput, all_cores, find_model, kv_directory, kv_url
 from bedplate.app.wiring import service_events
+from bedplate.core.addresses import is_loopback
 from bedplate.core.blocks import KV_STORE
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import BedplateError, CancelledError, UsageError
 from bedplate.core.event_kinds import ServiceStarted, ServiceStopped, make_event
 from bedplate.core.events import EventSink, Severity
-from bedplate.core.json import Json, JsonObject
+from bedplate.core.messages import decode, encode
 from bedplate.core.paths import state_home
 from bedplate.core.reporter import CallbackReporter
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration
 from bedplate.core.workload import Gang, Task, TaskEvent
 from bedplate.engines.base import Engine
+from bedplate.toolchain.serve.settings import EngineSettings
+from bedplate.toolchain.serve.task import ServerReady as ServerReady
+from bedplate.toolchain.serve.task import ServeTask, check_key
 
-DRAIN_S = 4.0
-"""Running requests get this long when the server is told to stop."""
+DRAIN_S = 3.0
+"""Running requests get this long when the server is told to stop; its engine gives it 5 s for all of its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class Settings:
     """What `bedplate serve` takes."""
 
-    model: str
+    model: ModelInput
     """A model folder, or the name of a fetched model."""
     name: str | None = None
-    """Name under which it is served; the folder's name when None."""
+    """Name under which it is served; by default its folder's name."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Annotated[int, Range(0, 65535)] = 8000
@@ -47,19 +50,22 @@ class Settings:
     kv_memory: Annotated[ByteCount, Range(1)] = 2_000_000_000
     """KV of running requests."""
     api_key: str | None = None
-    """Key that callers must send; made and kept in the user's state folder when None."""
+    """Key that callers must send; by default your own, made once and kept in the state folder."""
     auth: bool = True
-    """False lets everybody in; on a loopback address only."""
+    """Ask callers for a key; without one the server listens on a loopback address only."""
     max_batch: Annotated[Count, Range(1, 256)] = 8
     """Requests that run at once."""
     queue_size: Annotated[Count, Range(1)] = 64
-    """Requests that may wait."""
+    """Requests that may wait; more are answered with 429."""
     context_tokens: Annotated[Count, Range(2)] | None = None
-    """Longest prompt plus answer; None takes what the model and `kv_memory` allow."""
+    """Longest prompt plus answer; by default what the model and `kv_memory` allow."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Number format of weights and KV."""
-    request_timeout: Duration | None = None
-    """Seconds after which a request ends unfinished; None: never."""
+    request_timeout: Annotated[Duration, Range(0.001)] | None = None
+    """Time after which a request ends unfinished; by default never."""
+    control_tokens: Literal["never", "completions", "always"] = "completions"
+    """Where control tokens such as `<|im_end|>` that are written out in a text act as such: in raw prompts only
+    (`completions`), in messages too (`always`), or `never`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +84,10 @@ def serve(
     engine: Engine,
     directory: Path,
     key: ApiKey,
-    on_ready: Callable[[JsonObject], None],
+    on_ready: Callable[[ServerReady], None],
     is_stopped: Callable[[], bool],
 ) -> None:
-    """Serve until `is_stopped`; `on_ready` is told url, port, model and context length once the server listens.
+    """Serve until `is_stopped`; `on_ready` is called once the server listens.
 
     Raises:
         NotFoundError: No such model.
@@ -110,14 +116,14 @@ def _serve(
     model: Path,
     key: ApiKey,
     events: EventSink,
-    on_ready: Callable[[JsonObject], None],
+    on_ready: Callable[[ServerReady], None],
     is_stopped: Callable[[], bool],
 ) -> None:
-    def tell(event: TaskEvent) -> None:
-        if "url" in event.attributes:
-            started = ServiceStarted(url=str(event.attributes["url"]), model=str(event.attributes["model"]))
-            events.emit(make_event(started, at_s=SystemClock().now(), message=started.url, source="serve"))
-            on_ready(event.attributes)
+    def report(event: TaskEvent) -> None:
+        ready = decode(ServerReady, event.attributes)
+        started = ServiceStarted(url=ready.url, model=ready.model)
+        events.emit(make_event(started, at_s=SystemClock().now(), message=ready.url, source="serve"))
+        on_ready(ready)
 
     def check_cancelled() -> None:
         if is_stopped():
@@ -128,7 +134,7 @@ def _serve(
             engine,
             Gang(name="serve", tasks=(_task(settings, model, key, engine),)),
             CallbackReporter(on_check=check_cancelled),
-            tell,
+            report,
         )
     except CancelledError:
         if not is_stopped():
@@ -139,10 +145,10 @@ def open_key(settings: Settings) -> ApiKey:
     """The key to ask callers for: the one given, none, or the user's own, made at first need and readable by them alone.
 
     Raises:
-        UsageError: No key is wanted on an address that others can reach.
+        UsageError: A key that no caller could send; or no key is wanted on an address that others can reach.
     """
     if not settings.auth:
-        if not _is_loopback(settings.host):
+        if not is_loopback(settings.host):
             raise UsageError(
                 "a server without a key is for this machine only",
                 seen=f"--no-auth with --host {settings.host}",
@@ -151,40 +157,63 @@ def open_key(settings: Settings) -> ApiKey:
             )
         return ApiKey(key=None)
     if settings.api_key is not None:
+        check_key(settings.api_key)
         return ApiKey(key=settings.api_key)
-    file = state_home() / "api-key"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    return _own_key(state_home() / "api-key")
+
+
+def _own_key(file: Path) -> ApiKey:
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        key = f"bp-{secrets.token_urlsafe(24)}"
+        if _write_once(file, key + "\n"):
+            return ApiKey(key=key, file=file, is_new=True)
+    key = file.read_text(errors="replace").strip()
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        check_key(key)
+    except UsageError as error:
+        raise UsageError(
+            f"{file}: {error.what}", expected=error.expected, next_step=f"remove {file}: a new key is made at the next start"
+        ) from error
+    return ApiKey(key=key, file=file)
+
+
+def _write_once(file: Path, text: str) -> bool:
+    """Make `file`, complete and readable by its owner alone; False where it was there by then."""
+    aside = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text)
+    try:
+        os.link(aside, file)
     except FileExistsError:
-        return ApiKey(key=file.read_text().strip(), file=file)
-    key = f"bp-{secrets.token_urlsafe(24)}"
-    with os.fdopen(descriptor, "w") as out:
-        out.write(key + "\n")
-    return ApiKey(key=key, file=file, is_new=True)
+        return False
+    finally:
+        aside.unlink()
+    return True
 
 
 def _task(settings: Settings, model: Path, key: ApiKey, engine: Engine) -> Task:
-    engine_settings: dict[str, Json] = {
-        "max_batch": settings.max_batch,
-        "queue_size": settings.queue_size,
-        "kv_memory": settings.kv_memory,
-        "context_tokens": settings.context_tokens,
-    }
-    spec: dict[str, Json] = {
-        "model": str(model),
-        "name": settings.name or model.name,
-        "host": settings.host,
-        "port": settings.port,
-        "api_key": key.key,
-        "dtype": settings.dtype,
-        "engine": engine_settings,
-        "request_timeout": settings.request_timeout,
-        "drain": DRAIN_S,
-    }
+    spec = ServeTask(
+        model=str(model),
+        name=settings.name or model.name,
+        host=settings.host,
+        port=settings.port,
+        api_key=key.key,
+        dtype=settings.dtype,
+        engine=EngineSettings(
+            max_batch=settings.max_batch,
+            queue_size=settings.queue_size,
+            kv_memory=settings.kv_memory,
+            context_tokens=settings.context_tokens,
+        ),
+        request_timeout=settings.request_timeout,
+        drain=DRAIN_S,
+        control_tokens=settings.control_tokens,
+        parallel_choices=settings.max_batch,
+    )
     return Task(
         entry="bedplate.workers.serve:main",
-        spec=spec,
+        spec=encode(spec),
         stores=_stores(settings, model),
         resources=all_cores(engine),
         environment=ENVIRONMENT,
@@ -197,10 +226,3 @@ def _stores(settings: Settings, model: Path) -> Mapping[str, str]:
     if settings.kv == "on":
         return {KV_STORE: kv_url(kv_directory(model), memory_bytes=1_000_000_000, disk_bytes=10_000_000_000)}
     return {KV_STORE: settings.kv}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

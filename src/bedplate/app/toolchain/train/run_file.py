@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bedplate.app.api import run
-from bedplate.app.configuration import Document, read_document
+from bedplate.app.pipeline.file.inputs import resolve_words
 from bedplate.app.pipeline.run.outcome import RunOutcome
 from bedplate.app.pipeline.run.watch import RunWatcher
+from bedplate.core.json import Json
 from bedplate.core.settings import Source
+from bedplate.documents.reading import Document, read_document
+from bedplate.toolchain.train.settings import TrainSettings as TrainSettings
 
 STEP = "train"
 _OF_THE_PIPELINE = ("name", "needs")
@@ -20,6 +25,7 @@ def train_file(
     file: str | Path,
     *,
     new: bool = False,
+    overlay: Mapping[str, Json] | None = None,
     engine: str = "local",
     engine_address: str | None = None,
     state: str | None = None,
@@ -27,11 +33,20 @@ def train_file(
 ) -> RunOutcome:
     """Run the training that `file` describes, or resume it; look at `status` and `error` of what comes back.
 
+    Args:
+        file: The training file.
+        new: Train again even if a run of the same file and inputs is done.
+        overlay: Settings that take the place of those in the file; paths in it start at the working directory.
+        engine: Where tasks run; see `bedplate.run`.
+        engine_address: See `bedplate.run`.
+        state: See `bedplate.run`.
+        watcher: See `bedplate.run`.
+
     Raises:
         ConfigurationError: The file says something that cannot be meant; nothing ran.
         NotFoundError: There is no such file.
     """
-    document = as_pipeline(read_document(Path(file)))
+    document = as_pipeline(with_settings(read_document(Path(file), expected="model, data, tokens"), overlay or {}))
     return run(document, new=new, engine=engine, engine_address=engine_address, state=state, watcher=watcher, check=False)
 
 
@@ -41,6 +56,20 @@ def training_facts(outcome: RunOutcome) -> dict[str, Any]:
     assert folder is not None
     facts: dict[str, Any] = json.loads((folder / "training.json").read_text())
     return {**facts, "path": str(folder)}
+
+
+def with_settings(document: Document, overlay: Mapping[str, Json]) -> Document:
+    """The training file with the settings in `overlay` in the place of its own; nested ones key by key."""
+    return replace(document, value=_merged(document.value, resolve_words(TrainSettings, overlay)))
+
+
+def _merged(below: Mapping[str, Json], above: Mapping[str, Json]) -> dict[str, Json]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        is_nested = isinstance(value, Mapping) and isinstance(under, Mapping)
+        merged[key] = _merged(under, value) if is_nested else value  # type: ignore[arg-type]
+    return merged
 
 
 def as_pipeline(document: Document) -> Document:

@@ -1,4 +1,4 @@
-"""What a run does beside its step, twice a second: measure memory, look for `cancel`, store progress, collect events."""
+"""What a run does next to its step, twice a second: measure memory, look for `cancel`, store progress, collect events."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from bedplate.core.errors import BedplateError
 _EVERY_S = 0.5
 
 
-class Pulse:
-    """Calls each of `duties` every half second in a thread of its own, from `with` to its end, once more at the end.
+class Ticker:
+    """Calls each of `jobs` every half second in a thread of its own, from `with` to its end, once more at the end.
 
-    A duty that fails does not disturb the step: it is tried again at the next beat, and its first error is kept.
+    A job that fails does not disturb the step: it is tried again at the next tick, and its first error is kept.
     """
 
-    def __init__(self, duties: Sequence[Callable[[], None]]) -> None:
-        self._duties = tuple(duties)
+    def __init__(self, jobs: Sequence[Callable[[], None]]) -> None:
+        self._jobs = tuple(jobs)
         self._errors: dict[int, BedplateError | OSError] = {}
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="bedplate-pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="bedplate-ticker", daemon=True)
 
     @property
     def errors(self) -> tuple[BedplateError | OSError, ...]:
-        """The first error of each duty that failed."""
+        """The first error of each job that failed."""
         return tuple(self._errors.values())
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> Ticker:
         self._thread.start()
         return self
 
@@ -36,12 +36,12 @@ class Pulse:
         self._ending.set()
         self._thread.join()
 
-    def _beat(self) -> None:
+    def _run(self) -> None:
         while True:
             is_last = self._ending.wait(_EVERY_S)
-            for number, duty in enumerate(self._duties):
+            for number, job in enumerate(self._jobs):
                 try:
-                    duty()
+                    job()
                 except (BedplateError, OSError) as error:
                     self._errors.setdefault(number, error)
             if is_last:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from bedplate.core.errors import ConfigurationError, UsageError
-from bedplate.core.settings import Range, Source, describe_settings, read_settings
+from bedplate.core.settings import Range, Source, read_settings, setting_fields
 from bedplate.core.units import ByteCount, Count, Duration, Fraction
 
 
@@ -135,18 +135,55 @@ class Switch:
     kv: Literal["on", "off"] = "off"
 
 
-def test_a_bare_on_that_yaml_reads_as_true_is_still_on() -> None:
+def test_a_python_or_json_true_where_a_word_is_expected_is_on() -> None:
     assert read_settings(Switch, {"kv": True}).kv == "on"
     assert read_settings(Switch, {"kv": False}).kv == "off"
 
 
+@pytest.mark.parametrize(("written", "read"), [("on", True), ("yes", True), ("off", False), ("no", False), ("true", True)])
+def test_words_mean_a_boolean_only_where_one_is_expected(written: str, read: bool) -> None:
+    assert read_settings(Train, {"model": written, "warm": written}) == Train(model=written, warm=read)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    version: Literal[1] = 1
+    seed: int = 0
+    rate: float = 0.0
+
+
+@pytest.mark.parametrize("version", [True, 1.0, "1", 2])
+def test_a_choice_of_numbers_takes_that_number_only(version: object) -> None:
+    with pytest.raises(ConfigurationError, match="'version' must be 1"):
+        read_settings(Numbers, {"version": version})
+
+
+def test_a_whole_number_may_be_written_as_1e5() -> None:
+    assert read_settings(Numbers, {"seed": 1e5}) == Numbers(seed=100_000)
+    with pytest.raises(ConfigurationError, match="wrong type"):
+        read_settings(Numbers, {"seed": 1.5})
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_refused(rate: float) -> None:
+    with pytest.raises(ConfigurationError, match="'rate' must be finite"):
+        read_settings(Numbers, {"rate": rate})
+
+
+def test_a_bare_number_where_text_is_expected_says_how_to_write_text() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(Train, {"model": 7})
+    assert caught.value.next_step == "write it in quotes: '7'"
+
+
 def test_fields_are_described_with_type_default_and_text() -> None:
-    described = {item.name: item for item in describe_settings(Train)}
+    described = setting_fields(Train)
     assert list(described)[:2] == ["model", "tokens"]
-    assert (described["model"].default, described["model"].text) == (None, "Folder of the model.")
-    assert described["tokens"].type == "count, like 40k, at least 1"
-    assert described["precision"].default == "bf16"
-    assert described["precision"].type == "bf16 | fp32"
+    assert (described["model"].default_text, described["model"].text) == (None, "Folder of the model.")
+    assert described["model"].is_required
+    assert str(described["tokens"].value_type) == "count, like 40k, at least 1"
+    assert described["precision"].default_text == "bf16"
+    assert str(described["precision"].value_type) == "bf16 | fp32"
     assert described["precision"].text == ""
 
 

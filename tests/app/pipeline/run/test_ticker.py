@@ -2,7 +2,7 @@
 
 import threading
 
-from bedplate.app.pipeline.run.pulse import Pulse
+from bedplate.app.pipeline.run.ticker import Ticker
 from bedplate.core.errors import UnavailableError
 
 
@@ -18,14 +18,14 @@ def test_a_failing_duty_is_tried_again_and_disturbs_no_other() -> None:
         if calls.count("working") == 2:
             seen.set()
 
-    with Pulse([failing, working]) as pulse:
+    with Ticker([failing, working]) as ticker:
         assert seen.wait(30)
     assert calls.count("failing") >= 2
-    assert [str(error) for error in pulse.errors] == ["locked"]
+    assert [str(error) for error in ticker.errors] == ["locked"]
 
 
 def test_every_duty_is_called_once_more_at_the_end() -> None:
     calls: list[int] = []
-    with Pulse([lambda: calls.append(1)]):
+    with Ticker([lambda: calls.append(1)]):
         pass
     assert calls == [1]

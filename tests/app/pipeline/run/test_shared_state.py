@@ -1,0 +1,59 @@
+"""Two machines on one PostgreSQL database: two folders for state, no file in common."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import CommandLine, ended, statuses, wait_until
+from tests.state.conftest import postgres_port as postgres_port
+from tests.state.conftest import postgres_url as postgres_url
+
+GATED = """
+version: 1
+name: shared
+steps:
+  before: {use: test.write, text: a}
+  gate:   {use: test.gate, opens: open, after: [before]}
+"""
+
+
+@pytest.fixture
+def machines(tmp_path: Path, postgres_url: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    one, two = ({"XDG_STATE_HOME": str(tmp_path / name), "BEDPLATE_STATE": postgres_url} for name in ("one", "two"))
+    return one, two
+
+
+def test_a_run_is_seen_from_the_other_machine_and_started_on_one_only(
+    command_line: CommandLine, machines: tuple[Mapping[str, str], Mapping[str, str]], tmp_path: Path
+) -> None:
+    one, two = machines
+    file = command_line.write(GATED)
+    process = command_line.start("run", file, "-o", "json", environment=one)
+    wait_until(lambda: list(tmp_path.glob("one/bedplate/postgresql/*/runs/*/gate/attempts.txt")), "the step", process)
+    (seen,) = command_line.call("ps", "-o", "json", environment=two).json["runs"]
+    assert (seen["status"], seen["pid"], seen["host"]) == ("running", process.pid, os.uname().nodename)
+    second = command_line.call("run", file, environment=two)
+    assert (second.code, "is already running" in second.err, f"process {process.pid}" in second.err) == (5, True, True)
+    assert command_line.call("cancel", "shared", "-o", "json", environment=two).json["status"] == "cancelled"
+    assert ended(process).json["status"] == "cancelled"
+    (tmp_path / "open").touch()
+    resumed = command_line.call("run", file, "-o", "json", environment=one)
+    assert statuses(resumed.json) == [("before", "done"), ("gate", "done")]
+
+
+def test_a_run_whose_machine_died_is_shown_as_failed(
+    command_line: CommandLine, machines: tuple[Mapping[str, str], Mapping[str, str]], tmp_path: Path
+) -> None:
+    one, two = machines
+    process = command_line.start("run", command_line.write(GATED), environment=one)
+    wait_until(lambda: list(tmp_path.glob("one/bedplate/postgresql/*/runs/*/gate/attempts.txt")), "the step", process)
+    process.kill()
+    ended(process)
+    seen = wait_until(
+        lambda: (view := command_line.call("ps", "-o", "json", environment=two).json["runs"][0])["pid"] is None and view,
+        "the server to notice",
+    )
+    assert seen["status"] == "failed"
+    assert seen["error"]["error"] == "its process exited without recording a result"
