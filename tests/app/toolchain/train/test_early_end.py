@@ -100,7 +100,8 @@ needs: {workers: {want: 2, min: 2}}
 """
 
 
-def test_a_terminated_command_leaves_its_checkpoint_on_disk_and_the_next_call_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_command_leaves_its_checkpoint_on_disk_and_the_next_call_resumes(tmp_path: Path, number: int) -> None:
     commands = CommandLine(folder=tmp_path)
     make_micro_model(tmp_path / "base")
     make_shards(tmp_path / "data")
@@ -108,7 +109,7 @@ def test_a_terminated_command_leaves_its_checkpoint_on_disk_and_the_next_call_re
     process = commands.start("train", "job.yaml")
     journal = wait_until(lambda: list(commands.state.glob("**/journal.jsonl")), "the journal is there", process)[0]
     wait_until(lambda: journal.read_text().count('"checkpoint"') > 8, "there are checkpoints in memory", process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     first = ended(process)
     assert first.code == 1
     assert "is on disk; the same command resumes from it" in first.err
@@ -187,11 +188,11 @@ def test_a_disk_that_fills_up_ends_the_run_once_and_space_lets_it_finish(engine:
                     file.write(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 65_536))
 
         filling = dataclasses.replace(context, reporter=CallbackReporter(on_check=fill))
-        settings = make_settings(tmp_path, steps=400, checkpoint=RARELY)
+        settings = make_settings(tmp_path, steps=120, checkpoint=RARELY)
         with pytest.raises(ResourcesError, match=r"trained model could not be written.*No space left"):
             run(settings, filling)
         assert engine.num_submitted == 1
         assert not (disk / "step" / "model").exists()
         (disk / "filler").unlink()
         result = run(settings, context)
-        assert json.loads((disk / "step" / "model" / "training.json").read_text())["steps"] == result.outputs["steps"] == 400
+        assert json.loads((disk / "step" / "model" / "training.json").read_text())["steps"] == result.outputs["steps"] == 120

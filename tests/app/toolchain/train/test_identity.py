@@ -18,7 +18,13 @@ WRITTEN: dict[str, Json] = {"model": "m", "data": "d", "tokens": "40k"}
 def key_with(**settings: Json) -> str:
     """The key of a pipeline of one training step with these settings."""
     step = Step(
-        name="train", case=load_use_case("train"), after=(), inputs=(), written={**WRITTEN, **settings}, source=Source()
+        name="train",
+        case=load_use_case("train"),
+        after=(),
+        inputs=(),
+        written={**WRITTEN, **settings},
+        inputs_read=(),
+        source=Source(),
     )
     return Pipeline(name="train", needs=Needs(), steps=(step,), document={}, file="").key()
 
