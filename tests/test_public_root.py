@@ -16,6 +16,7 @@ EXPORTED = {
     "Plan",
     "PlanContext",
     "Provenance",
+    "ResultKind",
     "RunOutcome",
     "RunWatcher",
     "StepContext",

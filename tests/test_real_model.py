@@ -12,10 +12,11 @@ from bedplate.app.toolchain.compress import Settings, run
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.app.toolchain.models import fetch as model_fetch
 from bedplate.core.errors import UnavailableError
-from bedplate.toolchain.data.tokenizer import load_tokenizer
+from bedplate.toolchain.data.catalog import TEXTS
 from bedplate.toolchain.fetch.packages import is_whole
-from bedplate.toolchain.models.catalog import MODELS, TEXTS
+from bedplate.toolchain.models.catalog import MODELS
 from bedplate.toolchain.models.folder import load_model
+from bedplate.toolchain.models.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.real_model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.toolchain.models.catalog import WheelFile
+from bedplate.toolchain.fetch.wheel_file import WheelFile
 
 
 def make_wheel(folder: Path, package: str, member: str, content: bytes) -> WheelFile:

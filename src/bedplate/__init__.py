@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bedplate.app.api import run as run
     from bedplate.app.pipeline.contract.step import Needs as Needs
     from bedplate.app.pipeline.contract.step import PlanContext as PlanContext
+    from bedplate.app.pipeline.contract.step import ResultKind as ResultKind
     from bedplate.app.pipeline.contract.step import StepContext as StepContext
     from bedplate.app.pipeline.contract.step import StepResult as StepResult
     from bedplate.app.pipeline.run.outcome import RunOutcome as RunOutcome
@@ -41,6 +42,7 @@ _PUBLIC = {
     "RunWatcher": "bedplate.app.pipeline.run.watch",
     "StepContext": "bedplate.app.pipeline.contract.step",
     "StepOutcome": "bedplate.app.pipeline.run.outcome",
+    "ResultKind": "bedplate.app.pipeline.contract.step",
     "StepResult": "bedplate.app.pipeline.contract.step",
     "plan": "bedplate.app.api",
     "run": "bedplate.app.api",

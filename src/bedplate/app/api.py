@@ -23,23 +23,21 @@ def run(
     *,
     new: bool = False,
     engine: str = "local",
-    engine_address: str | None = None,
     state: str | None = None,
     uses: Mapping[str, str] | None = None,
     watcher: RunWatcher | None = None,
     check: bool = True,
 ) -> RunOutcome:
-    """Run a pipeline file, or a mapping of the same shape; the same call goes on with an unfinished run.
+    """Run a pipeline file, or a mapping of the same shape; the same call resumes an unfinished run.
 
     Args:
         pipeline: Path of a YAML file, what one would say, or one that was read; relative paths in a mapping start at the
             working directory.
         new: Start another run although there is one of the same content and inputs.
-        engine: Where tasks run; a name of `app.wiring.ENGINES`.
-        engine_address: Where the engine's cluster is, for those that are elsewhere (`ray`).
+        engine: Where tasks run, as a URL: `local`, `ray://HOST:PORT` …; see `app.wiring.ENGINE_URLS`.
         state: A folder or database URL; the user's state folder when None.
         uses: More use cases by the name that files give them, as module paths.
-        watcher: Who is told what happens meanwhile.
+        watcher: Shows what happens.
         check: Raise when the run does not get to its end; otherwise look at `status` and `error`.
 
     Raises:
@@ -48,7 +46,7 @@ def run(
         BedplateError: With `check`, what ended the run.
     """
     checked = _read(pipeline, uses)
-    open_engine = engine_factory(engine, engine_address)
+    open_engine = engine_factory(engine)
     place = state_location(state)
     store = open_state(place)
     try:
@@ -65,7 +63,6 @@ def plan(
     pipeline: str | Path | Mapping[str, Any] | Document,
     *,
     engine: str = "local",
-    engine_address: str | None = None,
     state: str | None = None,
     uses: Mapping[str, str] | None = None,
 ) -> Plan:
@@ -84,7 +81,7 @@ def plan(
             state=store,
             runs_folder=place.runs_folder,
             engine_name=engine,
-            open_engine=engine_factory(engine, engine_address),
+            open_engine=engine_factory(engine),
         )
     finally:
         if store is not None:

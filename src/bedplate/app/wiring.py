@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError, check_known
+from bedplate.compute.inventory.node import NODE_READER, this_node
+from bedplate.core.errors import BedplateError, UnavailableError, check_known
 from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
 from bedplate.core.paths import state_home
-from bedplate.engines.base import Engine, EngineFactory
+from bedplate.engines.base import EngineFactory, EngineOpener
 from bedplate.state.location import StateLocation, read_location
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
 
+if TYPE_CHECKING:
+    from bedplate.engines.local.engine import LocalEngine
+
 ENGINES: dict[str, str] = {
-    "local": "bedplate.engines.local.engine:LocalEngine",
+    "local": "bedplate.engines.local.opening:open_engine",
     "ray": "bedplate.engines.ray.opening:open_engine",
     "ray-local": "bedplate.engines.ray.opening:open_local_engine",
+    "simulated": "bedplate.engines.simulated.opening:open_engine",
 }
-"""Engine name -> `module:factory`; loaded when chosen."""
-WITH_ADDRESS = ("ray",)
-"""Engines of clusters that are elsewhere: their factory takes `address` too."""
+"""Scheme of an engine's URL -> `module:function` of its `EngineOpener`; loaded when chosen."""
+ENGINE_URLS = ("local", "ray://HOST:PORT", "ray://auto", "ray", "ray-local", "simulated://NODESxCORES")
+"""What an engine's URL may look like, for people."""
 
 
 def state_location(state: str | None = None) -> StateLocation:
@@ -60,36 +65,36 @@ def service_events(service: str, state: str | None = None) -> Iterator[EventSink
         store.close()
 
 
-def engine_factory(name: str, address: str | None = None) -> EngineFactory:
-    """What opens the engine `name`.
-
-    Args:
-        name: One of `ENGINES`.
-        address: Where the cluster of an engine in `WITH_ADDRESS` is; None leaves it to the engine's own environment.
+def engine_factory(url: str) -> EngineFactory:
+    """What opens the engine at `url`: a scheme of `ENGINES`, or `scheme://location`. Nothing is opened yet.
 
     Raises:
-        UsageError: There is no such engine, or it has no address.
+        UsageError: There is no such kind of engine.
         UnavailableError: It is not installed.
     """
-    check_known(name, ENGINES, "unknown engine")
-    if address is not None and name not in WITH_ADDRESS:
-        raise UsageError(f"the engine '{name}' has no address", seen=address, next_step=f"--engine {WITH_ADDRESS[0]}")
-    module, _, attribute = ENGINES[name].partition(":")
+    scheme, _, location = url.partition("://")
+    check_known(scheme, ENGINES, "unknown engine", expected=", ".join(ENGINE_URLS))
+    module, _, attribute = ENGINES[scheme].partition(":")
     try:
-        factory: Callable[..., Engine] = getattr(importlib.import_module(module), attribute)
+        opener: EngineOpener = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise UnavailableError(
-            f"the engine '{name}' is not installed", seen=error, next_step=f"pip install 'bedplate[{name}]'"
+            f"the engine '{scheme}' is not installed", seen=error, next_step=f"pip install 'bedplate[{scheme}]'"
         ) from error
-    return factory if address is None else functools.partial(factory, address=address)
+    return lambda root: opener(root, location, NODE_READER)
 
 
-def local_engine(directory: Path, cores: Sequence[int] | None = None) -> Engine:
-    """A local engine of this process, for work outside a run; the caller closes it.
+def local_engine(root: Path, cores: Sequence[int] | None = None) -> LocalEngine:
+    """A local engine for one use case, outside of any run.
 
     Args:
-        directory: For its logs and scratch files; made when it is missing.
-        cores: The cores that it may use; all of this process when None.
+        root: Logs and scratch directories go here.
+        cores: Cores that it may use; one that is named twice takes two tasks. None: all that this process may use, once.
+
+    Raises:
+        UsageError: Not cores that this process may use.
     """
-    factory: Callable[..., Engine] = engine_factory("local")
-    return factory(directory) if cores is None else factory(directory, cores)
+    from bedplate.engines.local.engine import LocalEngine
+
+    node = this_node()
+    return LocalEngine(root, node if cores is None else node.with_cores(cores))

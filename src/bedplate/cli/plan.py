@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @state_option
 @use_option
 @output_option
-def command(file: str, engine: str, ray_address: str | None, state: str | None, use: dict[str, str], output: str) -> None:
+def command(file: str, engine: str, state: str | None, use: dict[str, str], output: str) -> None:
     """Show what 'bedplate run FILE' would do: order, settings with defaults, devices, what is done. Writes nothing.
 
     \b
@@ -30,7 +30,7 @@ def command(file: str, engine: str, ray_address: str | None, state: str | None, 
     """
     from bedplate.app.api import plan
 
-    planned = plan(file, engine=engine, engine_address=ray_address, state=state, uses=use)
+    planned = plan(file, engine=engine, state=state, uses=use)
     if output == "json":
         print_json(planned.as_json())
         return

@@ -1,4 +1,4 @@
-"""`bedplate run FILE`: run a pipeline, or go on with it."""
+"""`bedplate run FILE`: run a pipeline, or resume it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def command(
     new: bool,
     explain: bool,
     engine: str,
-    ray_address: str | None,
     state: str | None,
     use: dict[str, str],
     output: str,
@@ -48,9 +47,7 @@ def command(
 
     watcher = open_watcher(explain=explain)
     try:
-        outcome = run(
-            file, new=new, engine=engine, engine_address=ray_address, state=state, uses=use, watcher=watcher, check=False
-        )
+        outcome = run(file, new=new, engine=engine, state=state, uses=use, watcher=watcher, check=False)
     finally:
         watcher.close()
     try:

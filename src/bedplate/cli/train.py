@@ -22,15 +22,7 @@ if TYPE_CHECKING:
 @engine_option
 @state_option
 @output_option
-def command(
-    file: str,
-    new: bool,
-    settings: dict[str, Any],
-    engine: str,
-    ray_address: str | None,
-    state: str | None,
-    output: str,
-) -> None:
+def command(file: str, new: bool, settings: dict[str, Any], engine: str, state: str | None, output: str) -> None:
     """Train a model from FILE; rerun the same command to resume.
 
     FILE has the settings of a pipeline's `train` step at its top, and `needs` where one worker is not enough. An option
@@ -54,9 +46,7 @@ def command(
 
     watcher = open_watcher(explain=False)
     try:
-        outcome = train_file(
-            file, new=new, overlay=settings, engine=engine, engine_address=ray_address, state=state, watcher=watcher
-        )
+        outcome = train_file(file, new=new, overlay=settings, engine=engine, state=state, watcher=watcher)
     finally:
         watcher.close()
     if outcome.error is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from bedplate.core.errors import UsageError
 from bedplate.core.json import JsonObject
 
 
@@ -28,6 +30,61 @@ class DeviceRates:
         }
 
 
+class HealthState(enum.StrEnum):
+    """How far a device can be trusted with work."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    """It works, and something is wrong: corrected errors, a link below its rate, a pending repair."""
+    FAILED = "failed"
+    """It must not be given work."""
+    UNKNOWN = "unknown"
+    """Nobody asked it, or it cannot say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceHealth:
+    """What a device says about itself."""
+
+    state: HealthState = HealthState.UNKNOWN
+    findings: tuple[str, ...] = ()
+    """Why it is not `ok`, for people; each with the vendor's code where there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceLink:
+    """A direct connection of a device to another one."""
+
+    to: str
+    """`Device.id` in the same node, or the name of a switch."""
+    kind: str
+    """`nvlink`, `hccs`, `xgmi`, `pcie` …"""
+    count: int = 1
+    """Parallel lanes or ports of this kind."""
+    bandwidth_bytes_per_s: float | None = None
+    """Of all of them together, one direction, as the vendor states it; None where it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePartition:
+    """A hardware slice of a device that can be given away by itself (MIG and its kin)."""
+
+    id: str
+    profile: str
+    """The vendor's name for its size: `1g.10gb`."""
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visibility:
+    """How a process is limited to a device: an environment variable of the vendor's runtime, and the device's word in it."""
+
+    variable: str
+    """`CUDA_VISIBLE_DEVICES`; the words of several devices are joined by commas."""
+    word: str
+    """`3`, `GPU-8a56…`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """Any processor that work is placed on; a CPU is one device per NUMA node."""
@@ -44,6 +101,11 @@ class Device:
     features: tuple[str, ...] = ()
     """Instruction sets and abilities: `avx512_bf16`, `amx_bf16`, `fp8`."""
     measured: DeviceRates = field(default_factory=DeviceRates)
+    links: tuple[DeviceLink, ...] = ()
+    health: DeviceHealth = field(default_factory=DeviceHealth)
+    partitions: tuple[DevicePartition, ...] = ()
+    visibility: Visibility | None = None
+    """How an engine shows it to a task and hides it from others. None: every process of the machine sees it, as with CPUs."""
 
     def as_json(self) -> JsonObject:
         """One entry of `doctor -o json`."""
@@ -56,6 +118,14 @@ class Device:
             "cores": list(self.cores),
             "features": list(self.features),
             "measured": self.measured.as_json(),
+            "links": [
+                {"to": link.to, "kind": link.kind, "count": link.count, "bandwidth_bytes_per_s": link.bandwidth_bytes_per_s}
+                for link in self.links
+            ],
+            "health": {"state": self.health.state.value, "findings": list(self.health.findings)},
+            "partitions": [
+                {"id": item.id, "profile": item.profile, "memory_bytes": item.memory_bytes} for item in self.partitions
+            ],
         }
 
 
@@ -73,6 +143,26 @@ class Node:
         """Cores of all CPU devices."""
         return sum(len(device.cores) for device in self.devices if device.kind == "cpu")
 
+    @property
+    def cores(self) -> tuple[int, ...]:
+        """Core ids of all CPU devices, ascending; a core that is listed twice comes twice."""
+        return tuple(sorted(core for device in self.devices if device.kind == "cpu" for core in device.cores))
+
+    def with_cores(self, cores: Iterable[int]) -> Node:
+        """The same node with these core slots only: some of its cores, or a core twice so that it takes two tasks.
+
+        Raises:
+            UsageError: A core that the node does not have.
+        """
+        wanted, known = sorted(cores), set(self.cores)
+        if not wanted or not known.issuperset(wanted):
+            raise UsageError(f"not cores of node '{self.id}'", seen=wanted, expected=f"some of {sorted(known)}")
+        devices = [
+            replace(device, cores=tuple(core for core in wanted if core in device.cores)) if device.kind == "cpu" else device
+            for device in self.devices
+        ]
+        return replace(self, devices=tuple(device for device in devices if device.kind != "cpu" or device.cores))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
@@ -85,10 +175,17 @@ class Exclusion:
     """Why, for people."""
 
 
-def hardware_text(nodes: Iterable[Node]) -> str:
-    """What a measurement ran on, for people: `2 x AMD EPYC core, 1 x H100`."""
+def hardware_text(nodes: Iterable[Node], *, accelerators: bool = False) -> str:
+    """What a measurement ran on, for people: `2 x AMD EPYC core, 1 x H100`.
+
+    Args:
+        nodes: Where it ran.
+        accelerators: Whether it used the accelerators of the nodes. A node has them whether work was given any or not.
+    """
     counts: dict[str, int] = {}
     for device in (device for node in nodes for device in node.devices):
-        what = f"{device.model} core" if device.kind == "cpu" else device.model
-        counts[what] = counts.get(what, 0) + (len(set(device.cores)) if device.kind == "cpu" else 1)
+        if device.kind == "cpu":
+            counts[f"{device.model} core"] = counts.get(f"{device.model} core", 0) + len(set(device.cores))
+        elif accelerators:
+            counts[device.model] = counts.get(device.model, 0) + 1
     return ", ".join(f"{count} x {what}" for what, count in counts.items())

@@ -176,6 +176,17 @@ class PreflightStoreUnfit:
     reason: str
 
 
+@event_kind("preflight.slot_disturbed", Severity.WARNING)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightSlotDisturbed:
+    """A slot was slow while other work took part of it, and is kept because the job wants as many slots."""
+
+    node: str
+    cores: tuple[int, ...]
+    reason: str
+    """What was measured."""
+
+
 @event_kind("preflight.bad_link", Severity.WARNING)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightBadLink:
@@ -211,6 +222,8 @@ class DeviceMeasured:
     matmul_flops: Mapping[str, Json]
     """FLOP/s by precision; null where it could not be measured."""
     memory_bandwidth_bytes_per_s: float | None
+    disturbed: tuple[str, ...] = ()
+    """Precisions, and `copy`, whose rate is only a lower bound, since other work ran meanwhile."""
 
 
 @event_kind("host.check_failed", Severity.WARNING)

@@ -11,7 +11,7 @@ from bedplate.core.json import JsonObject
 from bedplate.core.measures import measure_of
 
 DISTURBED_FRAC = 0.05
-"""Share of the processors' time that others may take before a rate measured on them is no longer believed."""
+"""Share of the processors' time that others may take before a rate measured on them counts as disturbed."""
 
 
 class Provenance(enum.StrEnum):
@@ -69,7 +69,7 @@ class Measurement:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other work took so much of the machine that the value is not to be believed."""
+        """Whether other work took so much of the machine that the value is unreliable."""
         return self.busy_frac is not None and self.busy_frac > DISTURBED_FRAC
 
     def as_json(self) -> JsonObject:

@@ -23,9 +23,11 @@ __all__ = [
     "CanLoseNodes",
     "Engine",
     "EngineFactory",
+    "EngineOpener",
     "EngineStatistics",
     "FaultInjection",
     "GangHandle",
+    "HasResources",
     "num_usable_slots",
 ]
 
@@ -170,8 +172,21 @@ class CanExclude(Protocol):
 EngineFactory = Callable[[Path], Engine]
 """Opens an engine that keeps logs and scratch under the given directory."""
 
+EngineOpener = Callable[[Path, str, str], Engine]
+"""How each kind of engine is opened from a URL: directory for logs and scratch, what follows `scheme://` (may be empty), and
+the name of the function that reads a machine (see `engines/node_reader.py`).
+"""
 
-def num_usable_slots(engine: Engine) -> dict[str, int]:
+
+class HasResources(Protocol):
+    """An engine, or a view of one that can only be looked at."""
+
+    def resources(self) -> tuple[Node, ...]:
+        """See `Engine.resources`."""
+        ...
+
+
+def num_usable_slots(engine: HasResources) -> dict[str, int]:
     """Slots of each node, by `Node.id`, that are not excluded; taken or not."""
     slots = {node.id: node.num_cores for node in engine.resources()}
     for exclusion in engine.exclusions() if isinstance(engine, CanExclude) else ():

@@ -32,7 +32,9 @@ def find_limiting(scorecard: Scorecard) -> Limiting:
     """Name the limiting indicator, and say why it is the one."""
     candidates = [grade for grade in scorecard.grades if _limits(grade)]
     if scorecard.score_frac is None:
-        return Limiting(grade=None, why=text("Nothing was graded yet, so nothing can be named."), score_after_frac=None)
+        return Limiting(
+            grade=None, why=text("Nothing has been graded yet, so nothing limits the score."), score_after_frac=None
+        )
     if not candidates:
         why = text("Every value that could be graded is good or better.")
         return Limiting(grade=None, why=why, score_after_frac=None)

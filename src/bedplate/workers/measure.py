@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from bedplate.core.json import JsonObject
-from bedplate.core.task import TaskContext
-from bedplate.operations.preflight.measure import measure_rates
+from bedplate.core.messages import decode, encode
+from bedplate.core.task import TaskContext, worker_errors
+from bedplate.operations.preflight.measure import MeasureSpec, measure_rates
 from bedplate.operations.preflight.products import has_torch
 
 
+@worker_errors
 def main(context: TaskContext) -> JsonObject:
-    """Rates of the task's cores, as `RateReport.as_json`; spec: `budget_s`."""
+    """Rates of the task's cores, an encoded `RateReport`; spec: an encoded `MeasureSpec`."""
     if has_torch():
         import torch
 
         torch.set_num_threads(max(1, len(context.cores)))
-    budget_s = float(context.spec["budget_s"])  # type: ignore[arg-type]
-    return measure_rates(context.cores, budget_s, num_tries=3, beat=context.heartbeat).as_json()
+    spec = decode(MeasureSpec, context.spec)
+    return encode(measure_rates(context.cores, spec.budget_s, num_tries=spec.num_tries, beat=context.heartbeat))

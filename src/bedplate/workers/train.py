@@ -178,7 +178,7 @@ class _Rank:
 
     def _export(self, result: TrainingResult) -> None:
         began_s = time.monotonic()
-        export(self.trainer, self.base, Path(self.spec.result), self.spec.lineage, result.as_json())
+        export(self.trainer, self.base, Path(self.spec.result), self.spec.card, result.as_json())
         self.observer.report(Exported(seconds=time.monotonic() - began_s))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bedplate.app.operations.preflight import Settings, plan, run
 from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
+from bedplate.app.wiring import local_engine
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ConfigurationError, ResourcesError
 from bedplate.core.event_kinds import EVENT_KINDS
@@ -20,7 +21,6 @@ from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
 from bedplate.core.text import text
 from bedplate.core.workload import Gang, Task
-from bedplate.engines.local.engine import LocalEngine
 from tests.operations.preflight.faults import MeddledEngine, Throttle
 
 CORES = sorted(os.sched_getaffinity(0))
@@ -55,7 +55,7 @@ def make_context(tmp_path: Path, engine: MeddledEngine, min_workers: int = 1) ->
         name="screen",
         run_id="run",
         directory=tmp_path,
-        needs=Needs(workers=Workers(want=2, min=min_workers)),
+        needs=Needs(workers=Workers(want=1, min=min_workers)),
         engine=engine,  # type: ignore[arg-type]
         events=story,
         clock=SystemClock(),
@@ -67,16 +67,15 @@ def make_context(tmp_path: Path, engine: MeddledEngine, min_workers: int = 1) ->
 
 @pytest.fixture
 def three_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MeddledEngine]:
-    """Three slots on two cores: whoever shares a core has to wait, so rates are relative."""
+    """Three slots on two cores, so rates are relative; the last slot ends what works on it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    engine = MeddledEngine(LocalEngine(tmp_path / "engine", [FIRST, SECOND, FIRST]))
+    entries = {2: "tests.operations.preflight.faults:dies_when_measured"}
+    engine = MeddledEngine(local_engine(tmp_path / "engine", [FIRST, SECOND, FIRST]), entries)
     yield engine
     engine.close()
 
 
-def test_of_three_slots_one_throttled_and_one_whose_process_dies_only_the_good_one_is_kept(
-    tmp_path: Path, three_slots: MeddledEngine
-) -> None:
+def test_only_the_healthy_slot_is_kept(tmp_path: Path, three_slots: MeddledEngine) -> None:
     context, story = make_context(tmp_path, three_slots)
     with ExitStack() as faults:
 
@@ -84,13 +83,13 @@ def test_of_three_slots_one_throttled_and_one_whose_process_dies_only_the_good_o
             story.say(line)
             if line.startswith("measuring"):
                 faults.enter_context(Throttle(three_slots.pid(0)))
-                three_slots.kill(2)
 
         result = run(QUICK, replace(context, reporter=CallbackReporter(on_say=meddle)))
     excluded = result.outputs["excluded"]
     throttled, dead = excluded  # type: ignore[misc]
     assert (throttled["cores"], throttled["reason"].split(":")[0]) == ([FIRST], "slow")
-    assert (dead["cores"], dead["reason"]) == ([FIRST], "its process died of signal 9 while it was measured")
+    died = "its process died of signal 9 while it was measured"
+    assert (dead["cores"], dead["reason"]) == ([FIRST], f"{died}; before that {died}")
     assert result.outputs["kept"] == [{"node": throttled["node"], "cores": [SECOND]}]
     assert [event.kind for event in story.events] == ["preflight.slot_excluded"] * 2
     assert any("slot 2 (core" in line for line in story.lines)
@@ -103,8 +102,9 @@ def test_of_three_slots_one_throttled_and_one_whose_process_dies_only_the_good_o
     assert (measured["slot_matmul_flops_bf16_min"].value or 0) > 1e9
     assert measured["slot_matmul_flops_bf16_min"].value == measured["slot_matmul_flops_bf16_max"].value
     assert {item.provenance for item in result.measurements} == {Provenance.MEASURED}
-    verdicts = {row[0]: row[result.tables[0].columns.index(text("verdict"))] for row in result.tables[0].rows}
-    assert verdicts == {0: "bad", 1: "good", 2: "bad"}
+    verdicts = {row[0]: str(row[result.tables[0].columns.index(text("verdict"))]) for row in result.tables[0].rows}
+    assert verdicts.pop(0) in ("bad", "disturbed"), "where other work runs too, throttling looks like its doing"
+    assert verdicts == {1: "good", 2: "bad"}
 
     if FIRST != SECOND:
         handle = three_slots.submit(Gang(name="later", tasks=(Task(entry="tests.app.operations.test_preflight:work"),)))
@@ -120,7 +120,7 @@ def work(_context: object) -> None:
 def test_too_few_good_slots_fail_the_check_and_name_the_bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     entries = {0: "tests.operations.preflight.faults:multiplies_wrongly"}
-    engine = MeddledEngine(LocalEngine(tmp_path / "engine", [FIRST]), entries)
+    engine = MeddledEngine(local_engine(tmp_path / "engine", [FIRST]), entries)
     context, _ = make_context(tmp_path, engine)
     try:
         with pytest.raises(CheckFailedError, match="too few good slots") as raised:
@@ -133,7 +133,7 @@ def test_too_few_good_slots_fail_the_check_and_name_the_bad_ones(tmp_path: Path,
 
 def test_a_store_without_room_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    engine = MeddledEngine(LocalEngine(tmp_path / "engine", [FIRST]))
+    engine = MeddledEngine(local_engine(tmp_path / "engine", [FIRST]))
     context, story = make_context(tmp_path, engine)
     try:
         with pytest.raises(CheckFailedError, match=r"store 'state' has .* free, the job needs"):

@@ -18,11 +18,11 @@ from bedplate.cli.main import main
 from bedplate.core.errors import CheckFailedError, NotFoundError, ResourcesError, UsageError
 from bedplate.engines.base import CanExclude
 from bedplate.toolchain.data.corpus import write_corpus
-from bedplate.toolchain.data.tokenizer import load_tokenizer
 from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
 from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantized import Int8Linear
+from bedplate.toolchain.models.tokenizer import load_tokenizer
 from tests.tiny_model import tiny_documents
 
 QUICK = {"tokens": 300, "context": 128}
@@ -87,19 +87,23 @@ def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path)
 
 
 def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
+    _spoil_for_int8(trained, _text(tmp_path))
+    settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=64, context=64)
+    with pytest.raises(CheckFailedError, match="int8 costs more than agreed"):
+        run(settings, context)
+
+
+def _spoil_for_int8(folder: Path, text: Path) -> None:
     """Weights that no input reaches are made huge: the model says the same, its int8 steps become too coarse for the rest."""
-    model = load_model(trained)
+    model = load_model(folder)
     for layer in model.model.layers:
         layer.post_attention_layernorm.weight.data[0] = 0
-    _learn_by_heart(model, torch.tensor([load_tokenizer(trained).encode(_text(tmp_path).read_text()).ids[:65]]))
+    _learn_by_heart(model, torch.tensor([load_tokenizer(folder).encode(text.read_text()).ids[:65]]))
     for layer in model.model.layers:
         layer.post_attention_layernorm.weight.data[0] = 0
         layer.mlp.up_proj.weight.data[:, 0] = 1000
         layer.mlp.gate_proj.weight.data[:, 0] = 1000
-    save_model(model, trained)
-    settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=64, context=64)
-    with pytest.raises(CheckFailedError, match="int8 costs more than agreed"):
-        run(settings, context)
+    save_model(model, folder)
 
 
 def _learn_by_heart(model: Llama, tokens: torch.Tensor) -> None:
@@ -123,7 +127,7 @@ def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext,
 def test_bad_words_are_named(context: StepContext, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'int9'.*did you mean 'int8'"):
         run(Settings(model=str(trained), schemes=("int9",), **QUICK), context)
-    with pytest.raises(NotFoundError, match="not a model folder"):
+    with pytest.raises(NotFoundError, match="neither a model folder"):
         run(Settings(model=str(tmp_path / "absent"), **QUICK), context)
     (trained / "tokenizer.json").unlink()
     with pytest.raises(NotFoundError, match="no tokenizer"):
@@ -156,7 +160,7 @@ def test_the_verb_prints_the_keys_that_others_script_against(
 
 def test_the_verb_fails_in_the_words_of_the_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out")]) == 3
-    assert "not a model folder" in capsys.readouterr().err
+    assert "neither a model folder" in capsys.readouterr().err
     assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out"), "--tokens", "8 GB"]) == 2
 
 
@@ -205,11 +209,13 @@ def test_an_earlier_result_is_replaced_and_one_with_something_added_is_not(
 
 
 def test_a_result_that_fails_the_gate_leaves_the_earlier_one(context: StepContext, trained: Path, tmp_path: Path) -> None:
-    settings, folders = Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), {"int8": tmp_path / "out"}
+    text, folders = _text(tmp_path), {"int8": tmp_path / "out"}
+    settings = Settings(model=str(trained), data=str(text), tokens=64, context=64, max_perplexity_rise=ANY)
     compress(settings, folders, context)
     before = snapshot(tmp_path / "out")
+    _spoil_for_int8(trained, text)
     with pytest.raises(CheckFailedError, match="costs more than agreed"):
-        compress(replace(settings, max_perplexity_rise=-0.9), folders, context)
+        compress(replace(settings, max_perplexity_rise=0.005), folders, context)
     assert snapshot(tmp_path / "out") == before
     assert not list(tmp_path.glob(".out.*"))
 

@@ -3,8 +3,9 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
-from bedplate.core.devices import Device
+from bedplate.core.devices import Device, DeviceHealth, DeviceLink, DevicePartition, HealthState, Visibility
 
 
 class Absent:
@@ -39,3 +40,17 @@ class Hanging(Present):
     def is_present(self) -> bool:
         time.sleep(3600)
         return True
+
+
+class Rich(Present):
+    def devices(self) -> tuple[Device, ...]:
+        (device,) = super().devices()
+        return (
+            replace(
+                device,
+                links=(DeviceLink(to="npu:1", kind="hccs", count=7, bandwidth_bytes_per_s=30e9),),
+                health=DeviceHealth(state=HealthState.DEGRADED, findings=("a lane is down",)),
+                partitions=(DevicePartition(id="slice-0", profile="1g.10gb", memory_bytes=10**10),),
+                visibility=Visibility(variable="ODD_VISIBLE", word="0"),
+            ),
+        )

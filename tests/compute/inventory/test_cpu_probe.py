@@ -122,3 +122,24 @@ def test_this_machine_has_exactly_the_cores_that_we_may_use() -> None:
 @pytest.mark.parametrize(("text", "cores"), [("", set()), ("3", {3}), ("0-2,5\n", {0, 1, 2, 5})])
 def test_core_lists_are_read_as_the_kernel_writes_them(text: str, cores: set[int]) -> None:
     assert parse_core_list(text) == cores
+
+
+@pytest.mark.parametrize(
+    ("quota", "count"), [("150000 100000", 1), ("400000 100000", 4), ("50000 100000", 1), ("max 100000", 8)]
+)
+def test_no_more_cores_are_offered_than_there_is_processor_time_for(tmp_path: Path, quota: str, count: int) -> None:
+    root = make_machine(tmp_path, XEON, {0: ("0-3", 8), 1: ("4-7", 8)})
+    write(root / "proc/self/cgroup", "0::/\n")
+    write(root / "sys/fs/cgroup/cpu.max", f"{quota}\n")
+    devices = CpuProbe(root, frozenset(range(8)), host="a").devices()
+    assert sum(len(device.cores) for device in devices) == count
+
+
+def test_containers_of_one_machine_do_not_all_begin_at_its_first_core(tmp_path: Path) -> None:
+    root = make_machine(tmp_path, XEON, {0: ("0-63", 64)})
+    write(root / "proc/self/cgroup", "3:cpu,cpuacct:/\n")
+    write(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "200000\n")
+    write(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
+    chosen = {CpuProbe(root, frozenset(range(64)), host=f"container-{index}").devices()[0].cores for index in range(32)}
+    assert all(len(cores) == 2 for cores in chosen)
+    assert len(chosen) > 16

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.app.wiring import local_engine
 from bedplate.core.workload import ExitCause, TaskState
-from bedplate.engines.local.engine import LocalEngine
 from tests.engines.workloads import gang, task
 
 LIMIT_BYTES = 64_000_000
@@ -37,7 +37,7 @@ def small_cgroup() -> Iterator[Path]:
 
 
 def test_the_kernels_oom_killer_is_named(tmp_path: Path, small_cgroup: Path) -> None:
-    engine = LocalEngine(tmp_path, cores=sorted(os.sched_getaffinity(0))[:1])
+    engine = local_engine(tmp_path, sorted(os.sched_getaffinity(0))[:1])
     spec = {"cgroup": str(small_cgroup), "bytes": 10 * LIMIT_BYTES}
     (ended,) = engine.wait(engine.submit(gang(task("grow_in_cgroup", spec))), 60).tasks
     engine.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.app.wiring import local_engine
 from bedplate.core.workload import ExitCause, TaskEventKind
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.engines.local.process_tree import descendants
@@ -26,7 +27,7 @@ GONE_S = 2.0
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[LocalEngine]:
     usable = sorted(os.sched_getaffinity(0))
-    engine = LocalEngine(tmp_path / "engine", cores=(usable * 2)[:2])
+    engine = local_engine(tmp_path / "engine", (usable * 2)[:2])
     yield engine
     engine.close()
 
@@ -139,13 +140,13 @@ def test_a_killed_keeper_takes_its_task_along_and_the_engine_sweeps_what_carries
 SUPERVISOR = """
 import os, sys, time
 from pathlib import Path
+from bedplate.app.wiring import local_engine
 from bedplate.core.workload import TaskEventKind
-from bedplate.engines.local.engine import LocalEngine
 from tests.engines.workloads import gang, task
 
 root, end = Path(sys.argv[1]), sys.argv[2]
 usable = sorted(os.sched_getaffinity(0))
-engine = LocalEngine(root / "engine", cores=(usable * 2)[:2])
+engine = local_engine(root / "engine", (usable * 2)[:2])
 handle = engine.submit(gang(*[task("have_descendants", {"directory": str(root)})] * 2))
 pids, seen = [], 0
 while len(pids) < 6:

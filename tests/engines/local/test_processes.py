@@ -8,15 +8,19 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bedplate.core.devices import Device
+from bedplate.app.wiring import local_engine
+from bedplate.compute.inventory import this_node
+from bedplate.core.devices import Device, Visibility
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
 from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
 from bedplate.engines.base import CanExclude, CanInheritDescriptors, CanLoseNodes, FaultInjection
 from bedplate.engines.local.engine import LocalEngine
+from tests.engines.registry import simulated_node
 from tests.engines.workloads import deaf, endless, finishing, gang, task
 
 USABLE = sorted(os.sched_getaffinity(0))
@@ -26,7 +30,7 @@ needs_two_cores = pytest.mark.skipif(len(USABLE) < 2, reason="two cores are comp
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[LocalEngine]:
-    engine = LocalEngine(tmp_path / "engine", cores=SLOTS)
+    engine = local_engine(tmp_path / "engine", SLOTS)
     yield engine
     engine.close()
 
@@ -63,7 +67,7 @@ def test_torch_takes_the_thread_count_of_its_task(engine: LocalEngine) -> None:
 
 
 def test_a_core_that_is_listed_twice_takes_two_tasks(tmp_path: Path) -> None:
-    engine = LocalEngine(tmp_path, cores=[USABLE[0]] * 3)
+    engine = local_engine(tmp_path, [USABLE[0]] * 3)
     assert [item["affinity"] for item in describe(engine, *[task("describe")] * 3)] == [[USABLE[0]]] * 3
     with pytest.raises(ResourcesError):
         engine.submit(gang(finishing(cpus=2)))
@@ -76,7 +80,7 @@ def test_a_core_that_is_listed_twice_takes_two_tasks(tmp_path: Path) -> None:
 
 def test_cores_of_others_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not cores of this process"):
-        LocalEngine(tmp_path, cores=[4096])
+        LocalEngine(tmp_path, simulated_node("here", num_cores=4097))
 
 
 def test_an_inherited_memory_file_is_read_and_written_by_the_task(engine: LocalEngine) -> None:
@@ -129,12 +133,21 @@ def test_more_memory_than_the_machine_has_is_refused(engine: LocalEngine) -> Non
 
 def test_a_task_sees_the_accelerators_it_was_given_and_no_others(tmp_path: Path) -> None:
     cards = [
-        Device(id=f"cuda:{index}", kind="gpu", vendor="nvidia", model="H100", memory_bytes=80 * 10**9) for index in range(2)
+        Device(
+            id=f"cuda:{index}",
+            kind="gpu",
+            vendor="nvidia",
+            model="H100",
+            memory_bytes=80 * 10**9,
+            visibility=Visibility(variable="CUDA_VISIBLE_DEVICES", word=f"GPU-{index}"),
+        )
+        for index in range(2)
     ]
-    engine = LocalEngine(tmp_path, cores=SLOTS, accelerators=cards)
+    node = this_node().with_cores(SLOTS)
+    engine = LocalEngine(tmp_path, replace(node, devices=(*node.devices, *cards)))
     with_card = Task(entry="tests.engines.tasks:describe", resources=Resources(accelerators=1, accelerator="H100"))
     seen = describe(engine, with_card, task("describe"))
-    assert [item["environment"]["CUDA_VISIBLE_DEVICES"] for item in seen] == ["0", ""]
+    assert [item["environment"]["CUDA_VISIBLE_DEVICES"] for item in seen] == ["GPU-0", ""]
     assert [item["devices"] for item in seen] == [["cuda:0"], []]
     with pytest.raises(ResourcesError, match="accelerators"):
         engine.submit(gang(Task(entry="a:b", resources=Resources(accelerators=1, accelerator="V100"))))
@@ -149,8 +162,8 @@ def test_the_rendezvous_port_is_given_to_nobody_else_while_the_gang_lives(engine
 
 
 def test_ports_of_gangs_that_live_at_once_differ_and_no_free_port_is_one_of_them(tmp_path: Path) -> None:
-    first = LocalEngine(tmp_path / "shared", cores=SLOTS)
-    second = LocalEngine(tmp_path / "shared", cores=SLOTS)
+    first = local_engine(tmp_path / "shared", SLOTS)
+    second = local_engine(tmp_path / "shared", SLOTS)
     seen = []
     for engine in (first, second):
         handle = engine.submit(gang(task("tell_rendezvous"), name="port"))
@@ -165,7 +178,7 @@ def test_ports_of_gangs_that_live_at_once_differ_and_no_free_port_is_one_of_them
 
 
 def test_two_engines_share_a_root_without_mixing_their_logs(tmp_path: Path) -> None:
-    engines = [LocalEngine(tmp_path, cores=SLOTS) for _ in range(2)]
+    engines = [local_engine(tmp_path, SLOTS) for _ in range(2)]
     handles = [engine.submit(gang(task("write", {"text": f"from {index}"}))) for index, engine in enumerate(engines)]
     assert handles[0].id != handles[1].id
     for index, (engine, handle) in enumerate(zip(engines, handles, strict=True)):
@@ -175,7 +188,7 @@ def test_two_engines_share_a_root_without_mixing_their_logs(tmp_path: Path) -> N
 
 
 def test_a_root_with_blanks_in_its_path_works(tmp_path: Path) -> None:
-    engine = LocalEngine(tmp_path / "with two blanks", cores=SLOTS)
+    engine = local_engine(tmp_path / "with two blanks", SLOTS)
     describe(engine, task("describe"))
     engine.close()
 

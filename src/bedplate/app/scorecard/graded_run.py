@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from bedplate.app.pipeline.contract.step import StepResult
 from bedplate.app.pipeline.contract.stored import result_from_json
 from bedplate.app.runs import existing, open_runs
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
+from bedplate.core.files import write_file
 from bedplate.core.measurement import Measurement
 from bedplate.locale.languages import Language
 from bedplate.scorecard.assess import Assessment, assess
@@ -78,7 +77,7 @@ def stored_graded_run(run: str, state: str | None) -> GradedRun:
 
 
 def write_report(run: GradedRun, assessment: Assessment, file: Path, *, language: Language, created_s: float) -> None:
-    """Write the page; whole or not at all.
+    """Write the page, completely or not at all.
 
     Raises:
         UnavailableError: The file cannot be written.
@@ -93,14 +92,10 @@ def write_report(run: GradedRun, assessment: Assessment, file: Path, *, language
         steps=run.steps,
         language=language,
     )
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(render(report), encoding="utf-8")
-        aside.replace(file)
+        write_file(file, render(report))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
         raise UnavailableError("the report cannot be written", seen=f"{file}: {error.strerror}") from error
 
 

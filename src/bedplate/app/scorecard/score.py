@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.scorecard.graded_run import GradedRun, write_report
 from bedplate.core.settings import settings
 from bedplate.core.text import text
@@ -43,7 +43,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     write_report(graded, assessment, report, language=language, created_s=context.clock.now())
     for line in assessment.summary():
         context.reporter.say(spoken(line, language))
-    return StepResult(path=report, outputs=assessment.as_json(language))
+    return StepResult(path=report, kind=ResultKind.REPORT, outputs=assessment.as_json(language))
 
 
 def _language(settings: Settings) -> Language:

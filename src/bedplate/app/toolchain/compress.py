@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
-from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.app.toolchain.serve.common import ModelInput, all_cores, find_model
 from bedplate.core.errors import UsageError
@@ -26,9 +26,9 @@ from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction
 from bedplate.core.workload import Gang, Resources, Task
 from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, SchemeResult, check_out, check_scheme
+from bedplate.toolchain.data.catalog import TEXTS
 from bedplate.toolchain.data.layout import DERIVED
 from bedplate.toolchain.models.card import read_card
-from bedplate.toolchain.models.catalog import TEXTS
 from bedplate.toolchain.models.stored import inspect_model
 
 EXPLANATION = text("Store each weight in one byte instead of two, and measure what that costs in quality and gains in speed.")
@@ -77,6 +77,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     first = settings.schemes[0]
     return StepResult(
         path=folders[first],
+        kind=ResultKind.MODEL,
         outputs=as_json(results),
         measurements=_measurements(results, context),
         tables=(_table(results),),

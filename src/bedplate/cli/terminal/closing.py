@@ -6,11 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bedplate.app.pipeline.run.outcome import RunOutcome
-
-_MODEL_STEPS = ("compress", "train", "model")
 
 
 def closing_words(outcome: RunOutcome) -> str:
@@ -18,7 +14,7 @@ def closing_words(outcome: RunOutcome) -> str:
     lines = ["", "What now?"]
     if outcome.report is not None:
         lines += [f"  The report, one page that opens in any browser:\n    {outcome.report}"]
-    if (model := _model_path(outcome)) is not None:
+    if (model := outcome.model) is not None:
         lines += [
             "  Talk to the model that came out of it. In one terminal:",
             f"    bedplate serve {shlex.quote(str(model))}",
@@ -38,7 +34,3 @@ def closing_words(outcome: RunOutcome) -> str:
     lines += [f"    {command:<{width}}  {what}" for command, what in commands.items()]
     lines.append(f"  Everything the run made lies in {outcome.directory}")
     return "\n".join(lines)
-
-
-def _model_path(outcome: RunOutcome) -> Path | None:
-    return next((path for name in _MODEL_STEPS if (path := outcome.path_of(name)) is not None), None)

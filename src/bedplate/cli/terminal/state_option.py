@@ -17,13 +17,12 @@ def state_option(command: Command) -> Command:
 
 
 def engine_option(command: Command) -> Command:
-    """Adds `--engine` and `--ray-address`, as `engine` and `ray_address`: where tasks run."""
-    names = "local, ray (a cluster), ray-local (three Ray nodes on this machine, for trying)"
-    address = "Cluster of the engine 'ray': HOST:PORT, or auto for the one of this machine.  [default: RAY_ADDRESS]"
-    command = click.option("--ray-address", metavar="ADDR", help=address)(command)
-    return click.option("--engine", default="local", show_default=True, metavar="NAME", help=f"Where tasks run: {names}.")(
-        command
+    """Adds `--engine`: where tasks run."""
+    text = (
+        "Where tasks run: local; ray://HOST:PORT or ray://auto (a Ray cluster; 'ray' alone reads RAY_ADDRESS); ray-local "
+        "(three Ray nodes on this machine, for trying); simulated://NODESxCORES (virtual time, nothing is executed)."
     )
+    return click.option("--engine", default="local", show_default=True, metavar="URL", help=text)(command)
 
 
 def use_option(command: Command) -> Command:

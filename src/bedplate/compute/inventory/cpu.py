@@ -1,17 +1,43 @@
 """This machine's CPUs: one device a NUMA node, as far as this process may use it.
 
-Read from /proc and /sys alone, so it needs no tool and works in containers: cores are those of our affinity mask
-(cpusets included), memory is that of the node, cut to the share that the control groups leave. Linux on x86-64 and aarch64.
+Read from /proc and /sys alone, so it needs no tool and works in containers: cores are those of our affinity mask (cpusets
+included), no more of them than the control groups grant processor time for; memory is that of the node, cut to the share that
+the control groups leave. Linux on x86-64 and aarch64.
+
+Nothing else in the platform reads processors: engines get them as `Node`s, from `node.py`.
 """
 
 from __future__ import annotations
 
 import os
+import socket
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from bedplate.compute.inventory.cgroups import memory_limit_bytes
+from bedplate.compute.inventory.base import Vendor
+from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.devices import Device
+
+VENDOR = Vendor(
+    name="cpu",
+    probe="bedplate.compute.inventory.cpu:CpuProbe",
+    reads_files_only=True,
+    device_files=("proc/cpuinfo",),
+    precisions={
+        "avx2": ("fp32",),
+        "avx512f": ("fp32",),
+        "avx512_vnni": ("int8",),
+        "avx512_bf16": ("bf16",),
+        "amx_bf16": ("bf16",),
+        "amx_int8": ("int8",),
+        "amx_fp16": ("fp16",),
+        "neon": ("fp32",),
+        "sve": ("fp32",),
+        "bf16": ("bf16",),
+        "i8mm": ("int8",),
+    },
+)
 
 FEATURES: dict[str, str] = {
     "avx2": "avx2",
@@ -78,9 +104,10 @@ ARM_MODELS = {
 class CpuProbe:
     """CPUs of the machine whose file system is at `root` (tests put recorded machines there)."""
 
-    def __init__(self, root: Path = Path("/"), cores: frozenset[int] | None = None) -> None:
+    def __init__(self, root: Path = Path("/"), cores: frozenset[int] | None = None, host: str | None = None) -> None:
         self._root = root
-        self._cores = frozenset(os.sched_getaffinity(0)) if cores is None else cores
+        allowed = frozenset(os.sched_getaffinity(0)) if cores is None else cores
+        self._cores = _within_quota(allowed, cpu_limit(root), socket.gethostname() if host is None else host)
 
     def is_present(self) -> bool:
         """Whether the kernel shows its processors, as Linux does."""
@@ -109,6 +136,20 @@ class CpuProbe:
             for node, cores in nodes.items()
             if cores & self._cores
         )
+
+
+def _within_quota(cores: frozenset[int], limit: float | None, host: str) -> frozenset[int]:
+    """As many cores as there is processor time for, one at least: more threads than that only wait for the next period.
+
+    Which ones is nobody's business but ours, and every container of a machine sees the same numbers. So each begins at a
+    place of its own, from its host name, or all of them would be pinned to the first cores.
+    """
+    count = len(cores) if limit is None else max(1, int(limit))
+    if count >= len(cores):
+        return cores
+    ordered = sorted(cores)
+    first = zlib.crc32(host.encode()) % len(ordered)
+    return frozenset((ordered + ordered)[first : first + count])
 
 
 def _first_processor(cpuinfo: Path, cores: frozenset[int]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from bedplate.core.clock import Clock, SystemClock
-from bedplate.core.devices import Device, Exclusion, Node
+from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
 from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent
 from bedplate.engines.base import EngineStatistics
@@ -27,7 +27,6 @@ from bedplate.engines.checks import check_gang
 from bedplate.engines.ledger import NodeLedger, reserve
 from bedplate.engines.local.gang import LocalGang
 from bedplate.engines.local.launch import Launch, TaskProcess, hold_rendezvous, log_path, new_directory, start_task
-from bedplate.engines.local.machine import this_node, usable_cores
 from bedplate.engines.record import EngineRecord
 
 CLOSE_GRACE_S = 1.0
@@ -60,8 +59,8 @@ class LocalEngine:
 
     Args:
         root: Logs and scratch directories go here; made when missing. Engines may share it.
-        cores: Slots, as core ids; a core that is listed twice takes two tasks. None: every core of this process once.
-        accelerators: Accelerators to hand out, from the inventory; a gang sees only what it was given of them.
+        node: This machine, as the inventory describes it; a core that is listed twice takes two tasks, and a task sees only the
+            accelerators that it was given.
         clock: Where the times of events come from.
 
     Raises:
@@ -72,18 +71,15 @@ class LocalEngine:
     name = "local"
     inherits_descriptors: Literal[True] = True
 
-    def __init__(
-        self, root: Path, cores: Sequence[int] | None = None, *, accelerators: Sequence[Device] = (), clock: Clock | None = None
-    ) -> None:
+    def __init__(self, root: Path, node: Node, *, clock: Clock | None = None) -> None:
         if sys.platform != "linux":
             raise UnavailableError("the local engine needs Linux", seen=sys.platform, next_step="use the simulated engine")
-        usable = usable_cores()
-        slots = tuple(usable if cores is None else cores)
-        if not slots or not set(slots) <= set(usable):
-            raise UsageError("not cores of this process", seen=list(slots), expected=f"some of {list(usable)}")
+        usable = os.sched_getaffinity(0)
+        if not node.cores or not usable.issuperset(node.cores):
+            raise UsageError("not cores of this process", seen=list(node.cores), expected=f"some of {sorted(usable)}")
         self._root = Path(root)
         self._root.mkdir(parents=True, exist_ok=True)
-        self._node = this_node(slots, accelerators)
+        self._node = node
         self._ledger = NodeLedger(self._node)
         self._clock = clock or SystemClock()
         self._changed = threading.Condition()

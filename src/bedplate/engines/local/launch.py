@@ -30,17 +30,6 @@ from bedplate.core.devices import Device, Node
 from bedplate.core.json import JsonObject
 from bedplate.core.workload import Task, TaskPlacement
 
-VISIBLE_DEVICES = {
-    "nvidia": "CUDA_VISIBLE_DEVICES",
-    "amd": "HIP_VISIBLE_DEVICES",
-    "hygon": "HIP_VISIBLE_DEVICES",
-    "huawei": "ASCEND_RT_VISIBLE_DEVICES",
-    "intel": "ZE_AFFINITY_MASK",
-    "cambricon": "MLU_VISIBLE_DEVICES",
-    "moore-threads": "MUSA_VISIBLE_DEVICES",
-}
-"""The variable by which each vendor's runtime is told what it may see."""
-
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _KEEPER = "import sys; sys.path.append(sys.argv.pop(1)); from bedplate.engines.local.keeper import main; main(sys.argv[1:])"
 _PACKAGE_ROOT = Path(__file__).parents[3]
@@ -233,13 +222,16 @@ def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> Json
 
 
 def _device_masks(owned: Sequence[Device], granted: Sequence[str]) -> Mapping[str, str]:
-    """For each vendor that the engine owns accelerators of: the granted ones; hides the others, and no other vendor's."""
-    accelerators = [device for device in owned if device.kind != "cpu" and device.vendor in VISIBLE_DEVICES]
-    masks: dict[str, list[str]] = {VISIBLE_DEVICES[device.vendor]: [] for device in accelerators}
-    for device in accelerators:
-        if device.id in granted:
-            masks[VISIBLE_DEVICES[device.vendor]].append(device.id.rpartition(":")[2])
-    return {variable: ",".join(indices) for variable, indices in masks.items()}
+    """Visibility variables that show the granted devices and hide the others that the engine owns.
+
+    A variable of a vendor that the engine owns nothing of is left as it is.
+    """
+    masks: dict[str, list[str]] = {}
+    for device in owned:
+        if device.visibility is not None:
+            words = masks.setdefault(device.visibility.variable, [])
+            words += [device.visibility.word] if device.id in granted else []
+    return {variable: ",".join(words) for variable, words in masks.items()}
 
 
 def _own_pidfd(owner: ExitStack) -> int:

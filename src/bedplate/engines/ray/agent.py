@@ -24,7 +24,7 @@ from bedplate.core.errors import NotFoundError, UnavailableError
 from bedplate.core.workload import Gang, GangHandle, Placement, TaskEvent
 from bedplate.engines.local.engine import GangPart, LocalEngine
 from bedplate.engines.local.launch import hold_rendezvous, import_path
-from bedplate.engines.local.machine import usable_cores
+from bedplate.engines.node_reader import read_node
 
 LeftOut = tuple[tuple[int, ...], str]
 """Cores, and why they are left out."""
@@ -44,17 +44,20 @@ class NodeAgent:
     """The part of Ray engines that lives on one node. Its methods run in threads of the actor.
 
     Args:
+        name: By which people know the node.
         num_slots: Cores that Ray counts on the node; core ids are handed out in turn, again from the first where
             Ray counts more than there are.
         host: Address of the node under which the others reach it.
+        node_reader: Function that reads this machine; see `engines/node_reader.py`.
         driver_path: Where the driver imports from; tasks look there first. bedplate itself must be installed on the node.
     """
 
-    def __init__(self, num_slots: int, host: str, driver_path: tuple[str, ...] = ()) -> None:
+    def __init__(self, name: str, num_slots: int, host: str, node_reader: str, driver_path: tuple[str, ...] = ()) -> None:
         # Ray may have pinned this process; the cores of a task are the local engine's business, and need all to choose from.
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
-        usable = usable_cores()
-        self._cores = [usable[slot % len(usable)] for slot in range(num_slots)]
+        node = read_node(node_reader)
+        cores = [node.cores[slot % len(node.cores)] for slot in range(num_slots)]
+        self._node = replace(node.with_cores(cores), id=name)
         self._host = host
         self._path = os.pathsep.join(dict.fromkeys((*driver_path, *_path_without_ray())))
         self._lock = threading.Lock()
@@ -62,9 +65,9 @@ class NodeAgent:
 
     def open(self, engine: str, root: str, exclusions: Sequence[LeftOut]) -> None:
         """Make a room for one engine; its logs and scratch directories go under `root`."""
-        room = _Room(engine=LocalEngine(Path(root), cores=self._cores))
+        room = _Room(engine=LocalEngine(Path(root), self._node))
         for cores, reason in exclusions:
-            room.engine.exclude(room.engine.resources()[0].id, cores, reason)
+            room.engine.exclude(self._node.id, cores, reason)
         with self._lock:
             self._rooms[engine] = room
 
@@ -83,8 +86,7 @@ class NodeAgent:
 
     def exclude(self, engine: str, cores: tuple[int, ...], reason: str) -> None:
         """Place nothing on these cores any more."""
-        local = self._room(engine).engine
-        local.exclude(local.resources()[0].id, cores, reason)
+        self._room(engine).engine.exclude(self._node.id, cores, reason)
 
     def hold_rendezvous(self, engine: str, key: str) -> str:
         """Reserve a port for a gang whose rank 0 runs here; `host:port`."""
@@ -108,9 +110,6 @@ class NodeAgent:
         room = self._room(engine)
         path = {"PYTHONPATH": self._path}
         tasks = tuple(replace(task, environment={**path, **task.environment}) for task in gang.tasks)
-        if placement is not None:
-            here = room.engine.resources()[0].id
-            placement = Placement(tasks=tuple(replace(place, node=here) for place in placement.tasks))
         handle = room.engine.submit(replace(gang, tasks=tasks), placement, part)
         with self._lock:
             room.handles[key] = handle

@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from bedplate.core.devices import Node
 from bedplate.core.errors import NotFoundError, UnavailableError
 from bedplate.core.workload import Gang, Resources, Task, TaskEventKind
 from bedplate.engines.base import GangHandle
 from bedplate.engines.local.engine import LocalEngine
-from bedplate.engines.local.machine import usable_cores
 
 NODE_LABEL = "bedplate-node"
 """Label of a Ray node that gives it the name by which people know it."""
@@ -47,19 +47,20 @@ class LocalRayCluster:
     """Raylets labelled `bedplate-node: node-<i>`, beside a head that carries no work and so is never lost.
 
     Args:
+        machine: This machine, whose cores the nodes share.
         cores: Cores of each node, as Ray counts them; together they may be more than the machine has.
 
     Raises:
         UnavailableError: A raylet did not come up.
     """
 
-    def __init__(self, cores: tuple[int, ...] = (2, 2, 2)) -> None:
+    def __init__(self, machine: Node, cores: tuple[int, ...] = (2, 2, 2)) -> None:
         remove_abandoned()
         self._cores = cores
         self._root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
         self._lock = _hold_lock(self._root)
-        usable = usable_cores()
-        self._engine = LocalEngine(self._root, cores=usable * (len(cores) + 1))
+        self._machine = machine
+        self._engine = LocalEngine(self._root, machine.with_cores(machine.cores * (len(cores) + 1)))
         self._nodes: dict[str, GangHandle] = {}
         try:
             head = self._start("head", _HEAD, 0, ["--head", "--port", "0", "--include-dashboard", "false", "--no-monitor"])
@@ -106,7 +107,7 @@ class LocalRayCluster:
         task = Task(
             entry="bedplate.engines.ray.raylet:main",
             spec={"arguments": [*common, *arguments]},
-            resources=Resources(cpus=len(usable_cores())),
+            resources=Resources(cpus=len(self._machine.cores)),
             environment={**_HEALTH_CHECKS, **_NO_SPARE_WORKERS, "RAY_TMPDIR": "", "RAY_ADDRESS": ""},
         )
         return self._engine.submit(Gang(name=name, tasks=(task,)))
@@ -119,7 +120,7 @@ class LocalRayCluster:
                     return str(event.attributes["address"])
                 if event.kind is TaskEventKind.EXITED:
                     break
-            seen += len(events)
+            seen = events[-1].sequence + 1
         raise UnavailableError(
             f"the Ray node '{handle.name}' did not come up",
             seen="\n".join(self._engine.logs(handle, 0).splitlines()[-12:]),

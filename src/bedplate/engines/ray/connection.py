@@ -8,7 +8,6 @@ agents of its job, and the keepers end their tasks.
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 
 from bedplate.core.errors import AgentLostError, BedplateError, UnavailableError, UsageError
 from bedplate.engines.local.launch import import_path
+from bedplate.engines.ray.address import check_cluster, no_cluster
 from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
 
 ANSWER_S = 30.0
@@ -25,7 +25,6 @@ AGENT_START_S = 60.0
 """What the first call of an agent may take: a Python process that imports Ray."""
 _SPARE_CALLS = 16
 """Threads of an agent beside one a slot: each gang of a node has a poll out there, and takes a slot at least."""
-_CONNECT_S = 5.0
 _LOOK_EVERY_S = 0.1
 
 
@@ -47,6 +46,7 @@ class RayConnection:
 
     Args:
         address: `host:port` of a running cluster, or `auto`.
+        node_reader: Function by which each agent reads its machine; see `engines/node_reader.py`.
         cluster: The local cluster that this is, if it is one: its nodes can import what this process can.
 
     Raises:
@@ -54,9 +54,10 @@ class RayConnection:
         UsageError: This process is in another cluster already.
     """
 
-    def __init__(self, address: str = "auto", *, cluster: LocalRayCluster | None = None) -> None:
+    def __init__(self, address: str = "auto", *, node_reader: str, cluster: LocalRayCluster | None = None) -> None:
+        self._node_reader = node_reader
         self._cluster = cluster
-        self.ray = _connect(cluster.address if cluster else address)
+        self.ray = _connect(cluster.address if cluster else address, is_known=cluster is not None)
         self._lock = threading.Lock()
         self._agents: dict[str, Any] = {}
 
@@ -137,7 +138,7 @@ class RayConnection:
             max_concurrency=node.num_slots + _SPARE_CALLS,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
         )
-        return actor.remote(node.num_slots, node.host, tuple(import_path()))
+        return actor.remote(node.name, node.num_slots, node.host, self._node_reader, tuple(import_path()))
 
 
 def _read_node(node: Mapping[str, Any]) -> RayNode:
@@ -151,7 +152,7 @@ def _read_node(node: Mapping[str, Any]) -> RayNode:
     )
 
 
-def _connect(address: str) -> Any:
+def _connect(address: str, *, is_known: bool) -> Any:
     try:
         import ray
     except ImportError as error:
@@ -163,7 +164,8 @@ def _connect(address: str) -> Any:
             expected="one connection a process",
             next_step="close the engine that is open, or give its connection to the new one",
         )
-    _check_listening(address)
+    if not is_known:
+        check_cluster(address)
     try:
         ray.init(
             address=address,
@@ -172,7 +174,7 @@ def _connect(address: str) -> Any:
             logging_level=logging.ERROR,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise _no_cluster(address, error) from error
+        raise no_cluster(address, error) from error
     _let_ray_print(False)
     return ray
 
@@ -185,25 +187,3 @@ def _let_ray_print(allowed: bool) -> None:
     import ray
 
     ray._private.worker._worker_logs_enabled = allowed
-
-
-def _check_listening(address: str) -> None:
-    """Ask before Ray does: it tries for more than a minute, and writes to the terminal meanwhile."""
-    host, colon, port = address.rpartition(":")
-    if address == "auto":
-        return
-    if not (colon and port.isdigit()) or "/" in address:
-        raise UsageError("not the address of a Ray cluster", seen=address, expected="HOST:PORT, or auto")
-    try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, error: Exception) -> UnavailableError:
-    return UnavailableError(
-        f"no Ray cluster answers at {address}",
-        seen=error,
-        expected="host:port of a running cluster of which this machine is a node",
-        next_step="'ray start --head' starts one here, 'ray start --address HOST:6379' joins one",
-    )

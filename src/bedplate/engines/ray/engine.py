@@ -159,7 +159,7 @@ class RayEngine:
         for node, agent, call in calls:
             with contextlib.suppress(AgentLostError):
                 seen: Node = self._rooms.ask(agent, call)
-                described.append(replace(seen, id=node.name, labels={**seen.labels, **node.labels}))
+                described.append(replace(seen, labels={**seen.labels, **node.labels}))
         return tuple(sorted(described, key=lambda node: node.id))
 
     def statistics(self) -> EngineStatistics:

@@ -1,4 +1,4 @@
-"""How people name a Ray engine: a cluster that is there, or one on this machine that comes and goes with the engine."""
+"""How people name this engine: `ray://HOST:PORT`, `ray://auto`, `ray`; or `ray-local`, a cluster that lives as long as it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from bedplate.core.errors import UsageError
-from bedplate.engines.local.machine import usable_cores
+from bedplate.engines.node_reader import read_node
 from bedplate.engines.ray.cluster import LocalRayCluster
 from bedplate.engines.ray.connection import RayConnection
 from bedplate.engines.ray.engine import RayEngine
@@ -15,42 +15,48 @@ from bedplate.engines.ray.engine import RayEngine
 _NUM_NODES = 3
 
 
-def open_engine(root: Path, address: str | None = None) -> RayEngine:
-    """The engine of the cluster at `address`, or at `RAY_ADDRESS`.
+def open_engine(root: Path, location: str, node_reader: str) -> RayEngine:
+    """The engine of a Ray cluster; see `engines/base.EngineOpener`.
 
     Args:
         root: Logs and scratch directories go here, under the same path on every node.
-        address: `host:port`, or `auto` for the cluster that `ray start` has started on this machine.
+        location: `HOST:PORT` of the cluster's control store, or `auto` for the cluster that `ray start` has started on this
+            machine. Empty: what the environment variable RAY_ADDRESS says.
+        node_reader: What reads a machine; each agent calls it.
 
     Raises:
-        UsageError: Neither is given.
+        UsageError: There is no location, or it is no address.
         UnavailableError: Ray is not installed, or no cluster answers.
     """
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = location or os.environ.get("RAY_ADDRESS")
     if not address:
         raise UsageError(
             "which Ray cluster?",
-            expected="--ray-address HOST:PORT, or RAY_ADDRESS",
-            next_step="'ray start --head' starts one on this machine; then --ray-address auto",
+            expected="--engine ray://HOST:PORT, or RAY_ADDRESS",
+            next_step="'ray start --head' starts one on this machine; then --engine ray://auto",
         )
     with contextlib.ExitStack() as owned:
-        connection = RayConnection(address)
+        connection = RayConnection(address, node_reader=node_reader)
         owned.callback(connection.close)
         return RayEngine(root, connection, owned=owned.pop_all())
 
 
-def open_local_engine(root: Path) -> RayEngine:
-    """A Ray cluster of three nodes on this machine, for trying; it ends with the engine.
+def open_local_engine(root: Path, location: str, node_reader: str) -> RayEngine:
+    """A Ray cluster of three nodes on this machine, for trying; it ends with the engine. See `engines/base.EngineOpener`.
 
     Its nodes share the machine's cores, one each at least.
 
     Raises:
+        UsageError: A location was given; it is always this machine.
         UnavailableError: Ray is not installed, or a node did not come up.
     """
-    cores = max(1, len(usable_cores()) // _NUM_NODES)
+    if location:
+        raise UsageError("the engine 'ray-local' is on this machine", seen=f"ray-local://{location}", expected="ray-local")
+    machine = read_node(node_reader)
+    cores = max(1, len(machine.cores) // _NUM_NODES)
     with contextlib.ExitStack() as owned:
-        cluster = LocalRayCluster((cores,) * _NUM_NODES)
+        cluster = LocalRayCluster(machine, (cores,) * _NUM_NODES)
         owned.callback(cluster.close)
-        connection = RayConnection(cluster=cluster)
+        connection = RayConnection(node_reader=node_reader, cluster=cluster)
         owned.callback(connection.close)
         return RayEngine(root, connection, owned=owned.pop_all())

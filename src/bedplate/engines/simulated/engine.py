@@ -50,12 +50,14 @@ class SimulatedEngine:
     Args:
         clock: Virtual time; may be shared with other simulators.
         nodes: The machines of the cluster.
+        needs_end: Refuse a task that would run until it is ended, for callers that only wait.
     """
 
     name = "simulated"
 
-    def __init__(self, clock: VirtualClock, nodes: Sequence[Node]) -> None:
+    def __init__(self, clock: VirtualClock, nodes: Sequence[Node], *, needs_end: bool = False) -> None:
         self._clock = clock
+        self._needs_end = needs_end
         self._machines = {node.id: _Machine(ledger=NodeLedger(node)) for node in nodes}
         self._record = EngineRecord()
         self._gangs: dict[str, _SimulatedGang] = {}
@@ -75,6 +77,12 @@ class SimulatedEngine:
         if any(task.inherited for task in gang.tasks):
             raise UsageError("simulated tasks cannot inherit descriptors", next_step="use the local engine")
         behaviours = [read_behaviour(task) for task in gang.tasks]
+        if self._needs_end and any(behaviour.at_s is None for behaviour in behaviours):
+            raise UsageError(
+                f"gang '{gang.name}' would never end: nothing is executed here",
+                expected="a duration_s, or a 'simulated' key in the spec, for every task",
+                next_step="run it with --engine local",
+            )
         placement = reserve(gang, placement, [machine.ledger for machine in self._machines.values()])
         handle = GangHandle(id=f"{gang.name}-{next(self._numbers)}", name=gang.name, num_tasks=len(gang.tasks))
         self._gangs[handle.id] = _SimulatedGang(

@@ -15,8 +15,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -44,7 +44,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What the checks are told instead of looking it up: places, and limits that other parts know."""
+    """What the checks are given instead of looking it up: places, and limits that other parts know."""
 
     state: Path
     cache: Path
@@ -52,6 +52,8 @@ class HostFacts:
     """Processors' worth of time that a control group grants; None: no limit."""
     memory_limit_bytes: int | None = None
     """What a control group grants; None: no limit."""
+    vendor_tools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Commands that come with each accelerator vendor\'s driver."""
 
 
 PACKAGES = {
@@ -67,18 +69,6 @@ LEAST_DISK_BYTES, GOOD_DISK_BYTES = 10**9, 10**10
 LEAST_MEMORY_BYTES, GOOD_MEMORY_BYTES = 2 * 10**9, 12 * 10**9
 GOOD_SHARED_MEMORY_BYTES = 10**9
 GOOD_DESCRIPTORS = 4096
-GPU_TOOLS = (
-    "nvidia-smi",
-    "amd-smi",
-    "rocm-smi",
-    "npu-smi",
-    "hy-smi",
-    "cnmon",
-    "mx-smi",
-    "mthreads-gmi",
-    "ixsmi",
-    "xpu-smi",
-)
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 
 
@@ -204,9 +194,7 @@ def _affinity(facts: HostFacts) -> Iterable[Check]:
     usable, present = len(os.sched_getaffinity(0)), os.cpu_count() or 1
     seen = f"{usable} of {present} cores"
     if facts.cpu_limit is not None and facts.cpu_limit < usable:
-        fix = (
-            f"ask for whole cores (docker: --cpuset-cpus), or run with fewer: taskset -c 0-{max(0, int(facts.cpu_limit) - 1)} …"
-        )
+        fix = f"request full cores (docker --cpuset-cpus), or run with fewer: taskset -c 0-{max(0, int(facts.cpu_limit) - 1)} …"
         yield Check(name="affinity", status="warn", seen=f"{seen}, but time for {facts.cpu_limit:g} only", fix=fix)
     elif usable < present:
         yield Check(name="affinity", status="ok", seen=f"{seen}: the others are not ours (cpuset or taskset)")
@@ -248,8 +236,8 @@ def _try_subreaper() -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _gpu_tools(_facts: HostFacts) -> Iterable[Check]:
-    found = [tool for tool in GPU_TOOLS if shutil.which(tool)]
+def _gpu_tools(facts: HostFacts) -> Iterable[Check]:
+    found = [tool for tools in facts.vendor_tools.values() for tool in tools if shutil.which(tool)]
     if not found:
         yield Check(name="gpu-tools", status="ok", seen="none found: CPUs only")
         return

@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bedplate.core.errors import BedplateError
-from bedplate.core.json import JsonObject
+from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.measurement import DISTURBED_FRAC
 from bedplate.operations.host.other_work import OtherWork
 from bedplate.operations.preflight.bandwidth import copy_bandwidth
@@ -24,7 +23,16 @@ from bedplate.operations.preflight.products import PRECISIONS, ExactProduct, exa
 
 NUM_SAMPLES = 3
 COPY = "copy"
-"""The memory copy's name beside the precisions."""
+"""What the memory copy is called where precisions are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureSpec:
+    """The spec of a task that measures the device it was placed on."""
+
+    budget_s: float
+    num_tries: int = 3
+    """How often a rate is measured at most while other work disturbs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +50,8 @@ class RateReport:
 
     @property
     def disturbed(self) -> tuple[str, ...]:
-        """Precisions, and `copy`, whose rate is not to be believed because of other work."""
+        """Precisions, and `copy`, whose rate is not reliable because of other work."""
         return tuple(what for what, frac in self.busy_frac.items() if frac is not None and frac > DISTURBED_FRAC)
-
-    def as_json(self) -> JsonObject:
-        """The form in which a task hands it to who asked."""
-        return {
-            "matmul_flops": dict(self.matmul_flops),
-            "memory_bandwidth_bytes_per_s": self.memory_bandwidth_bytes_per_s,
-            "reasons": dict(self.reasons),
-            "wrong": list(self.wrong),
-            "busy_frac": dict(self.busy_frac),
-        }
-
-    @classmethod
-    def from_json(cls, data: JsonObject) -> RateReport:
-        """Inverse of `as_json`; KeyError or TypeError when `data` is not one."""
-        bandwidth = data["memory_bandwidth_bytes_per_s"]
-        return cls(
-            matmul_flops=dict(data["matmul_flops"]),  # type: ignore[arg-type]
-            memory_bandwidth_bytes_per_s=None if bandwidth is None else float(bandwidth),  # type: ignore[arg-type]
-            reasons=dict(data["reasons"]),  # type: ignore[arg-type]
-            wrong=tuple(data["wrong"]),  # type: ignore[arg-type]
-            busy_frac=dict(data["busy_frac"]),  # type: ignore[arg-type]
-        )
 
 
 def measure_rates(
@@ -88,7 +74,12 @@ def measure_rates(
         largest_buffer_bytes: Upper limit of each of the copy's two buffers.
         num_tries: How often a rate is measured at most while other work disturbs it.
         beat: Called between samples; the task's heartbeat.
+
+    Raises:
+        UsageError: A budget that is not above zero.
     """
+    if not budget_s > 0:
+        raise UsageError("a measurement needs time", seen=f"{budget_s} s", expected="a budget above 0 s")
     share_s = budget_s / (len(precisions) + 1)
     measured: dict[str, _Rate] = {}
     for precision in precisions:

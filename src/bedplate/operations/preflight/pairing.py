@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from bedplate.core.json import JsonObject
 from bedplate.core.units import format_duration
+from bedplate.operations.preflight.messages import (
+    Answer,
+    FailedAnswer,
+    MeetOrder,
+    OpenStoreOrder,
+    Order,
+    PairAnswer,
+    StoreAnswer,
+)
 from bedplate.operations.preflight.products import has_torch
 from bedplate.operations.preflight.session import Session
 from bedplate.operations.preflight.verdicts import Pair, SlotVerdict, Wave, first_round, second_round, verdicts
@@ -27,11 +36,11 @@ def pair_slots(session: Session) -> tuple[Pair, ...]:
     if len(session.standing) < 2:
         return ()
     if not has_torch():
-        session.say("slots are not paired: torch is not installed (pip install 'bedplate[train]')")
+        session.reporter.say("slots are not paired: torch is not installed (pip install 'bedplate[train]')")
         return ()
-    session.say(f"pairing {len(session.standing)} slots: all-reduce, two rounds")
-    _run_waves(session, first_round(session.standing))
-    _run_waves(session, second_round(session.standing, _results(session, _failures(session))))
+    session.reporter.say(f"pairing {len(session.standing)} slots: all-reduce, two rounds")
+    _run_round(session, first_round(session.standing))
+    _run_round(session, second_round(session.standing, _results(session, _failures(session))))
     failures = _failures(session)
     results = _results(session, failures)
     paired = {slot for pair in results for slot in pair}
@@ -44,42 +53,59 @@ def pair_slots(session: Session) -> tuple[Pair, ...]:
     return found.bad_links
 
 
+def _run_round(session: Session, waves: Sequence[Wave]) -> None:
+    """Run all pairs; those that lost a process once more with a fresh one, since an end is no evidence against the partner."""
+    _run_waves(session, waves)
+    while ended := set(session.unreplaced):
+        session.pair_errors = {pair: error for pair, error in session.pair_errors.items() if not ended & set(pair)}
+        session.replace_ended()
+        _run_waves(session, [tuple(pair for pair in wave if ended & set(pair)) for wave in waves])
+
+
 def _run_waves(session: Session, waves: Sequence[Wave]) -> None:
     for wave in waves:
         for turn in [(pair,) for pair in wave] if session.one_by_one else [wave]:
-            _run_pairs(session, tuple(pair for pair in turn if not session.reasons.keys() & set(pair)))
+            _run_pairs(session, tuple(pair for pair in turn if set(pair) <= set(session.standing)))
 
 
 def _run_pairs(session: Session, pairs: Wave) -> None:
-    """Pairs that share no slot, at once."""
+    """Pairs that share no slot, all at the same time."""
     limits, doing = session.limits, "it was paired"
     timeout_s = 3 * limits.pair_timeout_s + limits.hung_after_s
-    openings: dict[int, JsonObject] = {a: {"order": "pair.open", "timeout_s": limits.pair_timeout_s} for a, _ in pairs}
+    openings: dict[int, Order] = {a: OpenStoreOrder(timeout_s=limits.pair_timeout_s) for a, _ in pairs}
     opened = session.ask(openings, timeout_s, doing)
-    orders: dict[int, JsonObject] = {}
+    orders: dict[int, Order] = {}
     for a, b in pairs:
-        if "port" in opened.get(a, {}):
-            meeting: JsonObject = {
-                "order": "pair.meet",
-                "host": session.desk.host_of(a),
-                "port": opened[a]["port"],
-                "num_bytes": limits.pair_bytes,
-                "timeout_s": limits.pair_timeout_s,
-            }
-            orders |= {a: {**meeting, "place": 0}, b: {**meeting, "place": 1}}
+        if isinstance(store := opened.get(a), StoreAnswer):
+            meeting = MeetOrder(
+                place=0,
+                host=session.coordinator.host_of(a),
+                port=store.port,
+                num_bytes=limits.pair_bytes,
+                timeout_s=limits.pair_timeout_s,
+            )
+            orders |= {a: meeting, b: replace(meeting, place=1)}
     answers = session.ask(orders, timeout_s, doing)
     for pair in pairs:
-        _keep(session, pair, [opened.get(pair[0], {}), *(answers.get(slot, {}) for slot in pair)])
+        _keep(session, pair, [opened.get(pair[0]), *(answers.get(slot) for slot in pair)])
 
 
-def _keep(session: Session, pair: Pair, answers: Sequence[JsonObject]) -> None:
-    errors = [str(answer["error"]) for answer in answers if "error" in answer]
-    errors += ["no answer" for answer in answers if not answer]
-    errors += ["a wrong sum" for answer in answers if answer.get("is_right") is False]
+def _keep(session: Session, pair: Pair, answers: Sequence[Answer | None]) -> None:
+    seconds, errors = [], []
+    for answer in answers:
+        match answer:
+            case None:
+                errors.append("no answer")
+            case FailedAnswer(error=error):
+                errors.append(error)
+            case PairAnswer(result=result) if result.is_right:
+                seconds.append(result.seconds)
+            case PairAnswer():
+                errors.append("a wrong sum")
     if errors:
-        session.pair_errors[pair] = errors[0]
+        session.pair_errors[pair] = next((error for error in errors if error != "no answer"), errors[0])
     else:
-        session.pair_seconds[pair] = max(float(answer.get("seconds", 0.0)) for answer in answers)  # type: ignore[arg-type]
+        session.pair_seconds[pair] = max(seconds)
 
 
 def _failures(session: Session) -> dict[Pair, str]:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bedplate.core.json import JsonObject
-
 NUM_REPEATS = 5
 
 
@@ -26,10 +24,6 @@ class PairResult:
     seconds: float
     """Median time of one all-reduce."""
     is_right: bool
-
-    def as_json(self) -> JsonObject:
-        """The form in which a task answers."""
-        return {"seconds": self.seconds, "is_right": self.is_right}
 
 
 class PairMember:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.core.errors import UsageError
 from bedplate.core.json import digest
+from bedplate.toolchain.models.tokenizer import end_tokens, load_tokenizer, tokenizer_file
 
 END_OF_TEXT = "<|endoftext|>"
 _DECIDING_PARTS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "model")
@@ -68,25 +69,6 @@ class DocumentEncoder:
         return ids if ids and ids[-1] == self.separator else [*ids, self.separator]
 
 
-def load_tokenizer(model: Path) -> Any:
-    """The `tokenizers.Tokenizer` of a model folder.
-
-    Raises:
-        NotFoundError: The folder has no `tokenizer.json`.
-        UsageError: The file cannot be read.
-    """
-    from tokenizers import Tokenizer
-
-    file = _tokenizer_file(model)
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception for a bad file
-        raise UsageError("the tokenizer cannot be read", seen=f"{file}: {error}", expected="a tokenizers JSON file") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 def tokenizer_digest(model: Path) -> str:
     """Names what a model folder's tokenizer does with a text; the layout of the file does not count. 32 hex digits.
 
@@ -94,7 +76,7 @@ def tokenizer_digest(model: Path) -> str:
         NotFoundError: The folder has no `tokenizer.json`.
         UsageError: The file is not a JSON object.
     """
-    file = _tokenizer_file(model)
+    file = tokenizer_file(model)
     try:
         parts = {name: json.loads(file.read_text(encoding="utf-8")).get(name) for name in _DECIDING_PARTS}
     except (ValueError, AttributeError) as error:
@@ -109,25 +91,11 @@ def separator_token(tokenizer: Any, model: Path) -> int:
         UsageError: The tokenizer has no end-of-text token, and the model names no end-of-sequence token.
     """
     token = tokenizer.token_to_id(END_OF_TEXT)
-    for name in ("config.json", "generation_config.json"):
-        if token is None:
-            named = _read_object(model / name).get("eos_token_id")
-            token = next(iter(named), None) if isinstance(named, list) else named
     if token is None:
-        named = _read_object(model / "tokenizer_config.json").get("eos_token")
-        text = named.get("content") if isinstance(named, Mapping) else named
-        token = None if text is None else tokenizer.token_to_id(text)
+        token = next(iter(end_tokens(model, tokenizer)), None)
     if token is None:
         raise UsageError("the model names no token that ends a document", seen=model, expected=f"{END_OF_TEXT} or eos_token_id")
     return int(token)
-
-
-def _tokenizer_file(model: Path) -> Path:
-    file = model / "tokenizer.json"
-    if not file.is_file():
-        next_step = "copy the tokenizer.json of the model's source into the folder"
-        raise NotFoundError("the model folder has no tokenizer", seen=model, expected="tokenizer.json", next_step=next_step)
-    return file
 
 
 def _with_merges_as_pairs(model: Any) -> Any:
@@ -136,8 +104,3 @@ def _with_merges_as_pairs(model: Any) -> Any:
         return model
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     return model | {"merges": merges}
-
-
-def _read_object(file: Path) -> Mapping[str, Any]:
-    content: Any = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return content if isinstance(content, dict) else {}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UnavailableError
 from bedplate.core.units import format_bytes
-from bedplate.toolchain.models.catalog import WheelFile
+from bedplate.toolchain.fetch.wheel_file import WheelFile
 
 _CHECK_EVERY_S = 0.2
 _HASHED_AT_ONCE_BYTES = 1 << 22

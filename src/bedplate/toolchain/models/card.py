@@ -19,8 +19,9 @@ from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject, digest
 from bedplate.core.messages import decode, encode
 from bedplate.toolchain.data.shards import file_digest
+from bedplate.toolchain.models.derived import files_to_keep
 from bedplate.toolchain.models.digests import DigestCache
-from bedplate.toolchain.models.weights import weight_files
+from bedplate.toolchain.models.weights import SINGLE, weight_files
 
 FILE = "bedplate.json"
 FORMAT = "bedplate-model"
@@ -153,7 +154,10 @@ def is_result_of(folder: Path, *kinds: ModelKind) -> bool:
         card = read_card(folder)
     except IntegrityError:
         return False
-    return card is not None and card.kind in kinds and {*card.files, FILE, RUN_FACTS}.issuperset(_names(folder))
+    if card is None or card.kind not in kinds:
+        return False
+    written = card.files or (SINGLE, "config.json", *(str(file.relative_to(folder)) for file in files_to_keep(folder)))
+    return {*written, FILE, RUN_FACTS}.issuperset(_names(folder))
 
 
 def weights_digest(folder: Path, cache: DigestCache | None = None) -> str:

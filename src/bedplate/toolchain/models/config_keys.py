@@ -59,7 +59,7 @@ class ConfigKeys:
             raise self._wrong(key, value, "a whole number above 0")
         return value
 
-    def positive_float(self, key: str, default: float) -> float:
+    def positive_float(self, key: str, default: float | None = None) -> float:
         """A finite number above zero; raises as `positive_int` does."""
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:

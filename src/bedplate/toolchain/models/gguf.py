@@ -10,7 +10,6 @@ Memory: one tensor in fp32 beside the model in bf16.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,8 +21,10 @@ from torch import Tensor
 
 from bedplate.core.errors import IntegrityError, UsageError
 from bedplate.toolchain.models.config import LlamaConfig
-from bedplate.toolchain.models.folder import save_model
-from bedplate.toolchain.models.llama import Llama
+from bedplate.toolchain.models.config_keys import ConfigKeys
+from bedplate.toolchain.models.folder import save_model, shape_only
+from bedplate.toolchain.models.gguf_tokenizer import REFETCH, texts_of, write_tokenizer
+from bedplate.toolchain.models.weights import POINTER
 
 _NAMES = {
     "token_embd": "model.embed_tokens",
@@ -39,7 +40,6 @@ _NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-_CONTROL_TOKEN, _USER_TOKEN = 3, 4
 
 
 def convert_gguf(file: Path, folder: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
@@ -51,62 +51,86 @@ def convert_gguf(file: Path, folder: Path, heartbeat: Callable[[], None] = lambd
         heartbeat: Called after each tensor.
 
     Raises:
-        IntegrityError: The file is cut short, or holds weights that are not numbers.
-        UsageError: Another architecture or tokenizer.
+        IntegrityError: The file is damaged or cut short, lacks something, or holds weights that are not numbers.
+        UsageError: Another architecture or tokenizer, or a Llama that asks for more than is computed here.
     """
     fields, tensors = _read(file)
-    config = _config(fields, has_head="output.weight" in tensors)
-    with torch.device("meta"):
-        model = Llama(config)
+    config = _config(fields, file, has_head="output.weight" in tensors)
+    model = shape_only(config)
     weights = {}
     for name, tensor in tensors.items():
         weights[_checkpoint_name(name)] = _unpack(name, tensor, config)
         heartbeat()
-    if config.tie_embeddings:
+    if config.tie_embeddings and "model.embed_tokens.weight" in weights:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     try:
         model.load_state_dict(weights, strict=True, assign=True)
     except RuntimeError as error:
-        raise UsageError("the GGUF does not hold a whole Llama", seen=str(error).splitlines()[-1].strip()) from error
+        seen = str(error).splitlines()[-1].strip()
+        raise IntegrityError("the weights do not fit what the GGUF says of them", seen=seen, next_step=REFETCH) from error
     save_model(model, folder)
-    special = {key: fields.get(f"tokenizer.ggml.{key}_token_id") for key in ("bos", "eos", "padding", "unknown")}
-    _write_ids(folder, special)
-    _write_tokenizer(folder, fields, special)
+    write_tokenizer(folder, fields, file)
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     from gguf import GGUFReader
 
+    with file.open("rb") as stream:
+        if stream.read(len(POINTER)) == POINTER:
+            next_step = "run 'git lfs pull' in its folder, or fetch it again"
+            raise IntegrityError(f"{file.name} is a Git LFS pointer, not the model", seen=file, next_step=next_step)
     try:
         reader = GGUFReader(file)
         fields = {name: field.contents() for name, field in reader.fields.items()}
-        return fields, {tensor.name: tensor for tensor in reader.tensors}
-    except (ValueError, IndexError, OSError, KeyError) as error:
-        raise IntegrityError("not a whole GGUF file", seen=f"{file}: {error}", next_step="fetch it again") from error
+        tensors = {tensor.name: tensor for tensor in reader.tensors}
+    except Exception as error:  # the package checks little: a damaged file ends in whatever numpy or Python raise on it
+        raise IntegrityError("not a complete GGUF file", seen=f"{file}: {error}", next_step=REFETCH) from error
+    if (parts := fields.get("split.count", 1)) > 1:
+        next_step = "join the parts with llama.cpp's gguf-split, or fetch a file in one piece"
+        raise UsageError("a GGUF in several parts is not supported", seen=f"{file.name}: {parts} parts", next_step=next_step)
+    return fields, tensors
 
 
-def _config(fields: Mapping[str, Any], *, has_head: bool) -> LlamaConfig:
+def _config(fields: Mapping[str, Any], file: Path, *, has_head: bool) -> LlamaConfig:
+    """The shape; a key of the architecture that is not read, and not known to be harmless, is refused as in `config.json`."""
     if (architecture := fields.get("general.architecture")) != "llama":
         raise UsageError("unknown architecture", seen=architecture, expected="llama")
-    if (scaling := fields.get("llama.rope.scaling.type", "none")) != "none":
-        raise UsageError("a Llama variant that is not supported", seen=f"RoPE scaling {scaling}", expected="none")
-    heads, hidden = fields["llama.attention.head_count"], fields["llama.embedding_length"]
-    return LlamaConfig(
-        vocab_size=len(fields["tokenizer.ggml.tokens"]),
+    ours = {name.removeprefix("llama."): value for name, value in fields.items() if name.startswith("llama.")}
+    keys = ConfigKeys(ours, f"{file.name}: llama")
+    heads, hidden = keys.positive_int("attention.head_count"), keys.positive_int("embedding_length")
+    head_size = keys.positive_int("attention.key_length", max(1, hidden // heads))
+    vocabulary = len(texts_of(fields, "tokenizer.ggml.tokens", file))
+    for key, accepted in {
+        "attention.value_length": (head_size,),
+        "rope.dimension_count": (head_size,),
+        "rope.scaling.type": ("none",),
+        "vocab_size": (vocabulary,),
+        "expert_count": (0,),
+        "expert_used_count": (0,),
+        "use_parallel_residual": (False,),
+        "tensor_data_layout": (),
+    }.items():
+        keys.require(key, accepted)
+    config = LlamaConfig(
+        vocab_size=vocabulary,
         hidden_size=hidden,
-        intermediate_size=fields["llama.feed_forward_length"],
-        num_layers=fields["llama.block_count"],
+        intermediate_size=keys.positive_int("feed_forward_length"),
+        num_layers=keys.positive_int("block_count"),
         num_heads=heads,
-        num_kv_heads=fields.get("llama.attention.head_count_kv", heads),
-        head_size=fields.get("llama.attention.key_length", hidden // heads),
-        max_positions=fields["llama.context_length"],
-        rope_theta=float(fields.get("llama.rope.freq_base", 10_000.0)),
-        rms_norm_eps=round(float(fields["llama.attention.layer_norm_rms_epsilon"]), 12),
+        num_kv_heads=keys.positive_int("attention.head_count_kv", heads),
+        head_size=head_size,
+        max_positions=keys.positive_int("context_length"),
+        rope_theta=keys.positive_float("rope.freq_base", 10_000.0),
+        rms_norm_eps=round(keys.positive_float("attention.layer_norm_rms_epsilon"), 12),
         tie_embeddings=not has_head,
     )
+    keys.finish(harmless=())
+    return config
 
 
 def _checkpoint_name(name: str) -> str:
+    if name == "rope_freqs.weight":
+        raise UsageError("scaled RoPE is not supported", seen=name, expected="a model without it")
     match = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.weight", name)
     if match is None or match[2] not in _NAMES:
         raise UsageError("the GGUF holds a tensor that a Llama does not have", seen=name, expected=", ".join(_NAMES))
@@ -117,7 +141,14 @@ def _checkpoint_name(name: str) -> str:
 def _unpack(name: str, tensor: Any, config: LlamaConfig) -> Tensor:
     from gguf.quants import dequantize
 
-    values = dequantize(tensor.data, tensor.tensor_type)
+    try:
+        values = dequantize(tensor.data, tensor.tensor_type)
+    except NotImplementedError as error:
+        raise UsageError(
+            "a kind of quantisation that cannot be unpacked",
+            seen=f"{name}: {tensor.tensor_type.name}",
+            next_step="fetch the model in another quantisation",
+        ) from error
     if not np.isfinite(values).all():
         raise IntegrityError("the weights hold values that are not numbers", seen=name, expected="finite weights")
     if ".attn_q." in name:
@@ -131,51 +162,3 @@ def _rotary_halves_apart(values: np.ndarray[Any, Any], num_heads: int) -> np.nda
     """(H * K, D): rows of a head from pairs (0, K/2), (1, K/2 + 1), … to the order 0, 1, …, K - 1."""
     rows, columns = values.shape
     return values.reshape(num_heads, rows // num_heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
-
-
-def _write_ids(folder: Path, special: Mapping[str, Any]) -> None:
-    ids = {f"{short}_token_id": special[key] for short, key in (("bos", "bos"), ("eos", "eos"), ("pad", "padding"))}
-    config = json.loads((folder / "config.json").read_text()) | ids
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (folder / "generation_config.json").write_text(json.dumps(ids, indent=2) + "\n")
-
-
-def _write_tokenizer(folder: Path, fields: Mapping[str, Any], special: Mapping[str, Any]) -> None:
-    from tokenizers import AddedToken, Tokenizer, decoders, models
-
-    tokens: list[str] = fields["tokenizer.ggml.tokens"]
-    if (kind := fields.get("tokenizer.ggml.model")) != "gpt2":
-        raise UsageError("a tokenizer that is not supported", seen=kind, expected="gpt2 (byte-level BPE)")
-    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, fuse_unk=False))
-    tokenizer.pre_tokenizer = _pre_tokenizer(str(fields.get("tokenizer.ggml.pre", "default")))
-    tokenizer.decoder = decoders.ByteLevel()
-    types = fields["tokenizer.ggml.token_type"]
-    tokenizer.add_special_tokens(
-        [
-            AddedToken(token, special=True, normalized=False)
-            for token, kind in zip(tokens, types, strict=True)
-            if kind == _CONTROL_TOKEN
-        ]
-    )
-    tokenizer.add_tokens([AddedToken(token) for token, kind in zip(tokens, types, strict=True) if kind == _USER_TOKEN])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    named = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
-    settings = {f"{short}_token": tokens[special[key]] for short, key in named.items() if special[key] is not None}
-    settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    settings["model_max_length"] = fields["llama.context_length"]
-    if template := fields.get("tokenizer.chat_template"):
-        settings["chat_template"] = template
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-
-
-def _pre_tokenizer(name: str) -> Any:
-    from tokenizers import pre_tokenizers
-
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    if name in ("default", "gpt-2"):
-        return byte_level
-    if name == "smollm":
-        return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
-    raise UsageError("a pre-tokenizer that is not supported", seen=name, expected="default, gpt-2, smollm")

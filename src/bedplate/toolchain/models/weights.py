@@ -22,7 +22,8 @@ from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 _SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
-_POINTER = b"version https://git-lfs"
+POINTER = b"version https://git-lfs"
+"""How a file begins that Git LFS has not downloaded."""
 _REFETCH = "fetch the model again"
 _MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""
@@ -94,7 +95,7 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
     size = file.stat().st_size
     with file.open("rb") as stream:
         begin = stream.read(8)
-        if (begin + stream.read(len(_POINTER) - len(begin))).startswith(_POINTER):
+        if (begin + stream.read(len(POINTER) - len(begin))).startswith(POINTER):
             raise IntegrityError(
                 f"{file.name} is a Git LFS pointer, not the weights",
                 seen=f"{file}, {size} bytes",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.toolchain.models.tokenizer import end_tokens, load_tokenizer, read_object, special_tokens
 from bedplate.toolchain.serve.token_bytes import bytes_of_token, is_byte_level
 
 _LONG_TEXT = 10_000
@@ -24,27 +24,17 @@ class FolderCodec:
     """
 
     def __init__(self, folder: Path) -> None:
-        from tokenizers import Tokenizer
-
-        file = folder / "tokenizer.json"
-        if not file.is_file():
-            raise NotFoundError("the model has no tokenizer", seen=folder, expected="a folder with tokenizer.json")
-        try:
-            self._tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises nothing narrower
-            raise UsageError("the tokenizer cannot be read", seen=f"{file}: {error}", expected="a tokenizer.json") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokenizer: Any = load_tokenizer(folder)
         self._is_byte_level = is_byte_level(self._decoder_settings())
-        self._added = {token: added.content for token, added in self._tokenizer.get_added_tokens_decoder().items()}
+        self._added: Mapping[int, str] = {
+            token: added.content for token, added in self._tokenizer.get_added_tokens_decoder().items()
+        }
         specials = (token for token, added in self._tokenizer.get_added_tokens_decoder().items() if added.special)
         self.control_tokens: Mapping[int, str] = {token: self._added[token] for token in specials}
         self.max_token_bytes = max(len(text.encode()) for text in self._tokenizer.get_vocab())
-        settings = _read_json(folder / "tokenizer_config.json")
-        self.chat_template: str | None = _chat_template(folder, settings)
-        texts = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
-        self.special_tokens: Mapping[str, str] = {name: text for name, text in texts.items() if text is not None}
-        self.stop_tokens: tuple[int, ...] = self._stop_tokens(folder)
+        self.chat_template: str | None = _chat_template(folder)
+        self.special_tokens: Mapping[str, str] = special_tokens(folder)
+        self.stop_tokens: tuple[int, ...] = tuple(sorted(end_tokens(folder, self._tokenizer)))
 
     def encode(self, text: str, *, add_special_tokens: bool, control_tokens: bool = True) -> list[int]:
         """See `TextCodec.encode`."""
@@ -80,37 +70,12 @@ class FolderCodec:
         plain.encode_special_tokens = True
         return plain
 
-    def _stop_tokens(self, folder: Path) -> tuple[int, ...]:
-        found: set[int] = set()
-        for name in ("generation_config.json", "config.json"):
-            tokens = _read_json(folder / name).get("eos_token_id")
-            found.update([tokens] if isinstance(tokens, int) else tokens or [])
-        if "eos_token" in self.special_tokens:
-            token = self._tokenizer.token_to_id(self.special_tokens["eos_token"])
-            found.update([] if token is None else [token])
-        return tuple(sorted(found))
 
-
-def _read_json(file: Path) -> Mapping[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        data: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError("not JSON", seen=file, next_step="fetch the model again") from error
-    return data
-
-
-def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
+def _chat_template(folder: Path) -> str | None:
     if (file := folder / "chat_template.jinja").is_file():
         return file.read_text(encoding="utf-8")
-    template = settings.get("chat_template")
+    template = read_object(folder / "tokenizer_config.json").get("chat_template")
     if isinstance(template, list):
         named = {item.get("name"): item.get("template") for item in template if isinstance(item, dict)}
         template = named.get("default")
     return template if isinstance(template, str) else None
-
-
-def _token_text(token: object) -> str | None:
-    text = token.get("content") if isinstance(token, dict) else token
-    return text if isinstance(text, str) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -12,19 +11,21 @@ from safetensors import SafetensorError
 from bedplate.core.errors import ResourcesError
 from bedplate.core.files import replacing_folder
 from bedplate.core.json import JsonObject
+from bedplate.toolchain.models.card import ModelCard, write_card
+from bedplate.toolchain.models.derived import keep_from_base
 from bedplate.toolchain.models.folder import save_model
-from bedplate.toolchain.train.result_folder import TRAINING_FILE, copied_files, is_result
+from bedplate.toolchain.train.result_folder import TRAINING_FILE, is_result
 from bedplate.toolchain.train.trainer import Trainer
 
 
-def export(trainer: Trainer, base: Path, folder: Path, lineage: JsonObject, training: JsonObject) -> None:
-    """Write weights (bf16), config, the base model's tokenizer, `bedplate.json` (lineage) and `training.json`.
+def export(trainer: Trainer, base: Path, folder: Path, card: ModelCard, training: JsonObject) -> None:
+    """Write weights (bf16), config, the base model's tokenizer and licence, `bedplate.json` and `training.json`.
 
     Args:
         trainer: After its last step.
         base: Folder of the model that training started from.
         folder: Where the result is to appear; an earlier result there is replaced.
-        lineage: What the model is made of.
+        card: What the model is made of.
         training: Facts of the run, with the collectives of a step.
 
     Raises:
@@ -34,10 +35,8 @@ def export(trainer: Trainer, base: Path, folder: Path, lineage: JsonObject, trai
     try:
         with replacing_folder(folder, is_result) as aside:
             save_model(trainer.model, aside, torch.bfloat16)
-            _keep_base_config(base, aside)
-            for file in copied_files(base):
-                shutil.copyfile(file, aside / file.name)
-            (aside / "bedplate.json").write_text(json.dumps(lineage, indent=2) + "\n")
+            keep_from_base(base, aside)
+            write_card(aside, card)
             (aside / TRAINING_FILE).write_text(json.dumps(training, indent=2) + "\n")
     except (OSError, SafetensorError) as error:
         raise ResourcesError(
@@ -46,10 +45,3 @@ def export(trainer: Trainer, base: Path, folder: Path, lineage: JsonObject, trai
             expected="space for the model",
             next_step="free some space and run the same command again: it resumes from the last checkpoint",
         ) from error
-
-
-def _keep_base_config(base: Path, folder: Path) -> None:
-    """What the base config says beyond the shape (special tokens) stays."""
-    file = folder / "config.json"
-    config = json.loads((base / "config.json").read_text()) | json.loads(file.read_text())
-    file.write_text(json.dumps(config, indent=2) + "\n")

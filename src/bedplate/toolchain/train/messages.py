@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from bedplate.core.collectives import Collective
 from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode, encode
+from bedplate.toolchain.models.card import ModelCard
 from bedplate.toolchain.train.settings import TrainSettings
 
 
@@ -27,8 +28,8 @@ class TrainSpec:
     """Identity of the run: only checkpoints that carry it are resumed from."""
     result: str
     """Folder in which the trained model is to appear."""
-    lineage: JsonObject
-    """What goes into `bedplate.json`."""
+    card: ModelCard
+    """What the model's card says of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,24 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from bedplate.core.errors import ResourcesError, UnavailableError
 from bedplate.core.files import check_replaceable
 from bedplate.core.units import format_bytes
+from bedplate.toolchain.models.card import RUN_FACTS, ModelKind, is_result_of
+from bedplate.toolchain.models.derived import files_to_keep
 
-COPIED = (
-    "tokenizer*",
-    "special_tokens_map.json",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "generation_config.json",
-    "chat_template*",
-)
-"""Files of the base model that the trained one keeps."""
-TRAINING_FILE = "training.json"
+TRAINING_FILE = RUN_FACTS
 _EXPORT_BYTES = 2
 """Of a weight in the result, bf16."""
 _SPARE_BYTES = 16 << 20
@@ -34,14 +25,8 @@ _SPARE_BYTES = 16 << 20
 
 
 def is_result(folder: Path) -> bool:
-    """Whether a folder is the result of an earlier training, which a new one may replace."""
-    return (folder / TRAINING_FILE).is_file()
-
-
-def copied_files(base: Path) -> Iterator[Path]:
-    """Files of the base model's folder that go into the result; folders of such names are none of them."""
-    for pattern in COPIED:
-        yield from (file for file in sorted(base.glob(pattern)) if file.is_file())
+    """Whether a folder is the result of an earlier training that nobody added to, so that a new one may replace it."""
+    return is_result_of(folder, ModelKind.TRAINED)
 
 
 def check_result_folder(base: Path, folder: Path, num_parameters: int, checkpoint_bytes: int) -> None:
@@ -59,7 +44,7 @@ def check_result_folder(base: Path, folder: Path, num_parameters: int, checkpoin
         ResourcesError: The disk has too little space.
     """
     check_replaceable(folder, is_result)
-    copied = list(copied_files(base))
+    copied = files_to_keep(base)
     for file in (base / "config.json", *copied):
         _check_readable(file)
     _check_writable(folder.parent)

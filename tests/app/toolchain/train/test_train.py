@@ -13,9 +13,11 @@ import pytest
 from bedplate.app.pipeline.contract.step import StepResult
 from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.step import plan, run
+from bedplate.compute.inventory import this_node
 from bedplate.core.errors import IntegrityError, ResourcesError, TaskError, UsageError
 from bedplate.core.workload import Gang
 from bedplate.toolchain.data.tokenizer import tokenizer_digest
+from bedplate.toolchain.models.card import ModelKind, Origin, check_card, read_card, weights_digest
 from bedplate.toolchain.train.messages import Loaded
 from bedplate.toolchain.train.settings import (
     CheckpointPlace,
@@ -33,7 +35,7 @@ STEPS = 6
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[FaultyEngine]:
-    engine = FaultyEngine(tmp_path / "engine")
+    engine = FaultyEngine(tmp_path / "engine", this_node())
     yield engine
     engine.close()
 
@@ -48,7 +50,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[float], bytes, StepResult]:
     """Losses, weights and result of a run in which nothing goes wrong."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    engine = FaultyEngine(folder / "engine")
+    engine = FaultyEngine(folder / "engine", this_node())
     try:
         context, _ = make_context(engine, folder / "step")
         result = run(make_settings(inputs, steps=STEPS), context)
@@ -94,8 +96,10 @@ def test_the_result_is_a_folder_that_transformers_loads_with_its_lineage(
     assert folder is not None
     assert LlamaForCausalLM.from_pretrained(folder).num_parameters() > 0
     assert (folder / "tokenizer.json").is_file()
-    lineage = json.loads((folder / "bedplate.json").read_text())
-    assert lineage["base"]["path"] == str(inputs / "base")
+    card = read_card(folder)
+    assert card is not None and card.kind is ModelKind.TRAINED and card.details["precision"] == "fp32"
+    assert card.base == Origin(path=str(inputs / "base"), digest=weights_digest(inputs / "base"))
+    check_card(folder, verify=True)
     training = json.loads((folder / "training.json").read_text())
     assert training["world_size"] == 2
     assert [item["kind"] for item in training["collectives"]] == ["all-reduce", "all-gather"]
@@ -226,7 +230,7 @@ def test_checkpoints_straight_to_disk_serve_too(
 def test_one_worker_takes_the_same_steps_as_two(
     inputs: Path, tmp_path: Path, undisturbed: tuple[list[float], bytes, StepResult]
 ) -> None:
-    engine = FaultyEngine(tmp_path / "engine", cores=[min(os.sched_getaffinity(0))])
+    engine = FaultyEngine(tmp_path / "engine", this_node().with_cores([min(os.sched_getaffinity(0))]))
     try:
         context, heard = make_context(engine, tmp_path / "step", workers=2, least=1)
         run(make_settings(inputs, steps=STEPS), context)
@@ -237,7 +241,7 @@ def test_one_worker_takes_the_same_steps_as_two(
 
 
 def test_too_few_slots_are_an_error(inputs: Path, tmp_path: Path) -> None:
-    engine = FaultyEngine(tmp_path / "engine", cores=[min(os.sched_getaffinity(0))])
+    engine = FaultyEngine(tmp_path / "engine", this_node().with_cores([min(os.sched_getaffinity(0))]))
     try:
         context, _ = make_context(engine, tmp_path / "step", workers=2)
         with pytest.raises(ResourcesError):
@@ -270,7 +274,7 @@ from pathlib import Path
 from tests.training_run import make_context, make_settings
 from bedplate.app.toolchain.train.step import run
 from bedplate.core.reporter import CallbackReporter
-from bedplate.engines.local.engine import LocalEngine
+from bedplate.app.wiring import local_engine
 from bedplate.toolchain.train.settings import CheckpointSettings
 inputs, place, die = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "die"
 
@@ -278,7 +282,7 @@ def die_once_a_copy_is_on_disk():
     if die and list(place.glob("step/checkpoints/step-*/rank-1-of-2.record")):
         os.kill(os.getpid(), signal.SIGKILL)
 
-engine = LocalEngine(place / "engine")
+engine = local_engine(place / "engine")
 context, _ = make_context(engine, place / "step")
 context = dataclasses.replace(context, reporter=CallbackReporter(on_check=die_once_a_copy_is_on_disk))
 run(make_settings(inputs, steps=60, checkpoint=CheckpointSettings(every=5, disk_every=5)), context)

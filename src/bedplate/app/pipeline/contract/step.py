@@ -12,6 +12,7 @@ what it gives back must be whole (written aside, then renamed).
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,12 +52,23 @@ class Needs:
     """Cores of each worker."""
 
 
+class ResultKind(enum.StrEnum):
+    """What a step's path is, where people or later commands look for such a thing."""
+
+    MODEL = "model"
+    """A folder that `bedplate serve` takes."""
+    REPORT = "report"
+    """A page that opens in a browser."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
     """What a finished step leaves behind; stored, and found again when the run is resumed."""
 
     path: Path | None = None
     """File or folder that later steps get for `$name`."""
+    kind: ResultKind | None = None
+    """What `path` is; None where nobody looks for it by its kind."""
     outputs: JsonObject = field(default_factory=dict)
     """Small facts for later steps and for people."""
     measurements: tuple[Measurement, ...] = ()

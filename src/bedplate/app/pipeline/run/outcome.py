@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bedplate.app.pipeline.contract.step import ResultKind
 from bedplate.core.errors import BedplateError
 from bedplate.core.json import JsonObject, plain
 from bedplate.core.measurement import Measurement
 from bedplate.state.records import Status, StepRecord
 from bedplate.state.store import StateStore
+
+_KINDS_BEFORE = {"score": "report", "model.fetch": "model", "train": "model", "compress": "model"}
+"""Results of version 0.1.0 do not say their kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,9 @@ class RunOutcome:
     status: Status
     steps: tuple[StepOutcome, ...]
     report: Path | None
-    """The report's page; None where no step made one."""
+    """The report's page, the last one of several; None where no step made one."""
+    model: Path | None
+    """The model that came out, the last one of several; None where no step made one."""
     measurements: tuple[Measurement, ...]
     directory: Path
     """Where its steps keep their files."""
@@ -60,6 +67,7 @@ class RunOutcome:
                 for step in self.steps
             ],
             "report": None if self.report is None else str(self.report),
+            "model": None if self.model is None else str(self.model),
             "measurements": [item.as_json() for item in self.measurements],
             "directory": str(self.directory),
             "was_done_before": self.was_done_before,
@@ -82,7 +90,8 @@ def read_outcome(
         run_id=run_id,
         status=status,
         steps=tuple(_step_outcome(record) for record in records),
-        report=next((path for record in reversed(records) if record.use == "score" and (path := _path(record))), None),
+        report=_last_of(ResultKind.REPORT, records),
+        model=_last_of(ResultKind.MODEL, records),
         measurements=state.measurements.of_run(run_id),
         directory=directory,
         was_done_before=done_before,
@@ -92,6 +101,18 @@ def read_outcome(
 
 def _step_outcome(record: StepRecord) -> StepOutcome:
     return StepOutcome(name=record.name, status=record.status, seconds=record.seconds, path=_path(record))
+
+
+def _last_of(kind: ResultKind, records: Sequence[StepRecord]) -> Path | None:
+    return next((_path(record) for record in reversed(records) if _kind(record) == kind), None)
+
+
+def _kind(record: StepRecord) -> str | None:
+    """The kind of a step's result; of one that an older version stored, by the use case that made it."""
+    if record.result is None:
+        return None
+    kind = record.result.get("kind", _KINDS_BEFORE.get(record.use))
+    return None if kind is None else str(kind)
 
 
 def _path(record: StepRecord) -> Path | None:

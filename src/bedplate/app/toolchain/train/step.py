@@ -1,7 +1,7 @@
 """`use: train`: continued pre-training that survives its workers, and says what surviving cost.
 
 The supervisor (this process) owns the memory files, starts the gang, watches it, and starts it again after a failure;
-see `app/toolchain/train/`. Gives back a Hugging Face folder with `bedplate.json` (lineage) and `training.json`.
+see `app/toolchain/train/`. Gives back a Hugging Face folder with `bedplate.json` (its card) and `training.json`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
+from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
 from bedplate.app.toolchain.train.checks import check_data, read_trainable
 from bedplate.app.toolchain.train.journal import TrainingJournal
@@ -32,9 +32,9 @@ from bedplate.engines.base import CanInheritDescriptors
 from bedplate.storage.checkpoint.copier import DiskCopier
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_memory_files
 from bedplate.toolchain.data.corpus import is_corpus
-from bedplate.toolchain.data.shards import file_digest, read_manifest
+from bedplate.toolchain.data.shards import read_manifest
+from bedplate.toolchain.models.card import ModelCard, ModelKind, Origin, read_card, weights_digest
 from bedplate.toolchain.models.config import ModelConfig
-from bedplate.toolchain.models.weights import weight_files
 from bedplate.toolchain.train.footprint import check_memory, checkpoint_disk_bytes, memory_needed_bytes
 from bedplate.toolchain.train.messages import TrainingResult, TrainSpec
 from bedplate.toolchain.train.result_folder import TRAINING_FILE, check_result_folder
@@ -89,7 +89,7 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     add_facts(path, facts)
     shutil.rmtree(_disk(context), ignore_errors=True)  # the model is complete: nothing is left to resume
     outputs = {**result.as_json(), **facts}
-    return StepResult(path=path, outputs=outputs, measurements=measured, figures=figures(journal))
+    return StepResult(path=path, kind=ResultKind.MODEL, outputs=outputs, measurements=measured, figures=figures(journal))
 
 
 def _checked(settings: TrainSettings, model: ModelConfig, context: StepContext) -> TrainSettings:
@@ -131,25 +131,22 @@ def _result(context: StepContext) -> Path:
 
 def _spec(settings: TrainSettings, given: Path, context: StepContext) -> TrainSpec:
     base, data, workers = Path(settings.model), Path(settings.data), context.needs.workers.want
-    weights = {file.name: file_digest(file) for file in weight_files(base)}
-    manifest = read_manifest(data)
-    identity = {
-        "settings": _identifying(settings),
-        "weights": weights,
-        "data": manifest["shards"],
-        "workers": workers,
-    }
-    lineage: JsonObject = {
-        "kind": "weights",
-        "made_by": "train",
-        "base": {"path": str(base), "weights": weights},
-        "data": {"path": str(data), "digest": digest(manifest["shards"])},
-        "corpus": str(given.absolute()) if is_corpus(given) else None,
-        "steps": settings.num_steps(workers),
-        "tokens": settings.num_steps(workers) * settings.tokens_per_step(workers),
-        "precision": str(settings.precision),
-    }
-    return TrainSpec(settings=settings, workers=workers, run=digest(identity), result=str(_result(context)), lineage=lineage)
+    weights, shards = weights_digest(base), read_manifest(data)["shards"]
+    identity = {"settings": _identifying(settings), "weights": weights, "data": shards, "workers": workers}
+    base_card = read_card(base)
+    card = ModelCard(
+        kind=ModelKind.TRAINED,
+        licence=base_card.licence if base_card else None,
+        base=Origin(path=str(base), digest=weights),
+        data=Origin(path=str(data), digest=digest(shards)),
+        corpus=str(given.absolute()) if is_corpus(given) else None,
+        details={
+            "steps": settings.num_steps(workers),
+            "tokens": settings.num_steps(workers) * settings.tokens_per_step(workers),
+            "precision": str(settings.precision),
+        },
+    )
+    return TrainSpec(settings=settings, workers=workers, run=digest(identity), result=str(_result(context)), card=card)
 
 
 def _identifying(settings: TrainSettings) -> JsonObject:

@@ -1,0 +1,7 @@
+"""AMD Instinct and Radeon: recognised by its tools; a probe is still to be written."""
+
+from __future__ import annotations
+
+from bedplate.compute.inventory.base import Vendor
+
+VENDOR = Vendor(name="amd", tools=("amd-smi", "rocm-smi"), visibility_variable="HIP_VISIBLE_DEVICES")

@@ -1,0 +1,12 @@
+"""Huawei Ascend: recognised by its tools; a probe is still to be written."""
+
+from __future__ import annotations
+
+from bedplate.compute.inventory.base import Vendor
+
+VENDOR = Vendor(
+    name="huawei",
+    device_files=("dev/davinci[0-9]*",),
+    tools=("npu-smi",),
+    visibility_variable="ASCEND_RT_VISIBLE_DEVICES",
+)

@@ -1,0 +1,7 @@
+"""Intel Data Center GPU: recognised by its tools; a probe is still to be written."""
+
+from __future__ import annotations
+
+from bedplate.compute.inventory.base import Vendor
+
+VENDOR = Vendor(name="intel", tools=("xpu-smi",), visibility_variable="ZE_AFFINITY_MASK")

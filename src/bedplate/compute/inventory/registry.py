@@ -1,0 +1,20 @@
+"""The vendors that the platform knows; one line each."""
+
+from __future__ import annotations
+
+from bedplate.compute.inventory import amd, cambricon, cpu, huawei, hygon, iluvatar, intel, metax, moore_threads, nvidia
+from bedplate.compute.inventory.base import Vendor
+
+VENDORS: tuple[Vendor, ...] = (
+    cpu.VENDOR,
+    nvidia.VENDOR,
+    amd.VENDOR,
+    cambricon.VENDOR,
+    huawei.VENDOR,
+    hygon.VENDOR,
+    iluvatar.VENDOR,
+    intel.VENDOR,
+    metax.VENDOR,
+    moore_threads.VENDOR,
+)
+"""In the order in which their devices are listed."""

@@ -1,0 +1,148 @@
+"""The devices of this machine, asked for in a way that no vendor's library can break.
+
+A vendor's library may be absent, may raise, may crash the process that loaded it, and may hang in a driver call that
+no thread can be cut out of. So each probe that has something to look at runs in a process of its own, all at once, and
+answers with JSON on stdout. Absent is normal and silent; broken and hanging are events, and cost only that vendor's
+devices. Cost: with CPUs only, some file reads; else one start of Python, about 0.1 s, whatever the number of vendors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from bedplate.compute.inventory.base import DeviceProbe, Vendor
+from bedplate.compute.inventory.registry import VENDORS
+from bedplate.core.clock import Clock, SystemClock
+from bedplate.core.devices import Device
+from bedplate.core.errors import MessageError, UsageError
+from bedplate.core.event_kinds import InventoryProbeBroken, InventoryProbeHung, make_event
+from bedplate.core.events import Event, EventSink
+from bedplate.core.messages import decode, encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeTrouble:
+    """A vendor whose devices seem to be there, and whose probe gave no answer."""
+
+    probe: str
+    """`Vendor.name`."""
+    kind: Literal["broken", "hung"]
+    message: str
+    """Its last words, one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """Devices of this machine, and whom we could not ask."""
+
+    devices: tuple[Device, ...]
+    troubles: tuple[ProbeTrouble, ...] = ()
+
+
+def take_inventory(
+    vendors: Sequence[Vendor] = VENDORS,
+    *,
+    timeout_s: float = 10.0,
+    events: EventSink | None = None,
+    clock: Clock | None = None,
+) -> Inventory:
+    """Ask the probes of all vendors at once.
+
+    Args:
+        vendors: Whose devices to look for.
+        timeout_s: A probe that has not answered by then is killed, and reported as hung.
+        events: Where troubles go, as `inventory.probe_broken` and `inventory.probe_hung`.
+        clock: What stamps the events.
+
+    Returns:
+        Devices in the order of `vendors`; those of a troubled probe are missing.
+    """
+    asked = [vendor for vendor in vendors if vendor.probe and vendor.is_likely_here()]
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as askers:
+        answers = list(askers.map(_ask, asked, itertools.repeat(timeout_s)))
+    devices = [device for answer in answers if isinstance(answer, tuple) for device in answer]
+    troubles = [answer for answer in answers if isinstance(answer, ProbeTrouble)]
+    if events is not None:
+        for trouble in troubles:
+            events.emit(_trouble_event(trouble, (clock or SystemClock()).now()))
+    return Inventory(devices=tuple(devices), troubles=tuple(troubles))
+
+
+def _ask(vendor: Vendor, timeout_s: float) -> tuple[Device, ...] | ProbeTrouble:
+    if vendor.reads_files_only:
+        return _ask_here(vendor)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", "bedplate.compute.inventory.take", vendor.probe]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        output, errors = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        _cut_off(process)
+        return ProbeTrouble(probe=vendor.name, kind="hung", message=f"no answer within {timeout_s:g} s; its process was killed")
+    if process.returncode:
+        last_words = (errors.strip().splitlines() or ["it said nothing"])[-1]
+        return ProbeTrouble(probe=vendor.name, kind="broken", message=f"exit code {process.returncode}: {last_words}")
+    try:
+        return tuple(decode(Device, item) for item in json.loads(output.splitlines()[-1]))
+    except (ValueError, TypeError, IndexError, MessageError) as error:
+        return ProbeTrouble(probe=vendor.name, kind="broken", message=f"not a list of devices: {error!r} in {output[-200:]!r}")
+
+
+def _ask_here(vendor: Vendor) -> tuple[Device, ...] | ProbeTrouble:
+    try:
+        probe = load_probe(vendor.probe)
+        return probe.devices() if probe.is_present() else ()
+    except (OSError, ValueError) as error:
+        return ProbeTrouble(probe=vendor.name, kind="broken", message=f"{type(error).__name__}: {error}")
+
+
+def _cut_off(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    try:
+        process.communicate(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        # Stuck in an uninterruptible driver call, where even SIGKILL waits: leave it to init, but keep no pipe.
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _trouble_event(trouble: ProbeTrouble, at_s: float) -> Event:
+    facts = InventoryProbeHung if trouble.kind == "hung" else InventoryProbeBroken
+    message = f"probe '{trouble.probe}' is {trouble.kind}: {trouble.message}"
+    return make_event(facts(probe=trouble.probe, detail=trouble.message), at_s=at_s, message=message, source="inventory")
+
+
+def load_probe(entry: str) -> DeviceProbe:
+    """The probe named by `module:class`.
+
+    Raises:
+        UsageError: Not of that form, or not there.
+    """
+    module, _, name = entry.partition(":")
+    try:
+        probe: DeviceProbe = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError("not a device probe", seen=entry, expected="module:class, importable") from error
+    return probe
+
+
+def _main() -> None:
+    probe = load_probe(sys.argv[1])
+    devices = probe.devices() if probe.is_present() else ()
+    print(json.dumps([encode(device) for device in devices]))
+
+
+if __name__ == "__main__":
+    _main()
