@@ -13,6 +13,7 @@ import pytest
 
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.step import run
+from bedplate.compute.inventory import this_node
 from bedplate.core.errors import CancelledError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.reporter import CallbackReporter
 from bedplate.storage.checkpoint.disk import DiskCheckpointStore
@@ -27,7 +28,7 @@ RARELY = CheckpointSettings(every=2, disk_every=100_000)
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[FaultyEngine]:
-    engine = FaultyEngine(tmp_path / "engine")
+    engine = FaultyEngine(tmp_path / "engine", this_node())
     yield engine
     engine.close()
 

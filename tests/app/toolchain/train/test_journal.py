@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.app.pipeline.contract.measured import Extent
 from bedplate.app.toolchain.train.journal import AttemptBegan, Drill, Failure, GangCleared, TrainingJournal
 from bedplate.app.toolchain.train.report import goodput_frac, recoveries
 from bedplate.core.errors import MessageError
 from bedplate.toolchain.train.messages import Built, Evaluated, ForwardBegan, Imported, Joined, Loaded, StepReport
+
+EXTENT = Extent(num_nodes=1, num_devices=1)
 
 
 def step(number: int, **changed: object) -> StepReport:
@@ -19,7 +22,7 @@ def step(number: int, **changed: object) -> StepReport:
 
 def test_every_kind_of_entry_comes_back_as_it_was(tmp_path: Path) -> None:
     journal = TrainingJournal(tmp_path / "journal.jsonl", "run")
-    journal.begin_attempt(1.0, 2)
+    journal.begin_attempt(1.0, 2, EXTENT)
     journal.add(2.0, step(1, loss=math.inf, gradient_norm=-math.inf, is_skipped=True), 0)
     journal.add(3.0, Evaluated(when="before", perplexity=math.inf, tokens=3, seconds=0.5), 0)
     journal.add(4.0, Drill(step=1), 1)
@@ -59,11 +62,11 @@ def test_a_line_that_is_no_entry_is_named(tmp_path: Path) -> None:
 def test_what_another_run_left_in_the_folder_does_not_count(tmp_path: Path) -> None:
     file = tmp_path / "journal.jsonl"
     other = TrainingJournal(file, "other")
-    other.begin_attempt(0.0, 2)
+    other.begin_attempt(0.0, 2, EXTENT)
     other.add(1.0, step(9), 0)
     journal = TrainingJournal(file, "run")
     assert journal.entries == []
-    journal.begin_attempt(2.0, 1)
+    journal.begin_attempt(2.0, 1, EXTENT)
     journal.add(3.0, step(1), 0)
     again = TrainingJournal(file, "run")
     assert [item.step for item in again.steps()] == [1]
@@ -81,12 +84,12 @@ def test_entries_that_could_not_be_written_follow_once_they_can(tmp_path: Path) 
 
 def test_the_phases_of_a_recovery_add_up_to_its_length(tmp_path: Path) -> None:
     journal = TrainingJournal(tmp_path / "journal.jsonl", "run")
-    journal.begin_attempt(0.0, 2)
+    journal.begin_attempt(0.0, 2, EXTENT)
     for number in (1, 2, 3):
         journal.add(float(number), step(number), 0)
     journal.add(4.0, Failure(cause="signal", detected_s=4.5, message=""), 1)
     journal.add(5.0, GangCleared())
-    journal.begin_attempt(5.0, 2)
+    journal.begin_attempt(5.0, 2, EXTENT)
     for at_s, report in ((6.0, Imported()), (7.0, Built()), (8.0, Joined()), (9.0, Loaded(resumed_from=2, store="memory"))):
         journal.add(at_s - 0.5, report, 0)
         journal.add(at_s, report, 1)
@@ -100,7 +103,7 @@ def test_the_phases_of_a_recovery_add_up_to_its_length(tmp_path: Path) -> None:
 
 def test_a_failure_that_nothing_followed_has_no_times_of_recovery(tmp_path: Path) -> None:
     journal = TrainingJournal(tmp_path / "journal.jsonl", "run")
-    journal.begin_attempt(0.0, 1)
+    journal.begin_attempt(0.0, 1, EXTENT)
     journal.add(1.0, Failure(cause="error", detected_s=1.25, message=""), 0)
     (recovery,) = recoveries(journal)
     assert (recovery.detect_s, recovery.resume_forward_s, recovery.resume_step_s) == (0.25, None, None)
@@ -109,7 +112,7 @@ def test_a_failure_that_nothing_followed_has_no_times_of_recovery(tmp_path: Path
 
 def test_skipped_steps_are_no_useful_time(tmp_path: Path) -> None:
     journal = TrainingJournal(tmp_path / "journal.jsonl", "run")
-    journal.begin_attempt(0.0, 1)
+    journal.begin_attempt(0.0, 1, EXTENT)
     journal.add(1.0, step(1), 0)
     journal.add(2.0, step(2, is_skipped=True), 0)
     assert goodput_frac(journal) == 0.5
