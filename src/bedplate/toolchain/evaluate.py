@@ -1,9 +1,8 @@
 """How well a model predicts a text: perplexity, and its divergence from and agreement with a base model.
 
-The text is cut into windows of `context` tokens. With `stride` smaller than `context` the windows overlap, and a token
-is scored once, in the first window that holds it; stride = context starts each window cold, which is cheaper and the
-usual figure. Logits are made for a few rows at a time, so memory is the model plus rows * vocabulary numbers, whatever
-the context.
+The text is cut into windows of `context` tokens, and each starts cold: every token is scored once. Training judges by the
+same windows. Logits are made for a few rows at a time, so memory is the model plus rows * vocabulary numbers, whatever the
+context.
 """
 
 from __future__ import annotations
@@ -28,14 +27,13 @@ Report = Callable[[float, float, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerplexityResult:
-    """A perplexity and what it was measured on; comparable only where context, stride, text and tokenizer are the same."""
+    """A perplexity and what it was measured on; comparable only where context, text and tokenizer are the same."""
 
     perplexity: float
     """exp of the mean negative log-likelihood in nats per token."""
     tokens: int
     """Tokens that were scored."""
     context: int
-    stride: int
     text: str
     """What was read: `validation of wikipedia-sample`."""
 
@@ -60,38 +58,6 @@ def perplexity_of(total_nats: float, num_tokens: int) -> float:
         return math.inf
 
 
-def perplexity(
-    model: Llama,
-    tokens: Tokens,
-    context: int = 1024,
-    stride: int | None = None,
-    max_tokens: int | None = None,
-    *,
-    text: str = "",
-    report: Report | None = None,
-) -> PerplexityResult:
-    """Perplexity of `tokens` under `model`.
-
-    Args:
-        model: Any decoder that `load_model` gives.
-        tokens: int64 (N,).
-        context: Most tokens that a prediction sees, plus one.
-        stride: New tokens scored in each window after the first; None: `context`.
-        max_tokens: Read only this many.
-        text: What the tokens are, for people.
-        report: Called as report(tokens done, tokens in all, "tokens") after each window: a heartbeat too.
-
-    Raises:
-        UsageError: Fewer than two tokens, or a stride or context that makes no sense.
-        CheckFailedError: The model gives values that are not numbers.
-    """
-    score = _Score()
-    for hidden_TD, targets_T in _scored(model, tokens[:max_tokens], context, stride, report):
-        for hidden_RD, targets_R in _row_blocks(hidden_TD, targets_T):
-            score.add(_log_probabilities(model, hidden_RD), targets_R)
-    return score.result(context, stride or context, text)
-
-
 def compare(
     base: Llama,
     other: Llama,
@@ -102,11 +68,25 @@ def compare(
     text: str = "",
     report: Report | None = None,
 ) -> ComparisonResult:
-    """Both models on the same tokens, in one pass; arguments and errors as in `perplexity`."""
+    """Both models on the same tokens, in one pass.
+
+    Args:
+        base: The model that the other is held to.
+        other: A model with the same tokenizer.
+        tokens: int64 (N,).
+        context: Most tokens that a prediction sees, plus one.
+        max_tokens: Read only this many.
+        text: What the tokens are, for people.
+        report: Called as report(tokens done, tokens in all, "tokens") after each window: a heartbeat too.
+
+    Raises:
+        UsageError: Fewer than two tokens, or tokens of another tokenizer.
+        CheckFailedError: A model gives values that are not numbers.
+    """
     scores, divergence, agreed = (_Score(), _Score()), 0.0, 0
     both = zip(
-        _scored(base, tokens[:max_tokens], context, None, report),
-        _scored(other, tokens[:max_tokens], context, None, None),
+        _scored(base, tokens[:max_tokens], context, report),
+        _scored(other, tokens[:max_tokens], context, None),
         strict=True,
     )
     for (base_TD, targets_T), (other_TD, _) in both:
@@ -119,8 +99,8 @@ def compare(
             divergence += float(F.kl_div(other_RV, base_RV, reduction="sum", log_target=True))
             agreed += int((base_RV.argmax(-1) == other_RV.argmax(-1)).sum())
     return ComparisonResult(
-        base=scores[0].result(context, context, text),
-        other=scores[1].result(context, context, text),
+        base=scores[0].result(context, text),
+        other=scores[1].result(context, text),
         kl_to_base_nats=divergence / scores[0].count,
         top1_agreement_frac=agreed / scores[0].count,
     )
@@ -134,40 +114,28 @@ class _Score:
         self.loss += float(F.nll_loss(log_probabilities_RV, targets_R, reduction="sum"))
         self.count += len(targets_R)
 
-    def result(self, context: int, stride: int, text: str) -> PerplexityResult:
+    def result(self, context: int, text: str) -> PerplexityResult:
         mean = self.loss / self.count
         if not math.isfinite(mean):
             next_step = "the weights hold NaN or infinity; take an earlier checkpoint or fetch the model again"
             raise CheckFailedError("the model gives values that are not numbers", seen=mean, next_step=next_step)
-        return PerplexityResult(
-            perplexity=perplexity_of(self.loss, self.count), tokens=self.count, context=context, stride=stride, text=text
-        )
+        return PerplexityResult(perplexity=perplexity_of(self.loss, self.count), tokens=self.count, context=context, text=text)
 
 
-def _scored(
-    model: Llama, tokens: Tokens, context: int, stride: int | None, report: Report | None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (hidden_TD, targets_T) of each window's newly scored positions."""
-    stride = context if stride is None else stride
-    if not 1 <= stride <= context:
-        raise UsageError("the stride must be between 1 and the context", seen=stride, expected=f"1 to {context}")
+def _scored(model: Llama, tokens: Tokens, context: int, report: Report | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (hidden_TD, targets_T) of each window."""
     if len(tokens) < 2:
         raise UsageError("the evaluation text is too short", seen=f"{len(tokens)} tokens", expected="at least 2")
     if int(tokens.max()) >= model.config.vocab_size:
         seen, expected = f"token {tokens.max()}", f"below {model.config.vocab_size}"
         raise UsageError("the tokens belong to another tokenizer", seen=seen, expected=expected)
-    scored = 0
-    for begin in range(0, len(tokens) - 1, stride):
+    for begin in range(0, len(tokens) - 1, context):
         window = torch.from_numpy(np.ascontiguousarray(tokens[begin : begin + context + 1]))
         with torch.inference_mode():
             hidden_TD = model(window[None, :-1])[0]
-        new = begin + len(window) - 1 - scored
-        yield hidden_TD[-new:], window[-new:]
-        scored += new
+        yield hidden_TD, window[1:]
         if report is not None:
-            report(scored, len(tokens) - 1, "tokens")
-        if scored >= len(tokens) - 1:
-            return
+            report(begin + len(window) - 1, len(tokens) - 1, "tokens")
 
 
 def _row_blocks(hidden_TD: Tensor, targets_T: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,6 +1,6 @@
 """One rank of a training run: opens the stores, builds the trainer, reports to the supervisor how far it is.
 
-Order of work after a failure, each reported: imports, shapes and buffers, rendezvous, state from the newest whole
+Order of work after a failure, each reported: imports, shapes and buffers, rendezvous, state from the newest intact
 checkpoint, first forward pass. The base model's weights are not read when a checkpoint is there.
 """
 

@@ -1,17 +1,20 @@
-"""One suite over both stores: what is committed is whole, what is half written or damaged is passed over."""
+"""One suite over both stores: what is committed is intact, what is half written or damaged is passed over."""
 
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bedplate.core.checkpoint import CheckpointStore, Shard
 from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError
+from bedplate.storage.checkpoint import disk
 from bedplate.storage.checkpoint.copier import DiskCopier, copy_checkpoint
 from bedplate.storage.checkpoint.disk import DiskCheckpointStore
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_memory_files
+from bedplate.storage.checkpoint.record import ShardRecord
 
 PAYLOAD_BYTES = 300_000
 Opener = Callable[[int, int], CheckpointStore]
@@ -171,24 +174,25 @@ def test_the_copier_brings_the_newest_step_to_disk(memory_files: tuple[int, ...]
     copier = DiskCopier(MemoryCheckpointStore(memory_files, 0, 2), tmp_path, lambda step, reason: failures.append(reason))
     copier.wake()
     copier.close()
-    disk = DiskCheckpointStore(tmp_path, 0, 2)
-    assert (disk.steps(), failures) == ((4,), [])
-    assert content(disk.load(4, 1)) == content(make_shard(5))
+    on_disk = DiskCheckpointStore(tmp_path, 0, 2)
+    assert (on_disk.steps(), failures) == ((4,), [])
+    assert content(on_disk.load(4, 1)) == content(make_shard(5))
 
 
-def test_a_copy_of_memory_that_is_overwritten_meanwhile_is_dropped(
+def test_a_copy_of_memory_that_is_overwritten_on_the_way_is_dropped(
     memory_files: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = MemoryCheckpointStore(memory_files, 0, 1)
     for step in (2, 4):
         writer.save(step, make_shard(step))
-    real = os.fsync
+    real = disk.describe
 
-    def overwrite_first(descriptor: int) -> None:
-        real(descriptor)
+    def overwrite_after_the_digests(*arguments: Any) -> ShardRecord:
+        record = real(*arguments)
         writer.save(6, make_shard(6))
+        return record
 
-    monkeypatch.setattr(os, "fsync", overwrite_first)
+    monkeypatch.setattr(disk, "describe", overwrite_after_the_digests)
     assert not copy_checkpoint(MemoryCheckpointStore(memory_files, 0, 1), tmp_path, 2)
     assert DiskCheckpointStore(tmp_path, 0, 1).steps() == ()
 

@@ -80,7 +80,7 @@ def test_parquet_gives_the_column_that_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'id' holds no text"):
         list(read_documents(tmp_path / "x.parquet", "id"))
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and nothing more")
-    with pytest.raises(UsageError, match=r"not a whole Parquet file.*x\.parquet"):
+    with pytest.raises(UsageError, match=r"not a complete Parquet file.*x\.parquet"):
         list(read_documents(tmp_path / "x.parquet"))
 
 
@@ -188,5 +188,5 @@ def test_half_a_dump_is_refused(tmp_path: Path) -> None:
     page = PAGE.format(title="A", ns=0, redirect="", text="long text " * 50)
     whole = bz2.compress(f"<mediawiki>{page * 50}</mediawiki>".encode())
     (tmp_path / "half.xml.bz2").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UsageError, match="not a whole MediaWiki export"):
+    with pytest.raises(UsageError, match="not a complete MediaWiki export"):
         list(read_documents(tmp_path / "half.xml.bz2"))

@@ -1,7 +1,7 @@
 """Checkpoints in a folder: slower than memory, and there when the supervisor or the machine went down.
 
 One folder a step, `step-00000012/`; in it each rank's payload `rank-0-of-2.bin` and, written last, its record
-`rank-0-of-2.record`. Every file is written aside, synced and renamed, so a name means a whole file; a step counts when
+`rank-0-of-2.record`. Every file is written aside, synced and renamed, so a name means a complete file; a step counts when
 all its ranks' records are there, and the digests in them tell a file that was damaged later. The newest two are kept.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bedplate.core.checkpoint import Shard
 from bedplate.core.errors import IntegrityError, NotFoundError
+from bedplate.core.files import replacing_file, sync_folder, write_file
 from bedplate.storage.checkpoint.record import ShardRecord, complete_steps, describe, verified
 
 KEPT_STEPS = 2
@@ -34,22 +35,28 @@ class DiskCheckpointStore:
         Args:
             step: Optimiser steps done.
             shard: This rank's share.
-            still_valid: Asked when the payload is on disk; False drops what was written: for a shard whose buffers
-                somebody else may overwrite meanwhile.
+            still_valid: Asked when the payload is written; False drops what was written: for a shard whose buffers
+                somebody else may overwrite in the meantime.
 
         Raises:
-            OSError: The disk is full, or cannot be written; what was there before stays whole.
+            OSError: The disk is full, or cannot be written; what was there before stays as it was.
         """
         record = describe(step, self._rank, self._world_size, shard)
         folder = self._folder / f"step-{step:08d}"
         folder.mkdir(parents=True, exist_ok=True)
         payload, record_file = _files(folder, self._rank, self._world_size)
         pieces = [(item.offset, shard.buffers[item.name]) for item in record.buffers]
-        if not _write_aside(payload, pieces, still_valid or (lambda: True)):
+        try:
+            with replacing_file(payload) as file:
+                for offset, piece in pieces:
+                    file.seek(offset)
+                    file.write(piece)
+                if still_valid is not None and not still_valid():
+                    raise _OverwrittenError
+        except _OverwrittenError:
             return
-        _write_aside(record_file, [(0, record.encode())], lambda: True)
-        _sync_folder(folder)
-        _sync_folder(self._folder)
+        write_file(record_file, record.encode())
+        sync_folder(self._folder)
         self._remove_older()
 
     def steps(self) -> tuple[int, ...]:
@@ -102,31 +109,10 @@ class DiskCheckpointStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+class _OverwrittenError(Exception):
+    """The buffers changed while they were written."""
+
+
 def _files(folder: Path, rank: int, world_size: int) -> tuple[Path, Path]:
     stem = f"rank-{rank}-of-{world_size}"
     return folder / f"{stem}.bin", folder / f"{stem}.record"
-
-
-def _write_aside(target: Path, pieces: list[tuple[int, bytes | bytearray | memoryview]], keep: Callable[[], bool]) -> bool:
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            for offset, piece in pieces:
-                file.seek(offset)
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        if not keep():
-            return False
-        partial.replace(target)
-        return True
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

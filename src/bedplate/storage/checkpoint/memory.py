@@ -3,7 +3,7 @@
 Problem: a checkpoint on disk takes seconds to write and to read, so it is made rarely and much work is repeated. Idea
 (Gemini, Wang et al. 2023; DLRover flash checkpoint): the supervisor creates one memory file a rank (memfd), which lives
 as long as any process has it open; a worker writes its share there at memory speed, and its successor reads it from
-there. Two generations a rank: a new one is written over the older, so a death in the middle leaves the newer whole.
+there. Two generations a rank: a new one is written over the older, so a death in the middle leaves the newer intact.
 A generation counts when its record is in place, which is written last, and when all ranks have that step.
 
 A file: two record areas of 64 KiB, then two payload areas. Writes go through the descriptor and not through a mapping:

@@ -1,7 +1,7 @@
 """What both stores write down about one rank's shard of one step, and how it is checked.
 
 A record says which buffers follow, where and how long, with an XXH3-128 digest each (8 to 20 GB/s on one core, where
-CRC-32 of zlib reaches 1 and BLAKE2b less than 1); a digest over the record itself tells a torn record from a whole one.
+CRC-32 of zlib reaches 1 and BLAKE2b less than 1); a digest over the record itself tells a torn record from a complete one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ShardRecord:
         """Inverse of `encode`.
 
         Raises:
-            IntegrityError: Not a whole record.
+            IntegrityError: Not a complete record.
         """
         seen, _, body = data.partition(b" ")
         if seen != hashlib.blake2b(body, digest_size=16).hexdigest().encode():

@@ -86,7 +86,7 @@ def _parquet_documents(path: Path, column: str) -> Iterator[str]:
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[column]):
                 yield from (text for text in batch.column(0).to_pylist() if text is not None)
     except arrow.ArrowException as error:
-        raise UsageError("not a whole Parquet file", seen=f"{path}: {error}", next_step="fetch it again") from error
+        raise UsageError("not a complete Parquet file", seen=f"{path}: {error}", next_step="fetch it again") from error
 
 
 def _check_column(path: Path, column: str, schema: Any, arrow: Any) -> None:

@@ -2,7 +2,7 @@
 
 Documents are encoded in small batches (the tokenizers library uses the cores that the process has) and written shard
 by shard; each finished shard is a line in a journal, so a run that was killed continues after the last one. The folder gets its
-name when all is written, so whoever sees it sees it whole. A lock lets the ranks of a gang call this at once: one
+name when all is written, so it is complete wherever it is seen. A lock lets the ranks of a gang call this at once: one
 works, the others wait and find it done.
 
 How a document becomes tokens is `tokenizer.py`'s business. The key of the cache holds everything that decides them: the
@@ -11,11 +11,9 @@ corpus, the tokenizer, the separator (a changed `eos_token_id` makes new shards)
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bedplate.core.errors import ResourcesError
+from bedplate.core.files import file_lock, write_file
 from bedplate.core.json import digest
 from bedplate.toolchain.data.corpus import SPLITS, read_corpus_manifest, read_documents_of
 from bedplate.toolchain.data.layout import TOKENS_PREFIX
@@ -64,7 +63,7 @@ def tokenise(
     if _is_made(folder, plan):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_name(f".{folder.name}.lock")):
+    with file_lock(folder.with_name(f".{folder.name}.lock")):
         if not _is_made(folder, plan):
             try:
                 _write(corpus, plan, folder, report or (lambda done, total, unit: None), shard_tokens)
@@ -116,12 +115,12 @@ def _write(corpus: Path, plan: _Plan, folder: Path, report: Report, shard_tokens
         documents = islice(read_documents_of(corpus, split), skip, None)
         for tokens, num_documents in _shards(documents, plan, shard_tokens, room, done, report):
             name = f"{split}-{len(journal.entries_of(split)):05d}.bin"
-            _write_file(aside / name, tokens.astype(plan.encoder.dtype).tobytes())
+            write_file(aside / name, tokens.astype(plan.encoder.dtype).tobytes())
             entry = {"split": split, "file": name, "tokens": len(tokens), "documents": num_documents}
             journal.add(entry | {"digest": file_digest(aside / name)})
             done += num_documents
     text = json.dumps({"format": FORMAT, **plan.identity, "shards": journal.entries}, indent=2) + "\n"
-    _write_file(aside / "manifest.json", text.encode())
+    write_file(aside / "manifest.json", text.encode())
     journal.file.unlink()
     aside.rename(folder)
 
@@ -158,7 +157,7 @@ class _Journal:
         head = json.dumps(dict(plan.identity), sort_keys=True)
         if lines and lines[0] == head:
             self.entries = list(_whole_entries(lines[1:], file.parent))
-        _write_file(file, "".join(f"{line}\n" for line in [head, *map(json.dumps, self.entries)]).encode())
+        write_file(file, "".join(f"{line}\n" for line in [head, *map(json.dumps, self.entries)]).encode())
 
     def entries_of(self, split: str) -> list[Mapping[str, Any]]:
         return [entry for entry in self.entries if entry["split"] == split]
@@ -180,17 +179,3 @@ def _whole_entries(lines: list[str], folder: Path) -> Iterator[Mapping[str, Any]
         if not (folder / entry["file"]).is_file() or file_digest(folder / entry["file"]) != entry["digest"]:
             return
         yield entry
-
-
-def _write_file(file: Path, data: bytes) -> None:
-    with file.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    with file.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

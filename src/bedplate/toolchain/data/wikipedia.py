@@ -50,7 +50,7 @@ def wikipedia_documents(dump: TextFile) -> Iterator[str]:
             yield from _documents(stream)
     except (ElementTree.ParseError, OSError, EOFError) as error:
         raise UsageError(
-            "not a whole MediaWiki export", seen=f"{dump.path}: {error}", expected="pages-articles XML, compressed or plain"
+            "not a complete MediaWiki export", seen=f"{dump.path}: {error}", expected="pages-articles XML, compressed or plain"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""From a trainer to a checkpoint, and back from the newest one that is whole.
+"""From a trainer to a checkpoint, and back from the newest one that is intact.
 
 All ranks try the same step of the same store; if a single one finds its bytes damaged, all pass over it, with the
 reason, and try the one before. Slices are read by position, so a checkpoint of two ranks also starts one or three.
@@ -50,7 +50,7 @@ def make_shard(trainer: Trainer, meta: CheckpointMeta) -> Shard:
 
 
 def resume(trainer: Trainer, stores: Sequence[NamedStore], run: str) -> Resumed | None:
-    """Load the newest whole checkpoint of this run into the trainer.
+    """Load the newest intact checkpoint of this run into the trainer.
 
     Args:
         trainer: Not yet started.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.app.toolchain.data.text import Settings, run
+from bedplate.compute.inventory import this_node
 from bedplate.core.errors import UsageError
 from bedplate.toolchain.data.corpus import read_corpus_manifest, read_documents_of
 from tests.failing_worker import FaultyEngine
@@ -17,7 +18,7 @@ def test_files_that_are_left_out_are_named_to_the_reader_and_in_the_manifest(tmp
     source.mkdir()
     (source / "a.JSONL").write_text("".join(json.dumps({"content": f"text {number}"}) + "\n" for number in range(9)))
     (source / "readme.md").write_text("not read")
-    engine = FaultyEngine(tmp_path / "engine")
+    engine = FaultyEngine(tmp_path / "engine", this_node())
     try:
         context, heard = make_context(engine, tmp_path / "step")
         with pytest.raises(UsageError, match="text_field"):

@@ -13,6 +13,7 @@ import pytest
 
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.step import run
+from bedplate.compute.inventory import this_node
 from bedplate.core.errors import CancelledError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.reporter import CallbackReporter
 from bedplate.storage.checkpoint.disk import DiskCheckpointStore
@@ -27,7 +28,7 @@ RARELY = CheckpointSettings(every=2, disk_every=100_000)
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[FaultyEngine]:
-    engine = FaultyEngine(tmp_path / "engine")
+    engine = FaultyEngine(tmp_path / "engine", this_node())
     yield engine
     engine.close()
 
@@ -100,7 +101,8 @@ needs: {workers: {want: 2, min: 2}}
 """
 
 
-def test_a_terminated_command_leaves_its_checkpoint_on_disk_and_the_next_call_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_command_leaves_its_checkpoint_on_disk_and_the_next_call_resumes(tmp_path: Path, number: int) -> None:
     commands = CommandLine(folder=tmp_path)
     make_micro_model(tmp_path / "base")
     make_shards(tmp_path / "data")
@@ -108,7 +110,7 @@ def test_a_terminated_command_leaves_its_checkpoint_on_disk_and_the_next_call_re
     process = commands.start("train", "job.yaml")
     journal = wait_until(lambda: list(commands.state.glob("**/journal.jsonl")), "the journal is there", process)[0]
     wait_until(lambda: journal.read_text().count('"checkpoint"') > 8, "there are checkpoints in memory", process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     first = ended(process)
     assert first.code == 1
     assert "is on disk; the same command resumes from it" in first.err
@@ -187,11 +189,11 @@ def test_a_disk_that_fills_up_ends_the_run_once_and_space_lets_it_finish(engine:
                     file.write(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 65_536))
 
         filling = dataclasses.replace(context, reporter=CallbackReporter(on_check=fill))
-        settings = make_settings(tmp_path, steps=400, checkpoint=RARELY)
+        settings = make_settings(tmp_path, steps=120, checkpoint=RARELY)
         with pytest.raises(ResourcesError, match=r"trained model could not be written.*No space left"):
             run(settings, filling)
         assert engine.num_submitted == 1
         assert not (disk / "step" / "model").exists()
         (disk / "filler").unlink()
         result = run(settings, context)
-        assert json.loads((disk / "step" / "model" / "training.json").read_text())["steps"] == result.outputs["steps"] == 400
+        assert json.loads((disk / "step" / "model" / "training.json").read_text())["steps"] == result.outputs["steps"] == 120

@@ -13,6 +13,7 @@ from bedplate.app.pipeline.contract.step import StepResult
 from bedplate.app.pipeline.contract.stored import result_as_json
 from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.step import run
+from bedplate.compute.inventory import this_node
 from bedplate.core.errors import BedplateError
 from bedplate.toolchain.models.folder import load_model
 from bedplate.toolchain.train.messages import StepReport
@@ -25,7 +26,7 @@ STEPS = 6
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[FaultyEngine]:
-    engine = FaultyEngine(tmp_path / "engine")
+    engine = FaultyEngine(tmp_path / "engine", this_node())
     engine.fault = Fault(what="nan", rank=1, step=3)
     yield engine
     engine.close()

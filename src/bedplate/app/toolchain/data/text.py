@@ -78,7 +78,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         "left_out": manifest.get("left_out", []),
     }
     if settings.model is not None:
-        outputs["tokens"] = tokenise_corpus(folder, Path(settings.model), context)["tokens"]
+        outputs["tokens"] = dict(tokenise_corpus(folder, Path(settings.model), context).num_tokens)
     return StepResult(path=folder, outputs=outputs)
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.step import StepContext
-from bedplate.core.json import JsonObject
+from bedplate.core.messages import decode, encode
 from bedplate.core.workload import Gang, Task
 from bedplate.toolchain.data.corpus import is_corpus
+from bedplate.toolchain.data.messages import TokenisedCorpus, TokeniseTask
 
 
 def tokens_for(data: Path, model: Path, context: StepContext) -> Path:
@@ -21,11 +22,11 @@ def tokens_for(data: Path, model: Path, context: StepContext) -> Path:
     """
     if not is_corpus(data):
         return data
-    return Path(str(tokenise_corpus(data, model, context)["folder"]))
+    return tokenise_corpus(data, model, context).folder
 
 
-def tokenise_corpus(corpus: Path, model: Path, context: StepContext) -> JsonObject:
-    """Tokenise in a task; the folder, and the number of tokens by split. Instant where it was done before."""
-    spec = {"corpus": str(corpus.absolute()), "model": str(model.expanduser().absolute())}
-    gang = Gang(name="tokenise", tasks=(Task(entry="bedplate.workers.tokenize:main", spec=spec),))
-    return run_gang(context.engine, gang, context.reporter).tasks[0].result or {}
+def tokenise_corpus(corpus: Path, model: Path, context: StepContext) -> TokenisedCorpus:
+    """Tokenise in a task. Instant where it was done before."""
+    spec = TokeniseTask(corpus=corpus.absolute(), model=model.expanduser().absolute())
+    gang = Gang(name="tokenise", tasks=(Task(entry="bedplate.workers.tokenize:main", spec=encode(spec)),))
+    return decode(TokenisedCorpus, run_gang(context.engine, gang, context.reporter).tasks[0].result)

@@ -26,7 +26,7 @@ def read_trainable(folder: Path) -> ModelConfig:
 
 
 def check_data(settings: TrainSettings, model: ModelConfig) -> None:
-    """The shards must be whole, long enough, and made with this model's tokenizer.
+    """The shards must be intact, long enough, and made with this model's tokenizer.
 
     Raises:
         NotFoundError: No such folder or split.

@@ -18,8 +18,9 @@ from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind, TaskStat
 from bedplate.engines.base import Engine, GangHandle
 from bedplate.toolchain.train.messages import Built, Report, WaitBegan, read_report
 
-PATIENCE_S = 2.0
-"""How long to wait for the rank that failed first, when all that ended say that they only lost a peer."""
+PATIENCE_S = 5.0
+"""How long to wait for the rank that failed first, when all that ended say that they only lost a peer: on a busy machine the
+end of a killed process can be seen seconds after its peers have noticed."""
 _WAIT_S = 0.25
 
 

@@ -142,10 +142,10 @@ def _read(file: Path) -> Iterator[Entry]:
     if not file.is_file():
         return
     text = file.read_text()
-    whole, _, torn = text.rpartition("\n")
+    complete, _, torn = text.rpartition("\n")
     if torn:
-        file.write_text(whole + "\n" if whole else "")
-    for number, line in enumerate(whole.splitlines(), start=1):
+        file.write_text(complete + "\n" if complete else "")
+    for number, line in enumerate(complete.splitlines(), start=1):
         try:
             document = json.loads(line)
         except ValueError as error:

@@ -1,7 +1,7 @@
 """Keeps a training gang alive: starts it, follows it, kills a worker when a drill asks for it, and restarts it after failures.
 
 A gang that lost a worker cannot continue by itself: the survivors wait in a collective. So what is left is ended and the
-whole gang is started again with the same memory files, from which it resumes. A run gives up after `restarts` failures
+gang is started again with the same memory files, from which it resumes. A run gives up after `restarts` failures
 that were not drills, with the words of the rank that failed first. What a worker found wrong with its input (or a loss that
 is not finite) would be found again every time, so it ends the run at once.
 """
@@ -77,6 +77,8 @@ class Supervisor:
         self._num_steps = job.settings.num_steps(context.needs.workers.want)
         self._last_copy_step = 0
         self._drill_at_s: float | None = None
+        self._saved_by: dict[int, set[int]] = {}
+        """Ranks that have saved their share of a checkpoint, by step, until all have."""
 
     def run(self) -> TrainingResult:
         """Rank 0's result.
@@ -116,6 +118,7 @@ class Supervisor:
                 if count == workers.min:
                     raise
                 continue
+            self._saved_by.clear()
             engine = self._context.engine
             extent = extent_of(engine.status(handle).tasks, engine.resources())
             self._journal.begin_attempt(self._now(), count, extent)
@@ -145,8 +148,8 @@ class Supervisor:
                 self._emit(passed_over, f"checkpoint {report.step}: {report.reason}")
             case StepReport() if event.rank == 0:
                 self._on_step(handle, event.at_s, report)
-            case CheckpointSaved() if event.rank == 0:
-                self._on_checkpoint(report.step)
+            case CheckpointSaved():
+                self._on_checkpoint(handle, event.rank, report.step)
             case Loaded() if event.rank == 0 and report.resumed_from:
                 resumed = TrainResumed(step=report.resumed_from, store=str(report.store))
                 self._emit(resumed, f"resumed from step {report.resumed_from} in {report.store}")
@@ -178,7 +181,12 @@ class Supervisor:
         self._journal.add(self._drill_at_s, Drill(step=step), rank)
         engine.kill(handle, rank, signal.SIGKILL)
 
-    def _on_checkpoint(self, step: int) -> None:
+    def _on_checkpoint(self, handle: GangHandle, rank: int, step: int) -> None:
+        """A checkpoint counts once every rank has saved its share."""
+        self._saved_by.setdefault(step, set()).add(rank)
+        if len(self._saved_by[step]) < handle.num_tasks:
+            return
+        self._saved_by = {later: ranks for later, ranks in self._saved_by.items() if later > step}
         self._emit(CheckpointCommitted(step=step), f"step {step}")
         is_last = step >= self._num_steps
         if self._copier and not is_last and step - self._last_copy_step >= self._job.settings.checkpoint.disk_every:

@@ -1,0 +1,27 @@
+"""What a task that tokenises is given, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokeniseTask:
+    """The `spec` of `workers.tokenize`."""
+
+    corpus: Path
+    """Folder that `write_corpus` made."""
+    model: Path
+    """Folder whose tokenizer is used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenisedCorpus:
+    """What `workers.tokenize` hands back."""
+
+    folder: Path
+    """The token shards."""
+    num_tokens: Mapping[str, int]
+    """By split."""
