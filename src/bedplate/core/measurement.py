@@ -72,6 +72,12 @@ class Measurement:
         """Whether other work took so much of the machine that the value is unreliable."""
         return self.busy_frac is not None and self.busy_frac > DISTURBED_FRAC
 
+    @property
+    def evidence(self) -> str:
+        """How far the value can be trusted, in a few words: `measured`, `measured, disturbed: other work took 40 %`."""
+        disturbed = f", disturbed: other work took {self.busy_frac:.0%}" if self.is_disturbed else ""
+        return self.provenance.value + disturbed
+
     def as_json(self) -> JsonObject:
         """The form in which measurements are stored, printed with `-o json`, and sent from worker to supervisor."""
         return {

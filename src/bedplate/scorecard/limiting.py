@@ -74,6 +74,8 @@ def _why(grade: Grade, before_frac: float, after_frac: float) -> Text:
     counts = measured.provenance is Provenance.MEASURED and measured.num_nodes >= indicator.claimed_nodes
     if counts and not measured.is_disturbed:
         return why
+    if indicator.claimed_nodes == 1:
+        return text("{why} A value counts above base once it is measured on real hardware that runs nothing else.", why=why)
     return text(
         "{why} A value counts above base once it is measured on real hardware that runs nothing else, on {nodes} nodes or "
         "more.",

@@ -127,7 +127,7 @@ def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext,
 def test_bad_words_are_named(context: StepContext, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'int9'.*did you mean 'int8'"):
         run(Settings(model=str(trained), schemes=("int9",), **QUICK), context)
-    with pytest.raises(NotFoundError, match="neither a model folder"):
+    with pytest.raises(NotFoundError, match="not a model folder"):
         run(Settings(model=str(tmp_path / "absent"), **QUICK), context)
     (trained / "tokenizer.json").unlink()
     with pytest.raises(NotFoundError, match="no tokenizer"):
@@ -160,7 +160,7 @@ def test_the_verb_prints_the_keys_that_others_script_against(
 
 def test_the_verb_fails_in_the_words_of_the_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out")]) == 3
-    assert "neither a model folder" in capsys.readouterr().err
+    assert "not a model folder" in capsys.readouterr().err
     assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out"), "--tokens", "8 GB"]) == 2
 
 
