@@ -20,11 +20,12 @@ from bedplate.core.devices import Device, Node, Visibility
 from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.engines.base import CanLoseNodes, Engine
 from bedplate.engines.local.engine import LocalEngine
+from bedplate.engines.remote.engine import RemoteEngine
 from bedplate.engines.simulated.engine import SimulatedEngine
 
 if TYPE_CHECKING:
     from bedplate.engines.ray.cluster import LocalRayCluster
-    from bedplate.engines.ray.connection import RayConnection
+    from bedplate.engines.ray.transport import RayTransport
 
 
 CARD = Device(
@@ -108,10 +109,8 @@ class RayUnderTest:
     patience_s = 60.0
 
     def __init__(self, root: Path) -> None:
-        from bedplate.engines.ray.engine import RayEngine
-
-        self.cluster, connection = ray_cluster()
-        self.engine = RayEngine(root, connection)
+        self.cluster, transport = ray_cluster()
+        self.engine = RemoteEngine(root, transport)
 
     def let_pass(self, duration_s: float) -> None:
         time.sleep(duration_s)
@@ -125,17 +124,46 @@ class RayUnderTest:
         self.cluster.restore()
 
 
+class RemoteUnderTest:
+    num_nodes = 3
+    num_slots = 6
+    patience_s = 30.0
+
+    def __init__(self, root: Path) -> None:
+        from tests.engines.remote.thread_transport import ThreadTransport
+
+        self.transport = ThreadTransport("tests.engines.registry:node_with_card")
+        self.engine = RemoteEngine(root, self.transport)
+
+    def let_pass(self, duration_s: float) -> None:
+        time.sleep(duration_s)
+
+    def lose_node(self, node_id: str) -> None:
+        assert isinstance(self.engine, CanLoseNodes)
+        self.engine.remove_node(node_id)
+
+    def close(self) -> None:
+        self.engine.close()
+        self.transport.close()
+
+
+def node_with_card() -> Node:
+    """This machine with an accelerator; agents read it by name."""
+    node = this_node()
+    return replace(node, devices=(*node.devices, CARD))
+
+
 @functools.cache
-def ray_cluster() -> "tuple[LocalRayCluster, RayConnection]":
+def ray_cluster() -> "tuple[LocalRayCluster, RayTransport]":
     """Three raylets on this machine, and the way to them, for all tests of a session: starting them takes ten seconds."""
     from bedplate.engines.ray.cluster import LocalRayCluster
-    from bedplate.engines.ray.connection import RayConnection
+    from bedplate.engines.ray.transport import RayTransport
 
     cluster = LocalRayCluster(this_node(), (2, 2, 2))
     atexit.register(cluster.close)
-    connection = RayConnection(node_reader=NODE_READER, cluster=cluster)
-    atexit.register(connection.close)
-    return cluster, connection
+    transport = RayTransport(node_reader=NODE_READER, cluster=cluster)
+    atexit.register(transport.close)
+    return cluster, transport
 
 
 def simulated_node(name: str, num_cores: int, labels: dict[str, str] | None = None, card: Device | None = None) -> Node:
@@ -146,6 +174,7 @@ def simulated_node(name: str, num_cores: int, labels: dict[str, str] | None = No
 ENGINES: dict[str, Callable[[Path], EngineUnderTest]] = {
     "local": LocalUnderTest,
     "simulated": SimulatedUnderTest,
+    "remote": RemoteUnderTest,
     "ray": RayUnderTest,
 }
 
@@ -172,6 +201,11 @@ GAPS: dict[str, dict[str, Gap]] = {
             raises=(AssertionError, TypeError, UnavailableError),
         ),
         "inherited descriptors": Gap(reason="there is no process that could inherit one", raises=(AssertionError,)),
+    },
+    "remote": {
+        "inherited descriptors": Gap(
+            reason="an open file belongs to one kernel: it cannot cross to another machine", raises=(AssertionError,)
+        )
     },
     "ray": {
         "inherited descriptors": Gap(

@@ -7,19 +7,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bedplate.compute.inventory.node import NODE_READER, this_node
+from bedplate.compute.inventory.node import NODE_READER
 from bedplate.core.errors import BedplateError, UnavailableError, check_known
 from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
 from bedplate.core.paths import state_home
-from bedplate.engines.base import EngineFactory, EngineOpener
+from bedplate.engines.base import Engine, EngineFactory, EngineOpener
 from bedplate.state.location import StateLocation, read_location
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
-
-if TYPE_CHECKING:
-    from bedplate.engines.local.engine import LocalEngine
 
 ENGINES: dict[str, str] = {
     "local": "bedplate.engines.local.opening:open_engine",
@@ -28,7 +24,7 @@ ENGINES: dict[str, str] = {
     "simulated": "bedplate.engines.simulated.opening:open_engine",
 }
 """Scheme of an engine's URL -> `module:function` of its `EngineOpener`; loaded when chosen."""
-ENGINE_URLS = ("local", "ray://HOST:PORT", "ray://auto", "ray", "ray-local", "simulated://NODESxCORES")
+ENGINE_URLS = ("local", "local://CORES", "ray://HOST:PORT", "ray://auto", "ray", "ray-local", "simulated://NODESxCORES")
 """What an engine's URL may look like, for people."""
 
 
@@ -73,7 +69,7 @@ def engine_factory(url: str) -> EngineFactory:
         UnavailableError: It is not installed.
     """
     scheme, _, location = url.partition("://")
-    check_known(scheme, ENGINES, "unknown engine", expected=", ".join(ENGINE_URLS))
+    check_known(scheme, ENGINES, f"no engine '{scheme}'", seen=url, expected=", ".join(ENGINE_URLS))
     module, _, attribute = ENGINES[scheme].partition(":")
     try:
         opener: EngineOpener = getattr(importlib.import_module(module), attribute)
@@ -84,17 +80,14 @@ def engine_factory(url: str) -> EngineFactory:
     return lambda root: opener(root, location, NODE_READER)
 
 
-def local_engine(root: Path, cores: Sequence[int] | None = None) -> LocalEngine:
-    """A local engine for one use case, outside of any run.
+def local_engine(directory: Path, cores: Sequence[int] | None = None) -> Engine:
+    """A local engine of this process, for work outside a run; the caller closes it.
 
     Args:
-        root: Logs and scratch directories go here.
-        cores: Cores that it may use; one that is named twice takes two tasks. None: all that this process may use, once.
+        directory: For its logs and scratch files; made when it is missing.
+        cores: The cores that it may use; one that is named twice takes two tasks. None: all of this process, once.
 
     Raises:
         UsageError: Not cores that this process may use.
     """
-    from bedplate.engines.local.engine import LocalEngine
-
-    node = this_node()
-    return LocalEngine(root, node if cores is None else node.with_cores(cores))
+    return engine_factory("local" if cores is None else f"local://{','.join(map(str, cores))}")(directory)

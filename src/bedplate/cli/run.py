@@ -40,7 +40,7 @@ def command(
     \b
     Examples:
       bedplate run examples/lifecycle.yaml --explain
-      bedplate run pipeline.yaml --engine ray --ray-address auto
+      bedplate run pipeline.yaml --engine ray://auto
     """
     from bedplate.app.api import run
     from bedplate.cli.terminal.watching import open_watcher

@@ -127,11 +127,13 @@ def test_a_killed_keeper_takes_its_task_along_and_the_engine_sweeps_what_carries
     engine: LocalEngine, tmp_path: Path
 ) -> None:
     handle, (task_pid, child, daemon) = family(engine, tmp_path)
+    assert list((tmp_path / "engine").glob("*/scratch-*"))
     os.kill(keeper_of(task_pid), signal.SIGKILL)
     (ended,) = engine.wait(handle, 20).tasks
     try:
         assert ended.cause is ExitCause.SIGNAL
         assert "keeper" in ended.message
+        assert not list((tmp_path / "engine").glob("*/scratch-*"))
         assert wait_until(lambda: not is_alive(task_pid) and not is_alive(child))
     finally:
         os.kill(daemon, signal.SIGKILL)  # it cleared its environment: the one case that is out of reach

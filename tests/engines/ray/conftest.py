@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from bedplate.engines.ray.cluster import LocalRayCluster
-from bedplate.engines.ray.engine import RayEngine
+from bedplate.engines.remote.engine import RemoteEngine
 from tests.engines.registry import ray_cluster
 
 
 @pytest.fixture
-def open_engine(tmp_path: Path) -> Iterator[Callable[[], RayEngine]]:
+def open_engine(tmp_path: Path) -> Iterator[Callable[[], RemoteEngine]]:
     """Opens engines on the cluster; what is open at the end of the test is closed."""
-    opened: list[RayEngine] = []
+    opened: list[RemoteEngine] = []
 
-    def open_one() -> RayEngine:
-        opened.append(RayEngine(tmp_path / f"engine-{len(opened)}", ray_cluster()[1]))
+    def open_one() -> RemoteEngine:
+        opened.append(RemoteEngine(tmp_path / f"engine-{len(opened)}", ray_cluster()[1]))
         return opened[-1]
 
     yield open_one
@@ -26,7 +26,7 @@ def open_engine(tmp_path: Path) -> Iterator[Callable[[], RayEngine]]:
 
 
 @pytest.fixture
-def engine(open_engine: Callable[[], RayEngine]) -> RayEngine:
+def engine(open_engine: Callable[[], RemoteEngine]) -> RemoteEngine:
     return open_engine()
 
 

@@ -12,15 +12,15 @@ from bedplate.compute.inventory import NODE_READER
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
 from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
 from bedplate.engines.ray.cluster import LocalRayCluster
-from bedplate.engines.ray.connection import RayConnection
-from bedplate.engines.ray.engine import RayEngine
+from bedplate.engines.ray.transport import RayTransport
+from bedplate.engines.remote.engine import RemoteEngine
 from tests.engines.registry import ray_cluster
 from tests.engines.workloads import endless, finishing, gang, task
 
 PATIENCE_S = 60.0
 
 
-def started(engine: RayEngine, handle, count: int) -> None:
+def started(engine: RemoteEngine, handle, count: int) -> None:
     """Wait until `count` tasks run."""
     deadline_s = time.monotonic() + PATIENCE_S
     while sum(item.state is TaskState.RUNNING for item in engine.status(handle).tasks) < count:
@@ -39,7 +39,7 @@ def wait_for_free_cores(count: float) -> None:
         time.sleep(0.1)
 
 
-def test_ranks_on_different_nodes_meet_at_the_rendezvous(engine: RayEngine) -> None:
+def test_ranks_on_different_nodes_meet_at_the_rendezvous(engine: RemoteEngine) -> None:
     status = engine.wait(engine.submit(gang(*[task("listen_at_rendezvous")] * 6, name="wide")), PATIENCE_S)
     assert len({item.node for item in status.tasks}) == 3
     heard = sorted(str((item.result or {})["heard"]) for item in status.tasks)
@@ -47,7 +47,7 @@ def test_ranks_on_different_nodes_meet_at_the_rendezvous(engine: RayEngine) -> N
 
 
 def test_a_node_that_has_just_died_is_told_its_log_is_missed_and_a_gang_that_meets_it_is_placed_on_the_others(
-    engine: RayEngine, cluster: LocalRayCluster, capfd: pytest.CaptureFixture[str]
+    engine: RemoteEngine, cluster: LocalRayCluster, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hit = engine.submit(gang(endless()))
     started(engine, hit, 1)
@@ -61,7 +61,7 @@ def test_a_node_that_has_just_died_is_told_its_log_is_missed_and_a_gang_that_mee
     assert capfd.readouterr() == ("", ""), "nothing of Ray is on the terminal"
 
 
-def test_what_raylets_complain_of_is_not_printed(engine: RayEngine, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_raylets_complain_of_is_not_printed(engine: RemoteEngine, capfd: pytest.CaptureFixture[str]) -> None:
     import ray
 
     worker = ray._private.worker
@@ -69,7 +69,7 @@ def test_what_raylets_complain_of_is_not_printed(engine: RayEngine, capfd: pytes
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: RayEngine) -> None:
+def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: RemoteEngine) -> None:
     handle = engine.submit(gang(endless()))
     started(engine, handle, 1)
     (running,) = engine.status(handle).tasks
@@ -86,7 +86,7 @@ def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: R
 
 
 def test_what_another_engine_holds_is_not_placed_on_and_status_is_told_while_a_gang_waits(
-    open_engine: Callable[[], RayEngine],
+    open_engine: Callable[[], RemoteEngine],
 ) -> None:
     first, second = open_engine(), open_engine()
     first.submit(gang(*[endless()] * 3))
@@ -109,7 +109,7 @@ def test_what_another_engine_holds_is_not_placed_on_and_status_is_told_while_a_g
     assert "free: 2 of 6 cores on 3 nodes" in str(refused[0])
 
 
-def test_everything_that_was_refused_cancelled_or_excluded_is_given_back(open_engine: Callable[[], RayEngine]) -> None:
+def test_everything_that_was_refused_cancelled_or_excluded_is_given_back(open_engine: Callable[[], RemoteEngine]) -> None:
     engine = open_engine()
     engine.submit(gang(endless()))
     engine.exclude("node-1", (0,), "slow")
@@ -120,7 +120,7 @@ def test_everything_that_was_refused_cancelled_or_excluded_is_given_back(open_en
     wait_for_free_cores(6)
 
 
-def test_what_cannot_cross_machines_is_refused(engine: RayEngine) -> None:
+def test_what_cannot_cross_machines_is_refused(engine: RemoteEngine) -> None:
     with pytest.raises(UsageError, match="open files cannot cross machines"):
         engine.submit(gang(Task(entry="a:b", inherited={"memory": 0})))
     with pytest.raises(UsageError, match="hands out cores only"):
@@ -130,16 +130,16 @@ def test_what_cannot_cross_machines_is_refused(engine: RayEngine) -> None:
 def test_a_second_connection_of_one_process_is_refused(cluster: LocalRayCluster) -> None:
     ray_cluster()
     with pytest.raises(UsageError, match="in a Ray cluster already"):
-        RayConnection(cluster.address, node_reader=NODE_READER)
+        RayTransport(cluster.address, node_reader=NODE_READER)
 
 
-def test_a_node_of_a_cluster_that_is_not_ours_cannot_be_removed(engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_of_a_cluster_that_is_not_ours_cannot_be_removed(engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster()[1], "_cluster", None)
     with pytest.raises(UnavailableError, match="only a local cluster"):
         engine.remove_node("node-0")
 
 
-def test_a_signal_reaches_the_task_on_its_node(engine: RayEngine) -> None:
+def test_a_signal_reaches_the_task_on_its_node(engine: RemoteEngine) -> None:
     handle = engine.submit(gang(*[endless()] * 6))
     started(engine, handle, 6)
     engine.kill(handle, 5, signal.SIGTERM)

@@ -77,6 +77,7 @@ def test_an_address_that_is_none_is_a_wrong_word(command_line: CommandLine, url:
         ("slurm://gpu", "no engine 'slurm'"),
         ("rya://head:6379", "did you mean 'ray'?"),
         ("local://elsewhere", "the local engine is this machine"),
+        ("local://4096", "not cores of node"),
         ("ray-local://elsewhere", "is on this machine"),
         ("simulated://many", "simulated://NODESxCORES"),
     ],

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.step import run
-from bedplate.engines.ray.engine import RayEngine
+from bedplate.engines.remote.engine import RemoteEngine
 from bedplate.toolchain.train.settings import DrillSettings
 from tests.training_run import make_context, make_settings
 
 
-def test_a_killed_worker_resumes_from_disk(engine: RayEngine, tmp_path: Path) -> None:
+def test_a_killed_worker_resumes_from_disk(engine: RemoteEngine, tmp_path: Path) -> None:
     context, heard = make_context(engine, tmp_path / "step")
     result = run(make_settings(tmp_path, steps=6, drill=DrillSettings(kill=1, at_step=3), restarts=0), context)
     assert any("checkpoints go to disk" in said for said in heard.said)

@@ -26,7 +26,15 @@ from bedplate.engines.base import EngineStatistics
 from bedplate.engines.checks import check_gang
 from bedplate.engines.ledger import NodeLedger, reserve
 from bedplate.engines.local.gang import LocalGang
-from bedplate.engines.local.launch import Launch, TaskProcess, hold_rendezvous, log_path, new_directory, start_task
+from bedplate.engines.local.launch import (
+    Launch,
+    TaskProcess,
+    check_loopback,
+    hold_rendezvous,
+    log_path,
+    new_directory,
+    start_task,
+)
 from bedplate.engines.record import EngineRecord
 
 CLOSE_GRACE_S = 1.0
@@ -98,10 +106,12 @@ class LocalEngine:
         Raises:
             ResourcesError: More is asked than the engine has, or than is free now.
             UsageError: The gang cannot be run, a descriptor is not open, or the engine is closed.
-            UnavailableError: The machine refused a process or a file.
+            UnavailableError: The machine refused a process or a file, or its loopback interface is down.
         """
         check_gang(gang)
         _check_descriptors(gang)
+        if part is None and len(gang.tasks) > 1:
+            check_loopback()
         with self._changed:
             if self._is_closed:
                 raise UsageError("the engine is closed", next_step="open another one")

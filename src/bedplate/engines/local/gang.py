@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import selectors
+import shutil
 import signal
 import socket
 import threading
@@ -162,6 +163,7 @@ class LocalGang:
         if self.record.task(rank).state.is_final:
             return
         end_marked(self._processes[rank].mark)
+        shutil.rmtree(self._processes[rank].scratch, ignore_errors=True)
         self._drain_channel(rank)
         message = "its keeper process was killed or failed, and the task ended with it; see the task's log"
         cause = ExitCause.CANCELLED if self._is_cancelled else ExitCause.SIGNAL

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.core.devices import Device, Node
+from bedplate.core.errors import UnavailableError
 from bedplate.core.json import JsonObject
 from bedplate.core.workload import Task, TaskPlacement
 
@@ -66,6 +67,8 @@ class TaskProcess:
     """Heartbeats and progress from the task."""
     outcome_fd: int
     """Memory file that the task leaves its outcome in."""
+    scratch: Path
+    """Its scratch directory; the keeper removes it, and whoever finds the keeper dead does."""
     mark: str
     """Environment entry that the task and all its descendants carry."""
 
@@ -123,7 +126,14 @@ def start_task(launch: Launch) -> TaskProcess:
             start_new_session=True,  # Ctrl-C at the terminal is for the supervisor alone
         )
         ours.pop_all()
-    return TaskProcess(keeper=keeper, control=control, channel=channel, outcome_fd=outcome_fd, mark=f"{_MARK}={mark}")
+    return TaskProcess(
+        keeper=keeper,
+        control=control,
+        channel=channel,
+        outcome_fd=outcome_fd,
+        scratch=scratch_path(launch.directory, launch.index),
+        mark=f"{_MARK}={mark}",
+    )
 
 
 def new_directory(root: Path, name: str) -> Path:
@@ -141,6 +151,11 @@ def new_directory(root: Path, name: str) -> Path:
 def log_path(directory: Path, rank: int) -> Path:
     """Where the stdout and stderr of a rank go."""
     return directory / f"rank-{rank}.log"
+
+
+def scratch_path(directory: Path, rank: int) -> Path:
+    """The scratch directory of a rank."""
+    return directory / f"scratch-{rank}"
 
 
 def task_environment(launch: Launch, mark: str) -> dict[str, str]:
@@ -170,6 +185,26 @@ def import_path() -> list[str]:
     return list(dict.fromkeys(kept))
 
 
+def check_loopback() -> None:
+    """Refuse to start processes that could not reach one another.
+
+    With the interface down a port of 127.0.0.1 can be bound, but not connected to.
+
+    Raises:
+        UnavailableError: The loopback interface is down.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("127.0.0.1", 9))  # sends nothing: it only looks for a route
+        except OSError as error:
+            raise UnavailableError(
+                "the processes of a gang could not reach one another: the loopback interface is down",
+                seen=f"127.0.0.1: {error.strerror}",
+                expected="interface lo, up",
+                next_step="ip link set lo up",
+            ) from error
+
+
 def hold_rendezvous(host: str = "127.0.0.1") -> socket.socket:
     """A port of `host`, bound so that nobody else is given it, and not listening so that rank 0 can."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -192,7 +227,7 @@ def _memory_file(name: str, owner: ExitStack) -> int:
 
 def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> JsonObject:
     channel_fd, outcome_fd = passed[:2]
-    scratch = launch.directory / f"scratch-{launch.index}"
+    scratch = scratch_path(launch.directory, launch.index)
     return {
         "keeper": {
             "argv": [sys.executable, "-P", "-m", "bedplate.engines.local.bootstrap", str(launch_fd)],

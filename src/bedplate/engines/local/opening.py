@@ -1,4 +1,4 @@
-"""How people name this engine: `local`."""
+"""How people name this engine: `local`, or `local://CORES` for some of its cores."""
 
 from __future__ import annotations
 
@@ -12,10 +12,20 @@ from bedplate.engines.node_reader import read_node
 def open_engine(root: Path, location: str, node_reader: str) -> LocalEngine:
     """The engine of this machine; see `engines/base.EngineOpener`.
 
+    Args:
+        root: Logs and scratch directories go here.
+        location: Cores that it may use, `0,2,3`; one that is named twice takes two tasks. Empty: all that this process may
+            use, once.
+        node_reader: What reads this machine.
+
     Raises:
-        UsageError: A location was given; this machine has none.
+        UsageError: The location is no list of cores of this machine.
         UnavailableError: Not on Linux.
     """
-    if location:
-        raise UsageError("the local engine is this machine", seen=f"local://{location}", expected="local")
-    return LocalEngine(root, read_node(node_reader))
+    node = read_node(node_reader)
+    if not location:
+        return LocalEngine(root, node)
+    words = location.split(",")
+    if not all(word.isdecimal() for word in words):
+        raise UsageError("the local engine is this machine", seen=f"local://{location}", expected="local, or local://0,1")
+    return LocalEngine(root, node.with_cores(map(int, words)))

@@ -9,13 +9,13 @@ from pathlib import Path
 from bedplate.core.errors import UsageError
 from bedplate.engines.node_reader import read_node
 from bedplate.engines.ray.cluster import LocalRayCluster
-from bedplate.engines.ray.connection import RayConnection
-from bedplate.engines.ray.engine import RayEngine
+from bedplate.engines.ray.transport import RayTransport
+from bedplate.engines.remote.engine import RemoteEngine
 
 _NUM_NODES = 3
 
 
-def open_engine(root: Path, location: str, node_reader: str) -> RayEngine:
+def open_engine(root: Path, location: str, node_reader: str) -> RemoteEngine:
     """The engine of a Ray cluster; see `engines/base.EngineOpener`.
 
     Args:
@@ -36,12 +36,12 @@ def open_engine(root: Path, location: str, node_reader: str) -> RayEngine:
             next_step="'ray start --head' starts one on this machine; then --engine ray://auto",
         )
     with contextlib.ExitStack() as owned:
-        connection = RayConnection(address, node_reader=node_reader)
-        owned.callback(connection.close)
-        return RayEngine(root, connection, owned=owned.pop_all())
+        transport = RayTransport(address, node_reader=node_reader)
+        owned.callback(transport.close)
+        return RemoteEngine(root, transport, owned=owned.pop_all())
 
 
-def open_local_engine(root: Path, location: str, node_reader: str) -> RayEngine:
+def open_local_engine(root: Path, location: str, node_reader: str) -> RemoteEngine:
     """A Ray cluster of three nodes on this machine, for trying; it ends with the engine. See `engines/base.EngineOpener`.
 
     Its nodes share the machine's cores, one each at least.
@@ -57,6 +57,6 @@ def open_local_engine(root: Path, location: str, node_reader: str) -> RayEngine:
     with contextlib.ExitStack() as owned:
         cluster = LocalRayCluster(machine, (cores,) * _NUM_NODES)
         owned.callback(cluster.close)
-        connection = RayConnection(node_reader=node_reader, cluster=cluster)
-        owned.callback(connection.close)
-        return RayEngine(root, connection, owned=owned.pop_all())
+        transport = RayTransport(node_reader=node_reader, cluster=cluster)
+        owned.callback(transport.close)
+        return RemoteEngine(root, transport, owned=owned.pop_all())

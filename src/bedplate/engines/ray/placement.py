@@ -8,38 +8,31 @@ to free) Ray gets `PLACEMENT_S`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bedplate.core.errors import ResourcesError, UsageError
 from bedplate.core.workload import Gang, Placement, Task
-from bedplate.engines.ray.connection import RayNode
+from bedplate.engines.remote.transport import RemoteNode
 
 PLACEMENT_S = 3.0
 """How long Ray may take to place a gang for which there seem to be cores."""
 
 
-def check_ray(gang: Gang) -> None:
-    """Refuse what this engine cannot do.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayReservation:
+    """A placement group that was granted, or that holds cores back."""
 
-    Raises:
-        UsageError: Inherited descriptors, which cannot cross machines, or accelerators.
-    """
-    for rank, task in enumerate(gang.tasks):
-        if task.inherited:
-            raise UsageError(
-                f"rank {rank}: open files cannot cross machines",
-                seen=", ".join(task.inherited),
-                expected="a gang without inherited descriptors, or the local engine",
-            )
-        if task.resources.accelerators:
-            raise UsageError(
-                f"rank {rank}: the Ray engine hands out cores only",
-                seen=f"{task.resources.accelerators} accelerators",
-                next_step="use the local engine on the machine that has them",
-            )
+    group: Any
+    node_ids: tuple[str, ...] = ()
+    """Ray's id of the node of each task, in rank order."""
+
+    def release(self) -> None:
+        """See `Reservation.release`."""
+        _remove(self.group)
 
 
-def place(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int], placement: Placement | None) -> Any:
+def place(gang: Gang, nodes: Mapping[str, RemoteNode], held: Mapping[str, int], placement: Placement | None) -> RayReservation:
     """A placement group that holds the gang's cores and memory.
 
     Args:
@@ -50,7 +43,9 @@ def place(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int], pla
 
     Raises:
         ResourcesError: It does not fit now.
+        UsageError: It asks for accelerators.
     """
+    _check_cores_only(gang)
     from ray.util.placement_group import placement_group
 
     if not _may_fit(gang, nodes, held):
@@ -59,48 +54,55 @@ def place(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int], pla
     group = placement_group([_bundle(task) for task in gang.tasks], strategy="PACK", bundle_label_selector=selectors)
     try:
         if group.wait(PLACEMENT_S):
-            return group
+            return RayReservation(group=group, node_ids=_node_ids(group))
         raise _refusal(gang, nodes)
     except BaseException:
-        remove(group)
+        _remove(group)
         raise
 
 
-def reserve(node: RayNode, num_cores: int) -> Any:
+def hold_back(node: RemoteNode, num_cores: int) -> RayReservation:
     """A group that keeps cores of one node from being placed on; granted now or when what runs there ends."""
     from ray.util.placement_group import placement_group
 
-    return placement_group([{"CPU": num_cores}], bundle_label_selector=[{"ray.io/node-id": node.id}])
+    return RayReservation(group=placement_group([{"CPU": num_cores}], bundle_label_selector=[{"ray.io/node-id": node.id}]))
 
 
-def node_ids(group: Any) -> list[str]:
-    """Ray's id of the node of each task, in rank order."""
+def _check_cores_only(gang: Gang) -> None:
+    for rank, task in enumerate(gang.tasks):
+        if task.resources.accelerators:
+            raise UsageError(
+                f"rank {rank}: the Ray engine hands out cores only",
+                seen=f"{task.resources.accelerators} accelerators",
+                next_step="use the local engine on the machine that has them",
+            )
+
+
+def _node_ids(group: Any) -> tuple[str, ...]:
     from ray.util.placement_group import placement_group_table
 
     chosen: Mapping[int, str] = placement_group_table(group)["bundles_to_node_id"]
-    return [str(chosen[rank]) for rank in sorted(chosen)]
+    return tuple(str(chosen[rank]) for rank in sorted(chosen))
 
 
-def remove(group: Any) -> None:
-    """Give back what a group holds."""
+def _remove(group: Any) -> None:
     from ray.util.placement_group import remove_placement_group
 
     remove_placement_group(group)
 
 
-def num_cores(gang: Gang) -> int:
-    """Cores that all tasks of a gang ask for."""
+def _num_cores(gang: Gang) -> int:
     return sum(task.resources.cpus for task in gang.tasks)
 
 
-def _may_fit(gang: Gang, nodes: Mapping[str, RayNode], held: Mapping[str, int]) -> bool:
+def _may_fit(gang: Gang, nodes: Mapping[str, RemoteNode], held: Mapping[str, int]) -> bool:
     """False where it is certain that Ray will not place it now."""
     fitting = [node for node in nodes.values() if gang.node_labels.items() <= node.labels.items()]
     free = [node.num_slots - held.get(node.id, 0) for node in fitting]
-    return num_cores(gang) <= sum(free) and max(task.resources.cpus for task in gang.tasks) <= max(free)
+    return _num_cores(gang) <= sum(free) and max(task.resources.cpus for task in gang.tasks) <= max(free)
 
 
-def _selectors(gang: Gang, nodes: Mapping[str, RayNode], placement: Placement | None) -> Sequence[dict[str, str]] | None:
+def _selectors(gang: Gang, nodes: Mapping[str, RemoteNode], placement: Placement | None) -> Sequence[dict[str, str]] | None:
     """What Ray must find in the labels of each task's node; it labels every node with its id."""
     if placement is None:
         return [dict(gang.node_labels)] * len(gang.tasks) if gang.node_labels else None
@@ -113,13 +115,13 @@ def _bundle(task: Task) -> dict[str, float]:
     return {"CPU": task.resources.cpus, **memory}
 
 
-def _refusal(gang: Gang, nodes: Mapping[str, RayNode]) -> ResourcesError:
+def _refusal(gang: Gang, nodes: Mapping[str, RemoteNode]) -> ResourcesError:
     import ray
 
     free, total = ray.available_resources().get("CPU", 0), sum(node.num_slots for node in nodes.values())
     on_labels = f", on nodes with {dict(gang.node_labels)}" if gang.node_labels else ""
     return ResourcesError(
-        f"gang '{gang.name}' does not fit: its {len(gang.tasks)} tasks ask for {num_cores(gang)} cores",
+        f"gang '{gang.name}' does not fit: its {len(gang.tasks)} tasks ask for {_num_cores(gang)} cores",
         seen=f"free: {free:g} of {total} cores on {len(nodes)} nodes",
         expected=f"all tasks at once{on_labels}",
         next_step="wait for other gangs to end, ask for less, or add nodes",

@@ -1,6 +1,6 @@
 """This process as a driver of a Ray cluster: which nodes there are, and one agent on each.
 
-Ray allows one connection a process. A connection may serve several engines, one after the other or at once: starting an
+Ray allows one connection a process. A transport may serve several engines, one after the other or at once: starting an
 agent costs two seconds of Python and Ray imports, opening an engine on it a millisecond. When this process goes, Ray ends the
 agents of its job, and the keepers end their tasks.
 """
@@ -10,39 +10,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedplate.core.errors import AgentLostError, BedplateError, UnavailableError, UsageError
+from bedplate.core.workload import Gang, Placement
 from bedplate.engines.local.launch import import_path
 from bedplate.engines.ray.address import check_cluster, no_cluster
 from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
+from bedplate.engines.ray.placement import RayReservation, hold_back, place
+from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode
 
-ANSWER_S = 30.0
-"""What an agent may take to answer a call that does not wait."""
-AGENT_START_S = 60.0
-"""What the first call of an agent may take: a Python process that imports Ray."""
 _SPARE_CALLS = 16
 """Threads of an agent beside one a slot: each gang of a node has a poll out there, and takes a slot at least."""
 _LOOK_EVERY_S = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RayNode:
-    """A living node that carries work."""
-
-    id: str
-    name: str
-    """Its `bedplate-node` label, or Ray's id where there is none."""
-    host: str
-    num_slots: int
-    """Cores, as Ray counts them."""
-    labels: Mapping[str, str]
-
-
-class RayConnection:
-    """Membership of one cluster, until `close`. Thread-safe.
+class RayTransport:
+    """The way to the nodes of one Ray cluster, until `close`; see `engines/remote/transport.py`.
 
     Args:
         address: `host:port` of a running cluster, or `auto`.
@@ -54,6 +39,8 @@ class RayConnection:
         UsageError: This process is in another cluster already.
     """
 
+    name = "ray"
+
     def __init__(self, address: str = "auto", *, node_reader: str, cluster: LocalRayCluster | None = None) -> None:
         self._node_reader = node_reader
         self._cluster = cluster
@@ -61,24 +48,41 @@ class RayConnection:
         self._lock = threading.Lock()
         self._agents: dict[str, Any] = {}
 
-    def nodes(self) -> dict[str, RayNode]:
+    def nodes(self) -> dict[str, RemoteNode]:
         """Nodes that are alive and have cores, by Ray's id."""
         alive = [node for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         return {node["NodeID"]: _read_node(node) for node in alive}
 
-    def agent(self, node: RayNode) -> Any:
+    def agent(self, node: RemoteNode) -> Agent:
         """The agent of a node, started at its first use."""
         with self._lock:
             if node.id not in self._agents:
                 self._agents[node.id] = self._start_agent(node)
             return self._agents[node.id]
 
-    def forget(self, agent: Any) -> None:
+    def forget(self, agent: Agent) -> None:
         """The agent was found gone: the next use of its node, if that is alive, starts another."""
         with self._lock:
             self._agents = {node_id: kept for node_id, kept in self._agents.items() if kept is not agent}
 
-    def answer(self, call: Any, timeout_s: float = ANSWER_S) -> Any:
+    def call(self, agent: Agent, method: str, *arguments: object) -> Call:
+        """See `Transport.call`."""
+        return getattr(agent, method).remote(*arguments)
+
+    def ready(self, calls: Sequence[Call], timeout_s: float) -> Sequence[Call]:
+        """See `Transport.ready`."""
+        ready, _ = self.ray.wait(list(calls), num_returns=1, timeout=timeout_s)
+        return list(ready)
+
+    def reserve(self, gang: Gang, placement: Placement | None, held: Mapping[str, int]) -> RayReservation:
+        """See `Transport.reserve`: a placement group."""
+        return place(gang, self.nodes(), held, placement)
+
+    def hold_back(self, node: RemoteNode, num_cores: int) -> RayReservation:
+        """See `Transport.hold_back`."""
+        return hold_back(node, num_cores)
+
+    def answer(self, call: Call, timeout_s: float = ANSWER_S) -> Any:
         """What an agent answers.
 
         Raises:
@@ -128,22 +132,22 @@ class RayConnection:
             self.ray.shutdown()
             _let_ray_print(True)
 
-    def _start_agent(self, node: RayNode) -> Any:
+    def _start_agent(self, node: RemoteNode) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        from bedplate.engines.ray.agent import NodeAgent
+        from bedplate.engines.remote.agent import NodeAgent
 
         actor = self.ray.remote(NodeAgent).options(
             num_cpus=0,
             max_concurrency=node.num_slots + _SPARE_CALLS,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
         )
-        return actor.remote(node.name, node.num_slots, node.host, self._node_reader, tuple(import_path()))
+        return actor.remote(node, self._node_reader, tuple(import_path()), ("ray",))
 
 
-def _read_node(node: Mapping[str, Any]) -> RayNode:
+def _read_node(node: Mapping[str, Any]) -> RemoteNode:
     labels: Mapping[str, str] = node.get("Labels") or {}
-    return RayNode(
+    return RemoteNode(
         id=node["NodeID"],
         name=labels.get(NODE_LABEL, node["NodeID"]),
         host=node["NodeManagerAddress"],
@@ -162,7 +166,7 @@ def _connect(address: str, *, is_known: bool) -> Any:
             "this process is in a Ray cluster already",
             seen=ray.get_runtime_context().gcs_address,
             expected="one connection a process",
-            next_step="close the engine that is open, or give its connection to the new one",
+            next_step="close the engine that is open, or give its transport to the new one",
         )
     if not is_known:
         check_cluster(address)

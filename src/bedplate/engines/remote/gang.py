@@ -1,10 +1,11 @@
 """One running gang: its parts on the nodes, its record, and the thread that follows them.
 
-The thread has one call out at each agent, which answers as soon as there is something to tell. It ends when every part is
-over or lost. A node that is lost takes its agent with it; Ray says so, and every task of the gang there ends with `node-lost`.
+The thread has one call out at each agent, which answers as soon as there is something to report. It ends when every part is
+over or lost. A node that is lost takes its agent with it; the transport says so, and every task of the gang there ends with
+`node-lost`.
 
-Times come from the clocks of the nodes. They are entered as they are, but never before the time of the event before: who reads
-the story sees time pass in one direction.
+Times come from the clocks of the nodes. They are entered as they are, but never before the time of the event before: within a
+gang, time passes in one direction.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from bedplate.core.clock import Clock
 from bedplate.core.errors import AgentLostError, UnavailableError
 from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
 from bedplate.engines.local.launch import log_path
-from bedplate.engines.ray.connection import RayConnection, RayNode
 from bedplate.engines.record import GangRecord
+from bedplate.engines.remote.transport import Agent, Call, RemoteNode, Transport
 
 _POLL_S = 1.0
 """A call for events waits this long on its node for something to report; heartbeats are this much behind at most."""
@@ -30,15 +31,15 @@ _POLL_S = 1.0
 class Part:
     """The tasks of a gang on one node."""
 
-    agent: Any
-    node: RayNode
+    agent: Agent
+    node: RemoteNode
     ranks: tuple[int, ...]
     num_seen: int = 0
     is_over: bool = False
 
 
-class RayGang:
-    """What is known of a gang, and the levers on it. `changed` is the engine's lock; it is notified at every event.
+class RemoteGang:
+    """State of a running gang, and the operations on it. `changed` is the engine's lock; it is notified at every event.
 
     Args:
         key: Name of the gang on every agent.
@@ -46,7 +47,7 @@ class RayGang:
         record: Where its story goes.
         parts: Its tasks by node.
         directory: Where the logs of its tasks are kept once they have ended.
-        connection: The way to the agents.
+        transport: The way to the agents.
         changed: Guards the record.
         clock: Times of what is found out here.
         on_end: Called once, when every task has ended.
@@ -60,7 +61,7 @@ class RayGang:
         record: GangRecord,
         parts: Sequence[Part],
         directory: Path,
-        connection: RayConnection,
+        transport: Transport,
         changed: threading.Condition,
         clock: Clock,
         on_end: Callable[[], None],
@@ -69,7 +70,7 @@ class RayGang:
         self.parts = tuple(parts)
         self._names = (engine, key)
         self._directory = directory
-        self._connection = connection
+        self._transport = transport
         self._changed = changed
         self._clock = clock
         self._on_end = on_end
@@ -86,11 +87,11 @@ class RayGang:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def ask_to_cancel(self, grace_s: float) -> list[Any]:
+    def ask_to_cancel(self, grace_s: float) -> list[Call]:
         """Calls that end the parts which are not over, one a node."""
         with self._changed:
             parts = [part for part in self.parts if not part.is_over]
-        return [part.agent.cancel.remote(*self._names, grace_s) for part in parts]
+        return [self._transport.call(part.agent, "cancel", *self._names, grace_s) for part in parts]
 
     def kill(self, rank: int, signal: int) -> None:
         """Send a signal to one task, through the agent of its node; nothing where it has ended."""
@@ -98,7 +99,7 @@ class RayGang:
             is_final = self.record.task(rank).state.is_final
         part, index = self._place[rank]
         if not is_final:
-            self._connection.answer(part.agent.kill.remote(*self._names, index, signal))
+            self._transport.answer(self._transport.call(part.agent, "kill", *self._names, index, signal))
 
     def logs(self, rank: int) -> str:
         """Log of one task: from its node while it runs, from here once it has ended."""
@@ -115,7 +116,7 @@ class RayGang:
     def forget(self) -> None:
         """Let the agents drop what they keep of a gang that has ended."""
         for part in self.parts:
-            part.agent.forget.remote(*self._names)
+            self._transport.call(part.agent, "forget", *self._names)
 
     def _watch(self) -> None:
         try:
@@ -130,23 +131,23 @@ class RayGang:
     def _follow(self) -> None:
         calls = {self._ask_for_events(part): part for part in self.parts}
         while calls:
-            ready, _ = self._connection.ray.wait(list(calls), num_returns=1, timeout=_POLL_S)
+            ready = self._transport.ready(list(calls), _POLL_S)
             for call in ready:
                 part = calls.pop(call)
                 self._hear(call, part)
                 if not part.is_over:
                     calls[self._ask_for_events(part)] = part
 
-    def _ask_for_events(self, part: Part) -> Any:
-        return part.agent.events.remote(*self._names, part.num_seen, _POLL_S)
+    def _ask_for_events(self, part: Part) -> Call:
+        return self._transport.call(part.agent, "events", *self._names, part.num_seen, _POLL_S)
 
-    def _hear(self, call: Any, part: Part) -> None:
+    def _hear(self, call: Call, part: Part) -> None:
         """Enter what an agent answered. One that is out of reach for a moment is asked again, from the same event on."""
         try:
-            events, heard = self._connection.answer(call)
+            events, heard = self._transport.answer(call)
             self._keep_logs(part, events)
         except AgentLostError:
-            self._connection.forget(part.agent)
+            self._transport.forget(part.agent)
             self._lose(part)
         except UnavailableError:
             self._clock.wait(_POLL_S)
@@ -166,7 +167,7 @@ class RayGang:
 
     def _fetch_log(self, rank: int) -> str:
         part, index = self._place[rank]
-        return str(self._connection.answer(part.agent.logs.remote(*self._names, index)))
+        return str(self._transport.answer(self._transport.call(part.agent, "logs", *self._names, index)))
 
     def _enter(self, part: Part, events: Sequence[TaskEvent], heard: Sequence[float | None]) -> None:
         with self._changed:
@@ -181,7 +182,7 @@ class RayGang:
 
     def _lose(self, part: Part) -> None:
         """Its agent is gone. With the node; or alone, and then the node's keepers have ended the tasks with it."""
-        if part.node.id in self._connection.nodes():
+        if part.node.id in self._transport.nodes():
             self._end(part, ExitCause.SIGNAL, f"the agent on node {part.node.name} ended, and its tasks with it")
         else:
             self._end(part, ExitCause.NODE_LOST, f"node {part.node.name} went away")

@@ -1,11 +1,11 @@
-"""Gangs on a Ray cluster.
+"""Gangs on a cluster of machines, over a transport.
 
-    engine (driver) --placement group--> Ray: which node carries which task, or none of them
-           |--------one call for events a node and gang--> NodeAgent (actor, one a node) --> keeper --> task
+    engine (driver) --reserve--> cluster manager: which node carries which task, or none of them
+           |--------one call for events a node and gang--> NodeAgent (one a node) --> keeper --> task
 
-The driver keeps the gang's record, fed by the agents' events. A gang holds its cores until its last task has ended: Ray frees
-a placement group as a whole. Engines share Ray's count of cores, but each hands out core ids by itself, so tasks of two engines
-on one node may be pinned to the same core while another is idle.
+The driver keeps the gang's record, fed by the agents' events. A gang holds its cores until its last task has ended: a
+reservation is freed as one. Engines share the manager's count of cores, but each hands out core ids by itself, so tasks of two
+engines on one node may be pinned to the same core while another is idle; a scheduler that gives placements avoids that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Exclusion, Node
@@ -30,50 +29,47 @@ from bedplate.engines.checks import check_gang
 from bedplate.engines.ledger import check_placement
 from bedplate.engines.local.engine import CLOSE_GRACE_S, GangPart
 from bedplate.engines.local.launch import new_directory
-from bedplate.engines.ray import placement
-from bedplate.engines.ray.connection import ANSWER_S, RayConnection, RayNode
-from bedplate.engines.ray.gang import Part, RayGang
-from bedplate.engines.ray.placement import check_ray
-from bedplate.engines.ray.rooms import Rooms
 from bedplate.engines.record import EngineRecord
+from bedplate.engines.remote.gang import Part, RemoteGang
+from bedplate.engines.remote.sessions import EngineSessions
+from bedplate.engines.remote.transport import ANSWER_S, Agent, RemoteNode, Reservation, Transport
 
 _NODE_LOSS_S = 20.0
-"""Ray may place on a dead node until it knows; a gang that met one is placed again for this long."""
+"""The manager may place on a dead node until it knows; a gang that met one is placed again for this long."""
 _RETRY_S = 0.2
 
 
-class RayEngine:
-    """The engine of a Ray cluster. Implements FaultInjection, CanExclude and, on a local cluster, CanLoseNodes.
+class RemoteEngine:
+    """The engine of a cluster. Implements FaultInjection, CanExclude and, where the cluster is ours, CanLoseNodes.
 
     Args:
         root: Logs and scratch directories go here, under the same path on every node.
-        connection: The way to the cluster. Engines may share it.
-        owned: What is closed with the engine, after it: the connection, where it is this engine's alone.
+        transport: The way to the cluster. Engines may share it.
+        owned: What is closed with the engine, after it: the transport, where it is this engine's alone.
         clock: Where the times of events come from that the engine itself finds.
     """
-
-    name = "ray"
 
     def __init__(
         self,
         root: Path,
-        connection: RayConnection,
+        transport: Transport,
         *,
         owned: contextlib.ExitStack | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._root = Path(root).resolve()
         self._root.mkdir(parents=True, exist_ok=True)
-        self._connection = connection
+        self.name = transport.name
+        self._transport = transport
         self._clock = clock or SystemClock()
         self._owned = owned or contextlib.ExitStack()
-        self._rooms = Rooms(uuid.uuid4().hex, self._root, connection)
+        self._sessions = EngineSessions(uuid.uuid4().hex, self._root, transport)
         self._changed = threading.Condition()
         """Guards what is known; held for moments only."""
         self._placing = threading.Lock()
         """Held while something is placed, which may take seconds; `close` waits for it."""
         self._record = EngineRecord()
-        self._gangs: dict[str, RayGang] = {}
+        self._gangs: dict[str, RemoteGang] = {}
         self._is_closed = False
 
     def submit(self, gang: Gang, placement: Placement | None = None) -> GangHandle:
@@ -85,7 +81,7 @@ class RayEngine:
             UnavailableError: Nodes went away, or did not answer, for too long.
         """
         check_gang(gang)
-        check_ray(gang)
+        _check_descriptors(gang)
         with self._placing:
             if self._is_closed:
                 raise UsageError("the engine is closed", next_step="open another one")
@@ -150,15 +146,18 @@ class RayEngine:
         gang.forget()
 
     def resources(self) -> tuple[Node, ...]:
-        """Nodes that are alive, by name: the `bedplate-node` label, or Ray's id where there is none."""
+        """Nodes that are alive, by name: the name that the transport gives them."""
         with self._placing:
-            nodes = self._connection.nodes()
-            agents = self._rooms.open(nodes.values())
-        calls = [(nodes[node_id], agent, agent.describe.remote(self._rooms.key)) for node_id, agent in agents.items()]
+            nodes = self._transport.nodes()
+            agents = self._sessions.open(nodes.values())
+        calls = [
+            (nodes[node_id], agent, self._transport.call(agent, "describe", self._sessions.key))
+            for node_id, agent in agents.items()
+        ]
         described = []
         for node, agent, call in calls:
             with contextlib.suppress(AgentLostError):
-                seen: Node = self._rooms.ask(agent, call)
+                seen: Node = self._sessions.ask(agent, call)
                 described.append(replace(seen, labels={**seen.labels, **node.labels}))
         return tuple(sorted(described, key=lambda node: node.id))
 
@@ -175,7 +174,7 @@ class RayEngine:
             with self._changed:
                 self._is_closed = True
                 self._changed.notify_all()
-            with self._owned, contextlib.closing(self._rooms):
+            with self._owned, contextlib.closing(self._sessions):
                 self._cancel(list(self._gangs.values()), CLOSE_GRACE_S)
 
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
@@ -185,58 +184,57 @@ class RayEngine:
         gang.kill(rank, signal)
 
     def exclude(self, node_id: str, cores: tuple[int, ...], reason: str) -> None:
-        """See `CanExclude.exclude`; Ray is told by a reservation that keeps as many cores of the node taken.
+        """See `CanExclude.exclude`.
 
         Raises:
             NotFoundError: No such node, or not one of its slots.
         """
         with self._placing:
-            nodes = {node.name: node for node in self._connection.nodes().values()}
+            nodes = {node.name: node for node in self._transport.nodes().values()}
             if node_id not in nodes:
                 raise NotFoundError(f"no node '{node_id}'", expected=", ".join(sorted(nodes)))
-            self._rooms.exclude(nodes[node_id], cores, reason)
+            self._sessions.exclude(nodes[node_id], cores, reason)
 
     def exclusions(self) -> tuple[Exclusion, ...]:
         """See `CanExclude.exclusions`; of nodes that are alive."""
         with self._placing:
-            return self._rooms.exclusions(self._connection.nodes())
+            return self._sessions.exclusions(self._transport.nodes())
 
     def remove_node(self, node_id: str) -> None:
-        """See `CanLoseNodes.remove_node`; returns when Ray no longer counts it.
+        """See `CanLoseNodes.remove_node`; returns when the cluster no longer counts it.
 
         Raises:
             UnavailableError: The cluster is not a local one.
         """
-        self._connection.remove_node(node_id)
+        self._transport.remove_node(node_id)
 
     def _place_and_start(self, gang: Gang, wanted: Placement | None) -> GangHandle:
-        nodes = self._connection.nodes()
+        nodes = self._transport.nodes()
         if wanted is not None:
             check_placement(gang, wanted, {node.name: node.labels for node in nodes.values()})
-        group = placement.place(gang, nodes, self._held(), wanted)
+        reservation = self._transport.reserve(gang, wanted, self._held())
         directory: Path | None = None
         try:
-            chosen = placement.node_ids(group)
+            chosen = reservation.node_ids
             if not set(chosen) <= nodes.keys():
                 raise AgentLostError("a node of the cluster went away", seen=", ".join(set(chosen) - nodes.keys()))
             directory = new_directory(self._root, gang.name)
-            return self._start(gang, wanted, [nodes[node_id] for node_id in chosen], directory, group)
+            return self._start(gang, wanted, [nodes[node_id] for node_id in chosen], directory, reservation)
         except BaseException:
-            placement.remove(group)
+            reservation.release()
             if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
             raise
 
     def _start(
-        self, gang: Gang, wanted: Placement | None, chosen: Sequence[RayNode], directory: Path, group: Any
+        self, gang: Gang, wanted: Placement | None, chosen: Sequence[RemoteNode], directory: Path, reservation: Reservation
     ) -> GangHandle:
         key = uuid.uuid4().hex  # not the directory's name: that of a gang whose start failed is free again
         nodes = {node.id: node for node in chosen}
-        agents = self._rooms.open_all(nodes.values())
+        agents = self._sessions.open_all(nodes.values())
         try:
-            rendezvous = self._rooms.ask(
-                agents[chosen[0].id], agents[chosen[0].id].hold_rendezvous.remote(self._rooms.key, key)
-            )
+            first = agents[chosen[0].id]
+            rendezvous = self._sessions.ask(first, self._transport.call(first, "hold_rendezvous", self._sessions.key, key))
             parts = [
                 Part(agent=agents[node_id], node=node, ranks=tuple(rank for rank, item in enumerate(chosen) if item is node))
                 for node_id, node in nodes.items()
@@ -244,20 +242,20 @@ class RayEngine:
             placed = self._start_parts(gang, wanted, key, parts, rendezvous)
         except BaseException:
             for agent in agents.values():
-                agent.abandon.remote(self._rooms.key, key)
+                self._transport.call(agent, "abandon", self._sessions.key, key)
             raise
         handle = GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
         with self._changed:
-            running = RayGang(
+            running = RemoteGang(
                 key=key,
-                engine=self._rooms.key,
+                engine=self._sessions.key,
                 record=self._record.open(handle, placed),
                 parts=parts,
                 directory=directory,
-                connection=self._connection,
+                transport=self._transport,
                 changed=self._changed,
                 clock=self._clock,
-                on_end=lambda: self._give_back(agents[chosen[0].id], key, group),
+                on_end=lambda: self._give_back(first, key, reservation),
             )
             self._gangs[handle.id] = running
         running.start_watching()
@@ -270,24 +268,23 @@ class RayEngine:
             own = replace(gang, tasks=tuple(gang.tasks[rank] for rank in part.ranks), node_labels={})
             where = GangPart(ranks=part.ranks, world_size=len(gang.tasks), rendezvous=rendezvous)
             there = Placement(tasks=tuple(wanted.tasks[rank] for rank in part.ranks)) if wanted else None
-            calls.append(part.agent.submit.remote(self._rooms.key, key, own, where, there))
+            calls.append(self._transport.call(part.agent, "submit", self._sessions.key, key, own, where, there))
         placed: dict[int, TaskPlacement] = {}
         failures: list[BedplateError] = []
         for part, call in zip(parts, calls, strict=True):
             try:
-                cores_of = self._rooms.ask(part.agent, call)
+                places = self._sessions.ask(part.agent, call)
             except BedplateError as error:
                 failures.append(error)
                 continue
-            for rank, cores in zip(part.ranks, cores_of, strict=True):
-                placed[rank] = TaskPlacement(node=part.node.name, cores=cores)
+            placed.update(zip(part.ranks, places, strict=True))
         if failures:
             raise failures[0]
         return Placement(tasks=tuple(placed[rank] for rank in sorted(placed)))
 
     def _held(self) -> Counter[str]:
-        """Cores of each node, by Ray's id, that gangs which have not ended and exclusions hold."""
-        held = self._rooms.num_excluded()
+        """Cores of each node, by id, that gangs which have not ended and exclusions hold."""
+        held = self._sessions.num_excluded()
         with self._changed:
             for gang in self._gangs.values():
                 if not gang.record.is_final:
@@ -295,20 +292,30 @@ class RayEngine:
                         held[part.node.id] += sum(len(gang.record.task(rank).cores) for rank in part.ranks)
         return held
 
-    def _cancel(self, gangs: Sequence[RayGang], grace_s: float) -> None:
+    def _cancel(self, gangs: Sequence[RemoteGang], grace_s: float) -> None:
         for call in [call for gang in gangs for call in gang.ask_to_cancel(grace_s)]:
             with contextlib.suppress(AgentLostError):
-                self._connection.answer(call, grace_s + ANSWER_S)
+                self._transport.answer(call, grace_s + ANSWER_S)
         for gang in gangs:
             if not gang.wait_gone(grace_s + ANSWER_S):
                 raise UnavailableError(
-                    f"the end of gang '{gang.record.handle.id}' did not become known", next_step="ray status"
+                    f"the end of gang '{gang.record.handle.id}' did not become known", next_step="see whether its nodes answer"
                 )
 
-    def _give_back(self, agent: Any, key: str, group: Any) -> None:
-        placement.remove(group)
-        agent.release_rendezvous.remote(self._rooms.key, key)
+    def _give_back(self, agent: Agent, key: str, reservation: Reservation) -> None:
+        reservation.release()
+        self._transport.call(agent, "release_rendezvous", self._sessions.key, key)
 
-    def _find(self, handle: GangHandle) -> RayGang:
+    def _find(self, handle: GangHandle) -> RemoteGang:
         self._record.find(handle)
         return self._gangs[handle.id]
+
+
+def _check_descriptors(gang: Gang) -> None:
+    for rank, task in enumerate(gang.tasks):
+        if task.inherited:
+            raise UsageError(
+                f"rank {rank}: open files cannot cross machines",
+                seen=", ".join(task.inherited),
+                expected="a gang without inherited descriptors, or the local engine",
+            )
