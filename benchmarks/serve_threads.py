@@ -33,7 +33,7 @@ from typing import Any
 
 from bedplate.app.toolchain.serve.common import ENVIRONMENT, find_model
 from bedplate.core.errors import BedplateError
-from bedplate.core.json import Json
+from bedplate.core.json import Json, JsonObject
 from bedplate.core.task import TaskContext
 from bedplate.operations.host.other_work import OtherWork, tree_cpu_s
 
@@ -43,7 +43,7 @@ TOLERANCE = 0.97
 """A ratio from here on counts as equal: medians of three rounds on an idle machine differ by 1 to 2 %."""
 BUSY_FRAC = 0.05
 WAIT_FOR_IDLE_S = 60.0
-LOAD = {"kind": "plain", "streams": 1, "turns": 4, "prompt_tokens": 512, "output_tokens": 48, "seed": 0}
+LOAD: JsonObject = {"kind": "plain", "streams": 1, "turns": 4, "prompt_tokens": 512, "output_tokens": 48, "seed": 0}
 SPINS = (2_000, 20_000, 200_000, 2_000_000)
 
 
@@ -109,14 +109,17 @@ def _settings() -> list[Setting]:
     cores = tuple(sorted(os.sched_getaffinity(0)))
     if len(cores) == 1:
         sys.exit("one core alone: there is nothing to compare")
-    all_cores = {"cores": cores, "threads": len(cores)}
+
+    def all_cores(name: str, environment: Mapping[str, str]) -> Setting:
+        return Setting(name=name, cores=cores, threads=len(cores), environment=environment)
+
     return [
         Setting(name=BASELINE, cores=cores[:1], threads=1, environment={}),
         Setting(name="one thread", cores=cores, threads=1, environment={}),
-        Setting(name="no spinning", environment={"OMP_WAIT_POLICY": "passive"}, **all_cores),
-        *(Setting(name=f"spin {spin:,}", environment={"GOMP_SPINCOUNT": str(spin)}, **all_cores) for spin in SPINS),
-        Setting(name="libgomp's default", environment={}, **all_cores),
-        Setting(name=CHOSEN, environment=ENVIRONMENT, **all_cores),
+        all_cores("no spinning", {"OMP_WAIT_POLICY": "passive"}),
+        *(all_cores(f"spin {spin:,}", {"GOMP_SPINCOUNT": str(spin)}) for spin in SPINS),
+        all_cores("libgomp's default", {}),
+        all_cores(CHOSEN, ENVIRONMENT),
     ]
 
 
@@ -147,7 +150,7 @@ def _serve(spec: Mapping[str, Any]) -> dict[str, list[float]]:
     from bedplate.workers.serve_load import main as serve_load
 
     os.sched_setaffinity(0, spec["cores"])
-    serve = {"model": spec["model"], "name": "model", "engine": {"context_tokens": 1024}}
+    serve: JsonObject = {"model": spec["model"], "name": "model", "engine": {"context_tokens": 1024}}
     result = serve_load(
         TaskContext(
             gang="threads",
@@ -185,7 +188,7 @@ def _train(spec: Mapping[str, Any]) -> dict[str, list[float]]:
 
     def step() -> None:
         logits = model.logits(model(tokens[:, :-1]))
-        F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten()).backward()
+        F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
 
@@ -252,7 +255,7 @@ def _nobody() -> Iterator[None]:
 
 
 def _document(values: Sequence[Value], words: argparse.Namespace) -> dict[str, Any]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for work in dict.fromkeys(value.work for value in values):
         medians = {
             setting: statistics.median(value.tokens_per_s for value in values if (value.work, value.setting) == (work, setting))

@@ -1,5 +1,6 @@
 """`bedplate storage kv`: whole, damaged, absent."""
 
+import os
 import random
 from pathlib import Path
 
@@ -48,3 +49,20 @@ def test_stat_reads_the_headers(directory: Path) -> None:
     ended = CommandLine(folder=directory.parent).call("storage", "kv", "stat", directory, "-o", "json")
     assert (ended.json["blocks"], ended.json["segments"]) == (10, 1)
     assert ended.json["bytes"] == 10 * 3 * 4096
+
+
+def test_a_cut_segment_is_counted_by_its_lost_blocks(directory: Path) -> None:
+    segment = next(directory.glob("*.segment"))
+    os.truncate(segment, segment.stat().st_size * 3 // 10)
+    ended = CommandLine(folder=directory.parent).call("storage", "kv", "verify", directory, "-o", "json")
+    assert ended.code == 4
+    assert (ended.json["blocks"], ended.json["damaged"]) == (10, 7)
+    assert segment.name in ended.json["places"][0]
+
+
+@pytest.mark.parametrize("verb", ["verify", "stat"])
+def test_a_folder_that_is_no_store_is_refused_by_name(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    ended = CommandLine(folder=tmp_path).call("storage", "kv", verb, tmp_path)
+    assert ended.code == 3
+    assert "notes.txt" in ended.err

@@ -6,11 +6,13 @@ from bedplate.state.runs import NewRun
 from bedplate.state.store import StateStore
 
 
-def claim(state: StateStore, key: str = "k" * 32, *, name: str = "demo", new: bool = False) -> RunRecord:
+def claim(
+    state: StateStore, key: str = "k" * 32, *, name: str = "demo", file: str = "demo.yaml", new: bool = False
+) -> RunRecord:
     wanted = NewRun(
         key=key,
         name=name,
-        file="demo.yaml",
+        file=file,
         document={"version": 1},
         engine="local",
         version="0",

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy
 
 from bedplate.core.clock import VirtualClock
+from bedplate.core.errors import UsageError
 from bedplate.state.location import StateLocation, read_location
 from bedplate.state.records import ExclusionRecord, GangRecord, Status
 from bedplate.state.store import StateStore
@@ -31,6 +32,15 @@ def test_the_same_key_is_the_same_run_until_a_new_one_is_wanted(state: StateStor
 def test_two_keys_that_begin_alike_are_two_runs(state: StateStore) -> None:
     ids = [claim(state, key="a" * 8 + last * 24).id for last in "bc"]
     assert ids == ["demo-aaaaaaaa", "demo-aaaaaaaacccccccc"]
+
+
+def test_a_file_whose_name_is_no_utf_8_can_be_run(state: StateStore) -> None:
+    assert claim(state, file="caf\udce9.yaml").file == "caf?.yaml"
+
+
+def test_a_text_that_no_database_can_hold_is_a_usage_error(state: StateStore) -> None:
+    with pytest.raises(UsageError, match="cannot store"):
+        state.runs.named("\udcff")
 
 
 def test_claims_from_many_threads_make_one_run(state: StateStore) -> None:

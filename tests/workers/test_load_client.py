@@ -18,8 +18,9 @@ from bedplate.core.json import Json, JsonObject
 from bedplate.core.messages import decode
 from bedplate.core.task import TaskContext
 from bedplate.toolchain.serve.load_messages import LoadResult
+from bedplate.toolchain.serve.task import ServeTask
 from bedplate.workers import peer_load, serve_load
-from bedplate.workers.serve import ServeTask, open_server
+from bedplate.workers.serve import open_server
 
 LOAD: JsonObject = {"kind": "chat", "streams": 2, "turns": 3, "shared_tokens": 40, "prompt_tokens": 20, "output_tokens": 5}
 

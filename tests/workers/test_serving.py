@@ -143,7 +143,7 @@ def test_a_port_in_use_is_named_with_what_to_do(home: Home, tiny_model: Path) ->
         (("{model}", "--api-key", ""), 2, "API key is empty"),
         (("{model}", "--api-key", "", "--host", "0.0.0.0"), 2, "API key is empty"),
         (("{model}", "--api-key", "s3cret "), 2, "blanks"),
-        (("{model}", "--request-timeout", "0"), 2, "request_timeout"),
+        (("{model}", "--request-timeout", "0"), 2, "request-timeout"),
     ],
     ids=[
         "no such model",

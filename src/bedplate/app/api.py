@@ -28,7 +28,7 @@ def run(
     watcher: RunWatcher | None = None,
     check: bool = True,
 ) -> RunOutcome:
-    """Run a pipeline file, or a mapping of the same shape; the same call goes on with an unfinished run.
+    """Run a pipeline file, or a mapping of the same shape; the same call resumes an unfinished run.
 
     Args:
         pipeline: Path of a YAML file, what one would say, or one that was read; relative paths in a mapping start at the
@@ -37,7 +37,7 @@ def run(
         engine: Where tasks run, as a URL: `local`, `ray://HOST:PORT` …; see `app.wiring.ENGINE_URLS`.
         state: A folder or database URL; the user's state folder when None.
         uses: More use cases by the name that files give them, as module paths.
-        watcher: Who is told what happens meanwhile.
+        watcher: Shows what happens.
         check: Raise when the run does not get to its end; otherwise look at `status` and `error`.
 
     Raises:

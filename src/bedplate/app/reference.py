@@ -14,7 +14,7 @@ from bedplate.core.settings import Kind, SettingField, setting_fields
 _HEADER = """# Keys of pipeline files
 
 Made from the settings classes by `make reference`; [pipeline.schema.json](pipeline.schema.json) is the same for editors
-(first line of a file: `# yaml-language-server: $schema=docs/reference/pipeline.schema.json`). How files work as a whole:
+(first line of a file: `# yaml-language-server: $schema=docs/reference/pipeline.schema.json`). How files work together:
 [pipelines.md](../pipelines.md).
 """
 

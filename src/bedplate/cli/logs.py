@@ -60,9 +60,9 @@ def _follow(runs: Runs, run_id: str, step: str | None, rank: int | None) -> None
             with log.path.open("rb") as file:
                 file.seek(offsets.get(log.path, 0))
                 text = file.read()
-            whole = len(text) if is_last else text.rfind(b"\n") + 1
-            offsets[log.path] = offsets.get(log.path, 0) + whole
-            _print_lines(log, text[:whole].decode(errors="replace").splitlines())
+            complete = len(text) if is_last else text.rfind(b"\n") + 1
+            offsets[log.path] = offsets.get(log.path, 0) + complete
+            _print_lines(log, text[:complete].decode(errors="replace").splitlines())
         if is_last:
             return
         is_last = view.holder is None

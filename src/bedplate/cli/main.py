@@ -26,7 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cancel": ("bedplate.cli.cancel", "Stop a run; it can be resumed."),
     "compute": ("bedplate.cli.compute", "Inventory of devices."),
     "storage": ("bedplate.cli.storage", "KV memory: check what is stored."),
-    "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP beside planned paths."),
+    "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP and planned paths."),
     "ops": ("bedplate.cli.ops", "Screen devices before a job."),
     "model": ("bedplate.cli.model", "Fetch models into the cache."),
     "train": ("bedplate.cli.train", "Train a model from a file."),
@@ -63,7 +63,7 @@ def command() -> None:
     \b
     Examples:
       bedplate doctor                       what this machine can do
-      bedplate run examples/lifecycle.yaml  a model's whole life, for real
+      bedplate run examples/lifecycle.yaml  a model from fetch to serving, for real
     """
 
 

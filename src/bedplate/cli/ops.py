@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bedplate.app.operations.preflight import Settings
+from bedplate.cli.terminal.lang_option import lang_option
 from bedplate.cli.terminal.output import output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 
@@ -27,6 +28,7 @@ def command() -> None:
 @click.option(
     "--min-slots", default=1, show_default=True, type=click.IntRange(1), help="Fewest good slots; fewer is exit code 4."
 )
+@lang_option
 @output_option
 def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, output: str) -> None:
     """Measure the slots of this machine against each other, pair them, and try the stores.

@@ -1,4 +1,4 @@
-"""`bedplate run FILE`: run a pipeline, or go on with it."""
+"""`bedplate run FILE`: run a pipeline, or resume it."""
 
 from __future__ import annotations
 

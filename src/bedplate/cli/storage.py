@@ -1,4 +1,4 @@
-"""`bedplate storage`: what the stores hold, and whether it is whole."""
+"""`bedplate storage`: what the stores hold, and whether it is intact."""
 
 from __future__ import annotations
 

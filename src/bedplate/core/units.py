@@ -63,7 +63,7 @@ def parse_count(text: str | float) -> int:
     if _is_count(text):
         return text
     number = _parse(text, _COUNT, "a count", "40k or 12")
-    if abs(number - round(number)) > 1e-9 * max(1.0, number):  # 2.09T in binary is not quite whole
+    if abs(number - round(number)) > 1e-9 * max(1.0, number):  # 2.09T in binary is not quite an integer
         raise UsageError("a count must be a whole number", seen=text, expected="40k or 12")
     return round(number)
 

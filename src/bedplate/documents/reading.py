@@ -20,7 +20,7 @@ from bedplate.core.settings import KeyPath, Source
 from bedplate.documents.scalars import TAG, Loader, ScalarError, scalar_value
 
 MAX_FILE_BYTES = 1 << 20
-"""Of a file that people write by hand; whoever reads larger ones says so."""
+"""Of a file that people write by hand; a reader of larger ones asks for more."""
 _MIN_VALUES = 50_000
 """A file with fewer values is never refused for their number."""
 _MAX_DEPTH = 50

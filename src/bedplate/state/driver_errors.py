@@ -20,6 +20,7 @@ LOCK_TIMEOUT_S = 15
 """How long a statement waits for another process's lock."""
 _NO_ROOM_BYTES = 1 << 16
 _READ_ONLY_SQLITE = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")
+_OUTAGE_POSTGRESQL = ("08", "57P", "53300")
 _READ_ONLY_POSTGRESQL = ("42501", "25006")
 
 
@@ -50,6 +51,15 @@ def is_read_only(error: BedplateError) -> bool:
         return False
     name = str(getattr(cause.orig, "sqlite_errorname", ""))
     return _base(name) in _READ_ONLY_SQLITE or getattr(cause.orig, "sqlstate", None) in _READ_ONLY_POSTGRESQL
+
+
+def is_outage(error: BedplateError) -> bool:
+    """Whether `error`, which `translated_errors` raised, says that a server is away, and may come back by itself."""
+    cause = error.__cause__
+    if not isinstance(cause, exc.OperationalError) or hasattr(cause.orig, "sqlite_errorname"):
+        return False
+    state = getattr(cause.orig, "sqlstate", None)
+    return state is None or state.startswith(_OUTAGE_POSTGRESQL)
 
 
 def _translated(error: BaseException, location: StateLocation) -> BedplateError:

@@ -11,7 +11,7 @@ from bedplate.core.clock import Clock
 from bedplate.core.json import JsonObject
 from bedplate.state.database import Database
 from bedplate.state.records import RunRecord, Status
-from bedplate.state.rows import record_from
+from bedplate.state.rows import record_from, storable
 from bedplate.state.steps import reset_unfinished, waiting_rows
 from bedplate.state.tables import last_started_at_s, runs, steps
 
@@ -57,7 +57,7 @@ class RunStore:
                 "key": wanted.key,
                 "generation": generation,
                 "name": wanted.name,
-                "file": wanted.file,
+                "file": storable(wanted.file),
                 "document": wanted.document,
                 "engine": wanted.engine,
                 "version": wanted.version,

@@ -1,6 +1,6 @@
 """A served model inside its process: opens the model and the KV store, builds the engine and the API server, listens.
 
-`main` serves until it is told to stop (SIGTERM, SIGINT, SIGHUP): new requests are refused, what runs gets some seconds to
+`main` serves until it is stopped (SIGTERM, SIGINT, SIGHUP): new requests are refused, what runs gets some seconds to
 finish and is then cut with an error, and engine and store are closed, so every KV block that was put is on disk.
 """
 
@@ -82,7 +82,7 @@ class Server:
 
 @worker_errors
 def main(context: TaskContext) -> JsonObject:
-    """Serve until told to stop; reports `ServerReady` as progress once it listens, and returns a `ServeResult`."""
+    """Serve until stopped; reports `ServerReady` as progress once it listens, and returns a `ServeResult`."""
     task = decode(ServeTask, context.spec)
     stop = StopSignals()
     with open_server(task, context.stores.get(KV_STORE), len(context.cores) or None) as server:

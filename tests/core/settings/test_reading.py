@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from bedplate.core.errors import ConfigurationError, UsageError
-from bedplate.core.settings import Range, Source, read_settings, setting_fields
+from bedplate.core.settings import Range, Source, read_settings, setting_fields, settings
 from bedplate.core.units import ByteCount, Count, Duration, Fraction
 
 
@@ -187,8 +187,29 @@ def test_fields_are_described_with_type_default_and_text() -> None:
     assert described["precision"].text == ""
 
 
+def test_the_bounds_of_a_quantity_are_written_as_people_write_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(Waiting, {"wait": "1ms"})
+    assert caught.value.expected == "100ms to 5m"
+
+
+@settings
+class Waiting:
+    """A wait."""
+
+    wait: Annotated[Duration, Range(0.1, 300)] = 1.0
+    """How long."""
+
+
 @pytest.mark.parametrize(
     ("bounds", "text"), [(Range(1), "at least 1"), (Range(None, 5), "at most 5"), (Range(0, 0.5), "0 to 0.5")]
 )
 def test_a_range_reads_as_words(bounds: Range, text: str) -> None:
     assert str(bounds) == text
+
+
+def test_a_class_without_source_has_fields_and_no_texts() -> None:
+    names: dict[str, Any] = {"settings": settings}
+    exec("@settings\nclass Typed:\n    a: int = 1\n", names)
+    (field,) = setting_fields(names["Typed"]).values()
+    assert (field.key, field.text, field.default_text) == ("a", "", "1")

@@ -1,6 +1,7 @@
 """Bodies of requests: null is absent, what is harmless is accepted, what is unknown or unsupported is refused by name."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,9 +9,11 @@ import openai
 import openai.types.chat.completion_create_params as chat_params
 import openai.types.completion_create_params as completion_params
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bedplate.service.openai.errors import ApiError
-from bedplate.service.openai.schema import ChatBody, CompletionBody, read_body
+from bedplate.service.openai.schema import ChatBody, CompletionBody, StreamOptions, read_body
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"where": "here"}'}}
@@ -208,3 +211,44 @@ def test_a_wrong_method_and_an_unknown_path_have_the_shape_of_openai(http: httpx
     assert (wrong.status_code, wrong.json()["error"]["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "POST")
     unknown = http.post("/v1/embeddings", json={})
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_url")
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = sorted({*ChatBody.model_fields, *CompletionBody.model_fields, *HARMLESS, "best_of", "audio"})
+MESSAGE = st.dictionaries(
+    st.sampled_from(["role", "content", "tool_calls", "name", "tool_call_id", "refusal"]),
+    st.sampled_from(["system", "user", "assistant", "tool"]) | JSON_VALUES,
+    max_size=5,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES, max_size=6),
+    st.lists(MESSAGE, max_size=3) | JSON_VALUES,
+)
+def test_whatever_is_sent_is_read_or_refused(fields: dict[str, Any], messages: Any) -> None:
+    for kind in (ChatBody, CompletionBody):
+        for body in (fields, {"model": "tiny", "prompt": "x", "messages": messages} | fields, {"messages": messages}):
+            try:
+                read_body(kind, json.dumps(body).encode())
+            except ApiError as error:
+                assert error.status_code == 400
+                assert error.message
+
+
+def test_the_document_names_every_field() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "api-server.md").read_text()
+    for name in {*ChatBody.model_fields, *CompletionBody.model_fields, *StreamOptions.model_fields} - {"include_obfuscation"}:
+        assert f"`{name}`" in document, name
+
+
+def test_the_work_of_one_request_is_bounded(http: httpx.Client) -> None:
+    many = http.post("/v1/completions", json={"model": "tiny", "prompt": [[1]] * 600, "n": 2})
+    assert (many.status_code, many.json()["error"]["param"]) == (400, "n")
+    scores = {"model": "tiny", "prompt": [[1] * 4000] * 10, "echo": True, "logprobs": 20, "max_tokens": 1}
+    answer = http.post("/v1/completions", json=scores)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "logprobs")

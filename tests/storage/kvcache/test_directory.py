@@ -1,15 +1,18 @@
 """The directory of a disk tier: what marks it, what `kv verify` finds in it, and what is refused by name."""
 
+import json
 import os
 import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
+from bedplate.core.json import Json, digest
 from bedplate.storage.kvcache.inspection import describe_directory, verify_directory
 from bedplate.storage.kvcache.manifest import MANIFEST_FILE
 from bedplate.storage.kvcache.open import open_kv_store
@@ -86,10 +89,8 @@ def test_a_damaged_manifest_is_found_and_made_again_from_the_segments(directory:
 
 
 def test_a_store_of_another_version_is_left_as_it_is(directory: Path) -> None:
-    from bedplate.core.json import digest
-
-    content = {"format": "bedplate-kv", "version": 7, "new": True}
-    (directory / MANIFEST_FILE).write_text(__import__("json").dumps({**content, "digest": digest(content)}))
+    content: dict[str, Json] = {"format": "bedplate-kv", "version": 7, "new": True}
+    (directory / MANIFEST_FILE).write_text(json.dumps({**content, "digest": digest(content)}))
     before = {path: path.read_bytes() for path in directory.iterdir()}
     for opening in (verify_directory, lambda path: open_kv_store(f"kv://{path}")):
         with pytest.raises(UsageError, match="another version"):
@@ -193,3 +194,26 @@ def test_eviction_keeps_the_manifest_true(tmp_path: Path) -> None:
     again = open_at(copy)
     assert load(again, last) == [block(key) for key in last]
     again.close()
+
+
+def test_a_store_killed_again_and_again_while_it_seals_and_evicts_is_never_damaged(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from tests.storage.kvcache.test_kv_store import *\n"
+        f"store = open_at(Path(sys.argv[1]), disk='{8 * 2 * RECORD_BYTES}')\n"
+        "for seed in range(10_000):\n"
+        "    fill(store, chain(4, int(sys.argv[2]) + seed)); store.wait_written(); print(seed, flush=True)\n"
+    )
+    chance = random.Random(0)
+    for life in range(4):
+        writer = run_python(script, tmp_path / "kv", life * 10_000)
+        assert writer.stdout is not None
+        for _ in range(chance.randrange(5, 12)):
+            writer.stdout.readline()
+        time.sleep(chance.random() * 0.02)
+        writer.kill()
+        writer.communicate()
+        assert verify_directory(tmp_path / "kv").damaged == ()
+    store = open_at(tmp_path / "kv")
+    assert store.check_integrity().damaged == ()
+    store.close()

@@ -14,6 +14,7 @@ from bedplate.core.generation import FinishReason, GeneratedToken, GenerationReq
 from bedplate.storage.kvcache.open import open_kv_store
 from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.models.llama import Llama
+from bedplate.toolchain.serve.decoder import SlotDecoder
 from bedplate.toolchain.serve.engine import BuiltInEngine
 from bedplate.toolchain.serve.prefix import kv_namespace
 from bedplate.toolchain.serve.runner import ModelRunner
@@ -195,14 +196,16 @@ def test_the_context_is_what_memory_and_model_allow() -> None:
 
 def test_scores_that_are_not_finite_end_one_request_and_leave_nothing_behind(engine: BuiltInEngine) -> None:
     before = tokens_of(engine.submit(ask()))
+    runner = engine._steps.runner
+    assert isinstance(runner, SlotDecoder)
     with torch.no_grad():
-        row = engine._runner._embed.weight[50].clone()
-        engine._runner._embed.weight[50] = float("nan")
+        row = runner._embed.weight[50].clone()
+        runner._embed.weight[50] = float("nan")
     steps = list(engine.submit(ask(prompt=(1, 50, 2))))
     assert steps[-1].finish is FinishReason.ERROR
     assert "finite" in steps[-1].message
     with torch.no_grad():
-        engine._runner._embed.weight[50] = row
+        runner._embed.weight[50] = row
     assert tokens_of(engine.submit(ask())) == before
 
 
@@ -236,12 +239,12 @@ class DisturbedAt:
 
 def test_a_row_that_turns_non_finite_while_decoding_ends_alone(engine: BuiltInEngine) -> None:
     expected = tokens_of(engine.submit(ask(tokens=60)))
-    runner = engine._runner
+    runner = engine._steps.runner
 
     def poison(row: int) -> None:
         engine._slots.arena_L2SGPK[:, :, row] = float("nan")
 
-    engine._runner = DisturbedAt(runner, position=210, disturb=poison)
+    engine._steps.runner = DisturbedAt(runner, position=210, disturb=poison)
     good = engine.submit(ask(tokens=60))
     next(good)
     steps = list(engine.submit(ask(prompt=(7,) * 200, tokens=60)))
@@ -249,7 +252,7 @@ def test_a_row_that_turns_non_finite_while_decoding_ends_alone(engine: BuiltInEn
     assert "finite" in steps[-1].message
     assert tokens_of(good) == expected[1:]
     wait_for(lambda: engine.statistics().running == 0)
-    engine._runner = runner
+    engine._steps.runner = runner
     again = [engine.submit(ask(tokens=60)) for _ in range(2)]  # in both slots, the one that held NaN included
     assert [tokens_of(stream) for stream in again] == [expected] * 2
 
@@ -260,7 +263,7 @@ def test_a_decode_step_that_fails_for_one_row_ends_that_row_alone(engine: BuiltI
     def fail(row: int) -> None:
         raise RuntimeError("this position cannot be decoded")
 
-    engine._runner = DisturbedAt(engine._runner, position=210, disturb=fail)
+    engine._steps.runner = DisturbedAt(engine._steps.runner, position=210, disturb=fail)
     good = engine.submit(ask(tokens=60))
     next(good)
     steps = list(engine.submit(ask(prompt=(7,) * 200, tokens=60)))
@@ -277,7 +280,7 @@ def test_a_kv_store_that_fails_costs_time_and_no_request(caplog: pytest.LogCaptu
     engine.close()
     store = open_kv_store("kv:?memory=10MB")
     engine = BuiltInEngine(make_model(), EngineSettings(chunk_tokens=32), store, kv_namespace(CONFIG, "0", torch.bfloat16, 32))
-    engine._memory._store = None  # type: ignore[union-attr,assignment]
+    engine._steps.memory._store = None  # type: ignore[union-attr]
     steps = list(engine.submit(ask(prompt=(5,) * 100)))
     assert steps[-1].finish is FinishReason.LENGTH
     assert tokens_of(iter(steps)) == expected

@@ -13,9 +13,11 @@ from bedplate.storage.kvcache.open import open_kv_store
 from bedplate.toolchain.compress.int8 import quantize_int8
 from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.models.llama import Llama
-from bedplate.toolchain.serve.engine import BuiltInEngine, EngineSettings
+from bedplate.toolchain.serve.engine import BuiltInEngine
 from bedplate.toolchain.serve.prefix import kv_namespace
 from bedplate.toolchain.serve.sequence import Sequence
+from bedplate.toolchain.serve.settings import EngineSettings
+from bedplate.toolchain.serve.steps import Outcome, Steps
 
 CONFIG = LlamaConfig(
     vocab_size=211,
@@ -31,17 +33,25 @@ SETTINGS = EngineSettings(max_batch=4, chunk_tokens=64, chunks_per_step=1)
 KINDS = ["bf16", "fp32", "int8"]
 
 
+class RecordingSteps(Steps):
+    """Keeps the scores behind every token that it chose."""
+
+    def __init__(self, steps: Steps) -> None:
+        super().__init__(steps.runner, SETTINGS.max_batch, SETTINGS.chunk_tokens, steps.memory)
+        self.scores: dict[str, list[Tensor]] = {}
+
+    def choose(self, sequence: Sequence, logits_V: Tensor) -> Outcome:
+        self.scores.setdefault(sequence.request.id, []).append(logits_V.clone())
+        return super().choose(sequence, logits_V)
+
+
 class RecordingEngine(BuiltInEngine):
     """Keeps the scores behind every token that it chose."""
 
     def __init__(self, model: Llama, store: KVBlockStore | None = None) -> None:
-        self.scores: dict[str, list[Tensor]] = {}
         dtype = model.model.norm.weight.dtype
         super().__init__(model, SETTINGS, store, kv_namespace(CONFIG, "0", dtype, SETTINGS.chunk_tokens))
-
-    def _advance(self, sequence: Sequence, logits_V: Tensor) -> None:
-        self.scores.setdefault(sequence.request.id, []).append(logits_V.clone())
-        super()._advance(sequence, logits_V)
+        self._steps = self.recording = RecordingSteps(self._steps)
 
 
 def make_model(kind: str) -> Llama:
@@ -69,7 +79,7 @@ def tokens_of(stream: Iterator[GeneratedToken]) -> list[int]:
 
 def answer(engine: RecordingEngine, name: str, prompt: tuple[int, ...]) -> tuple[list[int], Tensor]:
     tokens = tokens_of(engine.submit(request(name, prompt)))
-    return tokens, torch.stack(engine.scores[name])
+    return tokens, torch.stack(engine.recording.scores[name])
 
 
 def assert_same(one: tuple[list[int], Tensor], other: tuple[list[int], Tensor]) -> None:

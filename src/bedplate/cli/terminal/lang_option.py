@@ -13,7 +13,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 VARIABLE = "BEDPLATE_LANG"
-"""Says the language to the whole process and to what it launches; `locale.languages` looks here first."""
+"""Says the language to this process and to what it launches; `locale.languages` looks here first."""
 
 
 def lang_option(command: Command) -> Command:

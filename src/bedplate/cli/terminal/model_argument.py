@@ -1,4 +1,4 @@
-"""How verbs are told which model they work on: `VERB MODEL` or `VERB --model MODEL`."""
+"""The model that a verb works on: `VERB MODEL` or `VERB --model MODEL`."""
 
 from __future__ import annotations
 

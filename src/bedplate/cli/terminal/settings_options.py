@@ -126,7 +126,7 @@ class _Option:
         value_type = self.field.value_type
         text = " ".join(self.field.text.split("\n\n")[0].split()).replace("`", "")
         notes = [f"default: {default}"] if (default := self.field.default_text) else []
-        notes += [str(bounds) for bounds in value_type.ranges]
+        notes += value_type.range_texts
         notes += ["may be repeated"] if self.is_list else []
         return f"{text}  [{'; '.join(notes)}]" if notes else text
 

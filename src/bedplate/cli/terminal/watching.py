@@ -33,7 +33,7 @@ def open_watcher(*, explain: bool) -> ClosableWatcher:
 
 
 class PlainWatcher:
-    """Lines on stderr; of a step's progress at most one in five seconds. When nobody reads any more, the run goes on."""
+    """Lines on stderr; of a step's progress at most one in five seconds. When stderr is closed, the run continues."""
 
     def __init__(self, *, explain: bool) -> None:
         self._explain = explain

@@ -109,7 +109,11 @@ def _written(value: object) -> str:
 
 @functools.cache
 def _field_texts(cls: type) -> Mapping[str, str]:
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    try:
+        source = inspect.getsource(cls)
+    except (OSError, TypeError):  # made at a prompt, or in an archive without sources
+        return {}
+    body = ast.parse(textwrap.dedent(source)).body[0]
     assert isinstance(body, ast.ClassDef)
     texts = {}
     for before, after in zip(body.body, body.body[1:], strict=False):

@@ -1,7 +1,8 @@
-"""What a settings field may say beside its type, in `Annotated`."""
+"""What a settings field may say in addition to its type, in `Annotated`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,12 +19,16 @@ class Range:
         is_high_enough = self.minimum is None or number >= self.minimum
         return is_high_enough and (self.maximum is None or number <= self.maximum)
 
-    def __str__(self) -> str:
+    def written(self, write: Callable[[float], str]) -> str:
+        """`at least 1`, `1 to 256`; `write` turns a bound into text."""
         if self.maximum is None:
-            return f"at least {self.minimum:g}"
+            return "any" if self.minimum is None else f"at least {write(self.minimum)}"
         if self.minimum is None:
-            return f"at most {self.maximum:g}"
-        return f"{self.minimum:g} to {self.maximum:g}"
+            return f"at most {write(self.maximum)}"
+        return f"{write(self.minimum)} to {write(self.maximum)}"
+
+    def __str__(self) -> str:
+        return self.written(lambda bound: f"{bound:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

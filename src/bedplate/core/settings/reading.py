@@ -61,9 +61,9 @@ def _read(wanted: SettingType, value: object, place: Place) -> Any:
     if value is None and wanted.is_optional:
         return None
     read = _READERS[wanted.kind](wanted, value, place)
-    for bounds in wanted.ranges:
+    for bounds, text in zip(wanted.ranges, wanted.range_texts, strict=True):
         if not bounds.admits(read):
-            raise place.error(f"{place} is out of range", value, bounds)
+            raise place.error(f"{place} is out of range", value, text)
     return read
 
 

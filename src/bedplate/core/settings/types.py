@@ -59,9 +59,15 @@ class SettingType:
         """Bounds that a number must keep."""
         return tuple(mark for mark in self.marks if isinstance(mark, Range))
 
+    @property
+    def range_texts(self) -> tuple[str, ...]:
+        """The bounds as people write them: `at least 100ms`."""
+        quantity = self.mark(Quantity)
+        return tuple(str(bounds) if quantity is None else bounds.written(quantity.written) for bounds in self.ranges)
+
     def __str__(self) -> str:
         """For errors and help: `count, like 40k, at least 1`."""
-        return ", ".join([self._base_text(), *map(str, self.ranges)])
+        return ", ".join([self._base_text(), *self.range_texts])
 
     def _base_text(self) -> str:
         if (quantity := self.mark(Quantity)) is not None:

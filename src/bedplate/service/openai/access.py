@@ -1,7 +1,7 @@
 """Who may use the server: those who have the key, or, where there is none, programs on this machine.
 
 Keys are compared in constant time, over digests, so that not even the length shows. A server without a key must not be
-reachable from a web page that somebody opens in a browser on this machine: a page can send simple requests anywhere, and can
+reachable from a web page that is open in a browser on this machine: a page can send simple requests anywhere, and can
 point a name of its own at 127.0.0.1. So `Host` and `Origin` must name this machine, and bodies must be declared as JSON, which
 a page cannot do without asking first.
 """

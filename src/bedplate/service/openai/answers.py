@@ -32,7 +32,7 @@ class Choice:
         self.cached_tokens = 0
 
     def opening(self) -> dict[str, Any]:
-        """The first piece of a chat: who speaks."""
+        """The first piece of a chat: the role."""
         delta = {"role": "assistant", "content": "", "refusal": None}
         return {"index": self._index, "delta": delta, "finish_reason": None, "logprobs": None}
 

@@ -1,9 +1,10 @@
 """Text out of a stream of tokens: complete characters only, and nothing of a stop string.
 
 A character may span several tokens, and a token's text may depend on the one before it (a leading blank). So a window of
-the last tokens is decoded with each new one, and what is certain and new is passed on. A window that ends in a complete
-character is followed by one that starts at its last token (the scheme of Hugging Face's text-generation-inference). Bytes
-that are no character never complete one; the window is then cut to its end, so that the cost of a token stays constant.
+the last tokens is decoded with each new one, and what is new is passed on once it ends in a complete character; the next
+window starts with the tokens of that character (the scheme of Hugging Face's text-generation-inference). Bytes that are no
+character never complete one. After as many tokens as a character can have, the rest is passed on as it is but for its end,
+and the window is kept short, so that the cost of a token stays constant.
 
 Control tokens are not part of the text, but stop strings see them: `<|im_end|>` stops where that token is generated.
 """
@@ -34,8 +35,8 @@ class TextStream:
         self._window: list[int] = []
         self._emitted = 0
         """Characters of the window's text that were passed on."""
-        self._last_read = 0
-        """Tokens of the window whose text was passed on in full."""
+        self._context = 0
+        """Tokens at the window's start whose text was passed on in full."""
         self._held = ""
         """The end of the text that may be the start of a stop string."""
         self._is_visible: list[bool] = []
@@ -49,27 +50,41 @@ class TextStream:
             return self._release(control, visible=False) if self._stop else ""
         self._window.append(token)
         now = self._codec.decode(self._window)
-        certain = len(now) - _uncertain_end(now)
-        new, self._emitted = now[self._emitted : certain], max(self._emitted, certain)
-        self._move_window(now)
+        if not now.endswith(_REPLACEMENT):
+            new = now[self._emitted :]
+            del self._window[: self._context]
+            self._context = len(self._window)
+            self._emitted = len(self._codec.decode(self._window))
+        elif len(self._window) - self._context <= _LONGEST_CHARACTER:
+            new = ""
+        else:
+            new = self._add_incomplete()
         return self._release(new) if new else ""
 
-    def _move_window(self, now: str) -> None:
-        if self._emitted >= len(now):
-            del self._window[: self._last_read]
-            self._last_read = len(self._window)
-            self._emitted = len(self._codec.decode(self._window))
-        elif len(self._window) > _WINDOW:
+    def _add_incomplete(self) -> str:
+        """What is certain of tokens that should have completed a character, and did not."""
+        if self._context:
+            del self._window[: self._context]
+            self._context = self._emitted = 0
+        now = self._codec.decode(self._window)
+        certain = len(now) - _uncertain_end(now)
+        new, self._emitted = now[self._emitted : certain], max(self._emitted, certain)
+        if len(self._window) > _WINDOW:
             pending = len(now) - self._emitted
             del self._window[: -_WINDOW // 2]
-            self._last_read = 0
             self._emitted = max(0, len(self._codec.decode(self._window)) - pending)
+        return new
 
     def finish(self) -> str:
         """What was still held back when the stream ended without a stop string."""
         if self.is_stopped:
             return ""
-        text = self._release(self._codec.decode(self._window)[self._emitted :])
+        now = self._codec.decode(self._window)
+        if self._context and now.endswith(_REPLACEMENT):  # some decoders then spoil complete characters before it, too
+            rest = self._codec.decode(self._window[self._context :])
+        else:
+            rest = now[self._emitted :]
+        text = self._release(rest)
         if not self.is_stopped:
             text, self._held = text + self._shown(0, len(self._held)), ""
         return text

@@ -1,7 +1,7 @@
 """One choice of a request between the event loop and the engine.
 
 The engine's stream blocks, so a thread reads it and hands each step to the loop. However the choice ends, a client that
-disconnected included, the engine is told to stop working on it.
+disconnected included, the engine stops working on it.
 """
 
 from __future__ import annotations

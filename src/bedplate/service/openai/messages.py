@@ -69,7 +69,7 @@ class ToolCall(_Strict):
 
 
 class InstructionMessage(_Strict):
-    """What the operator of the conversation says."""
+    """Instructions of the application."""
 
     role: Literal["system", "developer"]
     content: Text
@@ -81,7 +81,7 @@ class InstructionMessage(_Strict):
 
 
 class UserMessage(_Strict):
-    """What the user says."""
+    """A turn of the user."""
 
     role: Literal["user"]
     content: Text
@@ -93,7 +93,7 @@ class UserMessage(_Strict):
 
 
 class ToolMessage(_Strict):
-    """What a tool answered."""
+    """The result of a tool call."""
 
     role: Literal["tool"]
     content: Text
@@ -106,7 +106,7 @@ class ToolMessage(_Strict):
 
 
 class AssistantMessage(_Strict):
-    """What the assistant said or called earlier. Clients send back what they got, so it may have fields of an answer."""
+    """An earlier answer or call of the assistant. Clients send back what they got, so it may have the fields of an answer."""
 
     role: Literal["assistant"]
     content: Text = ""
@@ -114,11 +114,11 @@ class AssistantMessage(_Strict):
     tool_calls: list[ToolCall] = []
     name: str | None = None
     reasoning_content: str | None = None
-    """As other servers answer: what the assistant thought; most templates leave it out of later turns."""
+    """As other servers answer: the reasoning before the content; most templates leave it out of later turns."""
     annotations: Annotated[list[Any], Field(max_length=0)] = []
 
     def for_template(self) -> dict[str, Any]:
-        """As templates expect it; a refusal is what the assistant said."""
+        """As templates expect it; a refusal is its content."""
         message: dict[str, Any] = {"role": "assistant", "content": self.content or self.refusal}
         if self.tool_calls:
             message["tool_calls"] = [call.for_template() for call in self.tool_calls]

@@ -1,4 +1,4 @@
-"""Control tokens that somebody wrote out in a message stay text.
+"""Control tokens that are written out in a message stay text.
 
 A message that contains `<|im_end|>` must not end its own turn and open one for the system. A tokenizer recognises control
 tokens anywhere in a text, so the text of a message is cut inside of each one, the cuts travel through the chat template as

@@ -23,6 +23,11 @@ from bedplate.service.openai.settings import ServerSettings
 _NORMALISER_SLACK = 4
 """A tokenizer may shorten a text before it looks at it (composed characters, blanks), but not by more than this factor."""
 
+MAX_CHOICES = 1024
+"""Prompts times `n`."""
+MAX_PROMPT_SCORES = 500_000
+"""Log-probabilities of prompt tokens in one answer; each takes some 200 bytes until the answer is sent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoedPrompt:
@@ -74,6 +79,9 @@ class Planner:
             ApiError: A prompt does not fit the context (400).
         """
         choices: list[PlannedChoice] = []
+        if len(body.prompt) * body.n > MAX_CHOICES:
+            seen = f"{len(body.prompt)} prompts and n={body.n}"
+            raise bad_request(f"at most {MAX_CHOICES} choices in a request; {seen} are more", "n", "invalid_value")
         for prompt in body.prompt:
             tokens = self._prompt_tokens(prompt, body)
             self._check_context(len(tokens), body.max_tokens)
@@ -81,6 +89,7 @@ class Planner:
             wants_scores = body.echo and body.logprobs is not None
             prompt_logprobs = body.logprobs if wants_scores else 0 if body.max_tokens == 0 else None
             choices += self._choices(body, tokens, body.max_tokens, body.logprobs, prompt_logprobs, echo)
+            _check_amount(choices)
         return PlannedAnswer(
             choices=tuple(choices),
             stop=body.stop_strings,
@@ -146,11 +155,11 @@ class Planner:
         return tuple(self._codec.encode(prompt, add_special_tokens=body.add_special_tokens, control_tokens=control_tokens))
 
     def _echo(self, prompt: Prompt, tokens: tuple[int, ...]) -> EchoedPrompt:
-        stream, said, offsets = TextStream(self._codec), "", []
+        stream, decoded, offsets = TextStream(self._codec), "", []
         for token in tokens:
-            offsets.append(len(said))
-            said += stream.add(token)
-        text = prompt if isinstance(prompt, str) else said + stream.finish()
+            offsets.append(len(decoded))
+            decoded += stream.add(token)
+        text = prompt if isinstance(prompt, str) else decoded + stream.finish()
         return EchoedPrompt(text=text, tokens=tokens, offsets=tuple(offsets))
 
     def _check_size(self, num_bytes: int) -> None:
@@ -166,6 +175,17 @@ class Planner:
         context = self._settings.context_tokens
         message = f"this model's context is {context} tokens; {seen} that: shorten the prompt or ask for fewer tokens"
         raise bad_request(message, code="context_length_exceeded")
+
+
+def _check_amount(choices: Sequence[PlannedChoice]) -> None:
+    num_scores = sum(
+        len(choice.request.prompt) * (1 + choice.request.prompt_logprobs)
+        for choice in choices
+        if choice.request.prompt_logprobs is not None
+    )
+    if num_scores > MAX_PROMPT_SCORES:
+        message = f"more than {MAX_PROMPT_SCORES} log-probabilities of prompts: send fewer prompts in a request"
+        raise bad_request(message, "logprobs", "invalid_value")
 
 
 def _num_characters(value: Any) -> int:

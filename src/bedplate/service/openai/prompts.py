@@ -8,7 +8,6 @@ from pydantic_core import PydanticCustomError
 
 Prompt: TypeAlias = "str | tuple[int, ...]"
 """One prompt: text, or tokens."""
-MAX_PROMPTS = 1024
 
 
 def read_prompts(value: Any) -> tuple[Prompt, ...]:
@@ -23,8 +22,6 @@ def read_prompts(value: Any) -> tuple[Prompt, ...]:
         return (tuple(value),)
     if not isinstance(value, list) or not value:
         raise PydanticCustomError("prompt_form", "prompt is empty: expected a text, tokens, or a list of texts or of tokens")
-    if len(value) > MAX_PROMPTS:
-        raise PydanticCustomError("too_many", "at most {most} prompts in a request", {"most": MAX_PROMPTS})
     if all(isinstance(item, str) for item in value):
         return tuple(value)
     if all(_are_tokens(item) for item in value):

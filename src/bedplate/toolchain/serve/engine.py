@@ -4,9 +4,7 @@ Each turn of the loop: admit what fits, prefill some chunks of the oldest unfini
 running row together (Yu et al. 2022, Orca; Agrawal et al. 2023, chunked prefill). A prompt is prefilled alone and
 decoding rows are padded to a fixed number, see `decoder.py` for why.
 
-An error ends the request that it belongs to and no other: choosing a token is guarded row by row, and a decode step that
-fails as one is run again row by row, which gives the same bits. The KV store only saves time, so when it fails, prompts are
-computed.
+This file decides who runs; `steps.py` computes what was decided, and `decoder.py` is the model behind it.
 """
 
 from __future__ import annotations
@@ -15,11 +13,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from bedplate.core.blocks import KVBlockStore, KVNamespace
 from bedplate.core.errors import IntegrityError, QueueFullError, UnavailableError
@@ -32,12 +29,11 @@ from bedplate.core.generation import (
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.admission import check_request, fitting_context
 from bedplate.toolchain.serve.decoder import SlotDecoder
-from bedplate.toolchain.serve.logprobs import prompt_logprobs, token_logprobs
 from bedplate.toolchain.serve.prefix import PrefixMemory
-from bedplate.toolchain.serve.runner import ModelRunner
 from bedplate.toolchain.serve.sequence import Sequence, TokenStream
 from bedplate.toolchain.serve.settings import EngineSettings
 from bedplate.toolchain.serve.slots import KVSlots, SlotShape
+from bedplate.toolchain.serve.steps import Outcome, Steps
 
 _log = logging.getLogger(__name__)
 
@@ -67,11 +63,13 @@ class BuiltInEngine:
         self.context_tokens = fitting_context(model.config, dtype, self.settings)
         self.vocab_size = model.config.vocab_size
         self._slots = KVSlots(SlotShape.of(model.config, dtype, self.settings.max_batch, self.context_tokens))
-        self._runner: ModelRunner = SlotDecoder(model, self._slots, self.settings.chunk_tokens, self.settings.max_batch)
-        self._memory = None
+        chunk_tokens, max_batch = self.settings.chunk_tokens, self.settings.max_batch
+        memory = None
         if store is not None:
-            assert namespace is not None and namespace.block_tokens == self.settings.chunk_tokens
-            self._memory = PrefixMemory(store, namespace, self._slots)
+            assert namespace is not None and namespace.block_tokens == chunk_tokens
+            memory = PrefixMemory(store, namespace, self._slots)
+        runner = SlotDecoder(model, self._slots, chunk_tokens, max_batch)
+        self._steps = Steps(runner, max_batch, chunk_tokens, memory)
         self._lock = threading.Condition()
         self._waiting: deque[Sequence] = deque()
         self._running: dict[int, Sequence] = {}
@@ -202,113 +200,32 @@ class BuiltInEngine:
         for _ in range(self.settings.chunks_per_step):
             if oldest is None or oldest.is_prefilled or oldest.cancelled.is_set():
                 return
-            try:
-                self._prefill_chunk(oldest)
-            except Exception as error:
-                _log.exception("prefill of request %s failed", oldest.request.id)
-                self._fail([oldest], error)
-                return
-
-    def _prefill_chunk(self, sequence: Sequence) -> None:
-        prompt, chunk = sequence.request.prompt, self.settings.chunk_tokens
-        assert sequence.slot is not None
-        if sequence.keys is None:
-            self._recall(sequence)
-        start = sequence.num_prefilled
-        tokens = prompt[start : start + chunk]
-        hidden_CD = self._runner.prefill(sequence.slot, start, tokens)
-        sequence.num_prefilled += len(tokens)
-        if len(tokens) == chunk:
-            self._save(sequence, start // chunk)
-        if sequence.prompt_logprobs is not None and sequence.request.prompt_logprobs is not None:
-            predicted = prompt[start + 1 : start + chunk + 1]
-            logits_CV = self._runner.chunk_logits(hidden_CD)
-            sequence.prompt_logprobs += prompt_logprobs(logits_CV, predicted, sequence.request.prompt_logprobs)
-        if sequence.is_prefilled:
-            self._finish_prompt(sequence, hidden_CD, len(tokens) - 1)
-
-    def _recall(self, sequence: Sequence) -> None:
-        """Take the prompt's first chunks from the KV store, unless their log-probabilities are wanted."""
-        sequence.keys = []
-        if self._memory is None:
+            outcome = self._steps.prefill(oldest)
+            if outcome is None:
+                continue
+            if outcome.error is None:
+                self._count(prompt_tokens=len(oldest.request.prompt), cached_tokens=oldest.cached_tokens)
+            self._apply(oldest, outcome)
             return
-        prompt, slot = sequence.request.prompt, sequence.slot
-        assert slot is not None
-        try:
-            sequence.keys = self._memory.keys(prompt, sequence.request.tenant)
-            if sequence.request.prompt_logprobs is None:
-                sequence.cached_tokens = self._memory.load(sequence.keys, len(prompt), slot)
-                sequence.num_prefilled = sequence.cached_tokens
-        except Exception:
-            _log.exception("the KV store failed; the prompt of request %s is computed", sequence.request.id)
-
-    def _save(self, sequence: Sequence, block: int) -> None:
-        if self._memory is None or not sequence.keys or sequence.slot is None:
-            return
-        try:
-            self._memory.save(sequence.keys[: block + 1], sequence.slot)
-        except Exception:
-            _log.exception("the KV store failed; a block of request %s is not kept", sequence.request.id)
-
-    def _finish_prompt(self, sequence: Sequence, hidden_CD: Tensor, last_row: int) -> None:
-        self._count(prompt_tokens=len(sequence.request.prompt), cached_tokens=sequence.cached_tokens)
-        if sequence.request.max_new_tokens == 0:
-            sequence.end(FinishReason.LENGTH)
-            self._leave(sequence)
-        else:
-            self._advance(sequence, self._runner.logits(hidden_CD, last_row))
 
     def _decode(self) -> None:
         rows = {slot: sequence for slot, sequence in self._running.items() if sequence.is_prefilled}
-        if not rows:
-            return
-        try:
-            logits_MV = self._decode_rows(rows)
-        except Exception as error:
-            _log.exception("a decode step of %d rows failed", len(rows))
-            if len(rows) == 1:
-                self._fail([*rows.values()], error)
-            else:
-                self._decode_one_by_one(rows)
-            return
-        for slot, sequence in rows.items():
-            self._advance(sequence, logits_MV[slot])
+        if rows:
+            for slot, outcome in self._steps.decode(rows).items():
+                self._apply(rows[slot], outcome)
 
-    def _decode_rows(self, rows: Mapping[int, Sequence]) -> Tensor:
-        slots = range(self.settings.max_batch)
-        tokens = [rows[slot].generated[-1] if slot in rows else None for slot in slots]
-        positions = [rows[slot].next_position if slot in rows else 0 for slot in slots]
-        return self._runner.decode(tokens, positions)
-
-    def _decode_one_by_one(self, rows: Mapping[int, Sequence]) -> None:
-        for slot, sequence in rows.items():
-            try:
-                logits_V = self._decode_rows({slot: sequence})[slot]
-            except Exception as error:
-                self._fail([sequence], error)
-            else:
-                self._advance(sequence, logits_V)
-
-    def _advance(self, sequence: Sequence, logits_V: Tensor) -> None:
-        """Choose the next token. What goes wrong here, scores that are not finite included, ends this sequence alone."""
-        try:
-            if not bool(torch.isfinite(logits_V.max())):
-                raise ValueError("the model's scores are not finite; its weights or its input are damaged")
-            token = sequence.sampler.choose(logits_V)
-            num_top = sequence.request.logprobs
-            logprobs = None if num_top is None else token_logprobs(logits_V, token, num_top)
-        except Exception as error:
-            _log.exception("choosing a token of request %s failed", sequence.request.id)
-            self._fail([sequence], error)
-            return
-        self._count(generated_tokens=1)
-        if sequence.take(token, logprobs):
-            self._leave(sequence)
-
-    def _fail(self, sequences: list[Sequence], error: Exception) -> None:
-        for sequence in sequences:
-            sequence.end(FinishReason.ERROR, f"{type(error).__name__}: {error}")
+    def _apply(self, sequence: Sequence, outcome: Outcome) -> None:
+        """Pass a step's outcome on to its caller; a sequence that has ended gives its slot back."""
+        if outcome.error is not None:
+            sequence.end(FinishReason.ERROR, f"{type(outcome.error).__name__}: {outcome.error}")
             self._leave(sequence, poisoned=True)
+        elif outcome.token is None:
+            sequence.end(FinishReason.LENGTH)
+            self._leave(sequence)
+        else:
+            self._count(generated_tokens=1)
+            if sequence.take(outcome.token, outcome.logprobs):
+                self._leave(sequence)
 
     def _leave(self, sequence: Sequence, *, poisoned: bool = False) -> None:
         with self._lock:

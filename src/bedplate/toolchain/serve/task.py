@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 from bedplate.core.addresses import is_loopback
 from bedplate.core.errors import UsageError
-from bedplate.core.settings import Range
+from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration
 from bedplate.toolchain.serve.settings import EngineSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class ServeTask:
     """The spec of a serving task.
 
@@ -39,7 +39,7 @@ class ServeTask:
     max_body: Annotated[ByteCount, Range(1)] = 8_000_000
     """Largest request body, in bytes."""
     drain: Duration = 10.0
-    """Seconds that running requests get when the server is told to stop."""
+    """Seconds that running requests get to finish when the server stops."""
     control_tokens: Literal["never", "completions", "always"] = "completions"
     """Where control tokens that are written out in a text act as such: in raw prompts only, nowhere, or in messages too."""
     parallel_choices: Annotated[Count, Range(1)] = 8
@@ -58,7 +58,7 @@ class ServeTask:
 
 
 def check_key(key: str) -> None:
-    """Refuse a key that nobody can send: HTTP headers carry visible ASCII, and blanks around a value are cut off.
+    """Refuse a key that no client can send: HTTP headers carry visible ASCII, and blanks around a value are cut off.
 
     Raises:
         UsageError: The key is empty, or has blanks or characters outside ASCII.

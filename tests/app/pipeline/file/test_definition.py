@@ -1,4 +1,4 @@
-"""A pipeline file is checked whole before anything runs; steps come in an order that follows their inputs."""
+"""A pipeline file is checked completely before anything runs; steps come in an order that follows their inputs."""
 
 import itertools
 from pathlib import Path

@@ -1,7 +1,8 @@
 """Two machines on one PostgreSQL database: two folders for state, no file in common."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,35 @@ def test_a_run_whose_machine_died_is_shown_as_failed(
     )
     assert seen["status"] == "failed"
     assert seen["error"]["error"] == "its process exited without recording a result"
+
+
+def test_a_server_that_is_away_while_a_step_ends_costs_no_step(
+    command_line: CommandLine, machines: tuple[Mapping[str, str], Mapping[str, str]], tmp_path: Path, postgres_url: str
+) -> None:
+    process = command_line.start("run", command_line.write(GATED), "-o", "json", environment=machines[0])
+    wait_until(lambda: list(tmp_path.glob("one/bedplate/postgresql/*/runs/*/gate/attempts.txt")), "the step", process)
+    with server_away(postgres_url):
+        (tmp_path / "open").touch()
+        assert process.stderr is not None
+        while "cannot be reached; trying again" not in (line := process.stderr.readline()):
+            assert line, ended(process)
+    end = ended(process)
+    assert end.json["status"] == "done", end.err
+    assert [len(file.read_text().split()) for file in tmp_path.glob("one/**/gate/attempts.txt")] == [1]
+    kinds = [event["kind"] for event in command_line.call("events", "-o", "json", environment=machines[0]).json["events"]]
+    assert kinds.count("step.done") == 2, "events of the outage were stored later"
+
+
+@contextmanager
+def server_away(url: str) -> Iterator[None]:
+    """No session of the database lives, and none can begin."""
+    import psycopg
+
+    server, _, name = url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            yield
+        finally:
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')

@@ -12,7 +12,7 @@ import pytest
 import bedplate
 from bedplate.app.pipeline.run.outcome import RunOutcome
 from bedplate.app.pipeline.run.watch import NullWatcher
-from bedplate.core.errors import BedplateError
+from bedplate.core.errors import ConfigurationError
 from tests.command_line import CommandLine
 from tests.workers.test_load_client import serving
 
@@ -61,8 +61,8 @@ def test_documents_and_a_file_are_loads_too(tiny_model: Path, tmp_path: Path) ->
     assert results_of(outcome)[0]["hit_frac"] > 0.3
 
 
-def test_a_load_that_is_no_load_ends_the_step_with_its_reason(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(BedplateError, match="no such load"):
+def test_a_load_that_is_no_load_is_refused_before_anything_runs(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'chat'"):
         bench(tiny_model, tmp_path, load="chatt")
 
 

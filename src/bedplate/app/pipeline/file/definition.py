@@ -1,4 +1,4 @@
-"""What a pipeline file says, read and checked whole before anything runs: steps, their settings, their order."""
+"""What a pipeline file says, read and checked completely before anything runs: steps, their settings, their order."""
 
 from __future__ import annotations
 

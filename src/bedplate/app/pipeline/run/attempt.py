@@ -21,6 +21,7 @@ from bedplate.app.pipeline.run.cancellation import Cancellation
 from bedplate.app.pipeline.run.exclusions import exclude_again, exclusions_of
 from bedplate.app.pipeline.run.failure import as_bedplate_error, error_as_json, status_after
 from bedplate.app.pipeline.run.memory import PeakMemory
+from bedplate.app.pipeline.run.outage import through_outages
 from bedplate.app.pipeline.run.outcome import RunOutcome, read_outcome
 from bedplate.app.pipeline.run.process import identity_as_json, this_process
 from bedplate.app.pipeline.run.step_gangs import StepGangs
@@ -112,7 +113,7 @@ class Attempt:
             engine.close()
 
     def _run_step(self, step: Step, engine: Engine) -> None:
-        self._state.steps.start(self._run_id, step.name)
+        self._store(lambda: self._state.steps.start(self._run_id, step.name))
         self._watcher.step_started(step.name, step.case.name, explanation_of(step.case))
         self._note(StepStarted(use=step.case.name), step.name)
         self._gangs.begin_step(engine, step.name)
@@ -124,7 +125,10 @@ class Attempt:
             self._gangs.end_step()
             self._note_exclusions(step.name, exclusions_of(engine) - excluded)
             measured = [_dated(item, self._clock.now()) for item in result.measurements]
-            self._state.steps.finish(self._run_id, step.name, seconds=seconds, result=result_as_json(result), measured=measured)
+            stored = result_as_json(result)
+            self._store(
+                lambda: self._state.steps.finish(self._run_id, step.name, seconds=seconds, result=stored, measured=measured)
+            )
         except (Exception, KeyboardInterrupt) as raised:
             error = self._understood(raised, f"step '{step.name}'", step.name)
             self._step_failed(step, error, self._clock.now() - start_s)
@@ -175,7 +179,7 @@ class Attempt:
     def _seconds(self) -> Mapping[str, float]:
         return {
             step.name: step.seconds
-            for step in self._state.steps.of_run(self._run_id)
+            for step in through_outages(lambda: self._state.steps.of_run(self._run_id), self._clock, self._say_for_run)
             if step.seconds and step.name in self._results
         }
 
@@ -203,7 +207,8 @@ class Attempt:
             self._note(StepCancelled(reason=error.seen or "", seconds=seconds), step.name, str(error))
         else:
             self._note(StepFailed(code=error.code, seconds=seconds), step.name, str(error))
-        self._state.steps.fail(self._run_id, step.name, status, seconds=seconds, error=error_as_json(error))
+        document = error_as_json(error)
+        self._store(lambda: self._state.steps.fail(self._run_id, step.name, status, seconds=seconds, error=document))
         self._watcher.step_ended(step.name, status, seconds, error)
 
     def _store_peak_memory(self) -> None:
@@ -215,10 +220,13 @@ class Attempt:
             source="runner",
             at_s=self._clock.now(),
         )
-        self._state.measurements.replace_of_run(self._run_id, peak)
+        self._store(lambda: self._state.measurements.replace_of_run(self._run_id, peak))
 
     def _note(self, facts: object, step: str, message: str = "") -> None:
         self._sink.emit(make_event(facts, at_s=self._clock.now(), message=message, source="runner"), step)
+
+    def _store(self, action: Callable[[], None]) -> None:
+        through_outages(action, self._clock, self._say_for_run)
 
     def _say_for_run(self, text: str) -> None:
         self._watcher.said("", text)
@@ -226,7 +234,8 @@ class Attempt:
     def _end(self, error: BedplateError | None) -> RunOutcome:
         status = status_after(error)
         self._store_peak_memory()
-        self._state.runs.finish(self._run_id, status, error_as_json(error), attempt=self._attempt)
+        document = error_as_json(error)
+        self._store(lambda: self._state.runs.finish(self._run_id, status, document, attempt=self._attempt))
         self._watcher.run_ended(status)
         return read_outcome(self._state, self._run_id, self._directory, status, error=error)
 

@@ -31,9 +31,12 @@ def find_model(word: str) -> Path:
     Raises:
         NotFoundError: Neither; says how to fetch it, or the nearest known name.
     """
-    folder = Path(word).expanduser() if looks_like_path(word) else model_folder(word)
+    is_path = looks_like_path(word)
+    folder = Path(word).expanduser() if is_path else model_folder(word)
     if (folder / "config.json").is_file():
         return folder.absolute()
+    if is_path:
+        raise NotFoundError("not a model folder", seen=folder, expected="config.json, *.safetensors and tokenizer.json")
     near = word if word in MODELS else nearest(word, MODELS)
     raise NotFoundError(
         f"no model '{word}'",

@@ -1,4 +1,4 @@
-"""Serve one model until told to stop: one task of an engine, with a key and a KV memory in the user's folders."""
+"""Serve one model until stopped: one task of an engine, with a key and a KV memory in the user's folders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bedplate.toolchain.serve.task import ServerReady as ServerReady
 from bedplate.toolchain.serve.task import ServeTask, check_key
 
 DRAIN_S = 3.0
-"""Running requests get this long when the server is told to stop; its engine gives it 5 s for all of its end."""
+"""Running requests get this long to finish when the server stops; the engine kills it 5 s after the request to stop."""
 
 
 @settings
@@ -64,8 +64,7 @@ class Settings:
     request_timeout: Annotated[Duration, Range(0.001)] | None = None
     """Time after which a request ends unfinished; by default never."""
     control_tokens: Literal["never", "completions", "always"] = "completions"
-    """Where control tokens such as `<|im_end|>` that are written out in a text act as such: in raw prompts only
-    (`completions`), in messages too (`always`), or `never`."""
+    """Where control tokens that are written out in a text act as such: in raw prompts only, in messages too, or never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,6 @@ class ApiKey:
 def serve(
     settings: Settings,
     engine: Engine,
-    directory: Path,
     key: ApiKey,
     on_ready: Callable[[ServerReady], None],
     is_stopped: Callable[[], bool],

@@ -24,7 +24,7 @@ def serve_here(
     with engine_folder() as folder:
         engine = local_engine(folder)
         try:
-            serve(settings, engine, folder, key, on_ready, is_stopped)
+            serve(settings, engine, key, on_ready, is_stopped)
         finally:
             engine.close()
 
@@ -35,7 +35,7 @@ def bench_here(written: Mapping[str, Json], *, state: str | None = None, watcher
     Args:
         written: Settings of the step `bench.serve`; relative paths start at the working directory.
         state: Where the run is kept; see `bedplate.run`.
-        watcher: Who is told how it goes.
+        watcher: Shows the run; see `bedplate.run`.
 
     Returns:
         The document of `bench serve -o json`.

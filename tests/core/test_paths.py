@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.app.paths import cache_home, state_home
+from bedplate.core.paths import cache_home, state_home
 from tests.command_line import CommandLine
 
 
