@@ -13,7 +13,7 @@ from bedplate.app.toolchain.data import text as data_text
 from bedplate.app.toolchain.models import fetch as model_fetch
 from bedplate.core.errors import UnavailableError
 from bedplate.toolchain.data.catalog import TEXTS
-from bedplate.toolchain.fetch.packages import is_whole
+from bedplate.toolchain.fetch.packages import is_complete
 from bedplate.toolchain.models.catalog import MODELS
 from bedplate.toolchain.models.folder import load_model
 from bedplate.toolchain.models.tokenizer import load_tokenizer
@@ -31,7 +31,9 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepContext]:
 @pytest.fixture(scope="module")
 def smollm2(context: StepContext) -> Path:
     known, text = MODELS["smollm2-135m-instruct"], TEXTS["wikipedia-sample"]
-    if not is_whole(model_fetch.download_path(known), known.weights) or not is_whole(data_text.text_path(text), text.text):
+    if not is_complete(model_fetch.download_path(known), known.weights) or not is_complete(
+        data_text.text_path(text), text.text
+    ):
         pytest.skip("not in the cache: bedplate model fetch smollm2-135m-instruct --download-only --with-text")
     try:
         path = model_fetch.run(model_fetch.Settings(model=known.name), context).path

@@ -50,3 +50,10 @@ def check(command: click.Command, context: click.Context, words: list[str]) -> N
 @pytest.mark.parametrize("path", [path for path, command in ALL.items() if isinstance(command, click.Group)], ids=" ".join)
 def test_a_group_lists_its_commands_under_the_same_heading(path: tuple[str, ...]) -> None:
     assert "\nCommands:\n" in help_of(path)
+
+
+@pytest.mark.parametrize("path", [path for path, command in ALL.items() if not isinstance(command, click.Group)], ids=" ".join)
+def test_every_command_prints_json_when_asked_and_explains_each_option(path: tuple[str, ...]) -> None:
+    options = [parameter for parameter in ALL[path].params if isinstance(parameter, click.Option)]
+    assert "output" in {option.name for option in options}
+    assert [option.name for option in options if not option.help] == []

@@ -90,6 +90,7 @@ def test_busy_time_is_kept_for_times_and_rates_only() -> None:
     rate, size = build({"tokens_per_s": 9.0, "ppl_after": 8.0}, busy_frac=0.3)
     assert (rate.busy_frac, rate.is_disturbed) == (0.3, True)
     assert (size.busy_frac, size.is_disturbed) == (None, False)
+    assert (rate.evidence, size.evidence) == ("measured, disturbed: other work took 30%", "measured")
 
 
 def test_a_little_other_work_is_no_disturbance() -> None:

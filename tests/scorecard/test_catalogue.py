@@ -100,6 +100,7 @@ def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
         ),
         ("unit: [frac", "unit: frac", "own.yaml:8: not YAML"),
         ("unit: frac\n    unit: s", "unit: frac", "own.yaml:8: 'unit' is given twice"),
+        ("<<: {unit: frac}", "unit: frac", "own.yaml:7: merge keys"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, wrong: str, right: str, said: str) -> None:

@@ -47,6 +47,13 @@ def test_why_gives_the_value_the_goal_and_the_gain_in_both_languages() -> None:
         assert all(number in words for number in ("30 %", "50 %", "33", "67"))
 
 
+def test_a_disturbed_value_asks_for_a_machine_that_runs_nothing_else() -> None:
+    disturbed = find_limiting(grade_all([indicator("speed")], [measured("speed", 0.3, busy_frac=0.5)])).why
+    assert str(disturbed).endswith("on real hardware that runs nothing else.")
+    large = find_limiting(grade_all([indicator("speed", claimed_nodes=4)], [measured("speed", 0.3)])).why
+    assert str(large).endswith("on 4 nodes or more.")
+
+
 def test_why_says_so_where_better_evidence_is_needed_too() -> None:
     simulated = find_limiting(grade_all([indicator("speed")], [measured("speed", 0.3, Provenance.SIMULATED)])).why
     assert "real hardware" in str(simulated) and "真实硬件" in spoken(simulated, Language.CHINESE)

@@ -73,7 +73,7 @@ def _print_outcome(outcome: RunOutcome) -> None:
     ]
     print_table(("step", "status", "time", "result"), rows, title=f"run {outcome.run_id}: {outcome.status}")
     if outcome.measurements:
-        measured = [(item.id, _number(item.value), item.unit, item.provenance.value) for item in outcome.measurements]
+        measured = [(item.id, _number(item.value), item.unit, item.evidence) for item in outcome.measurements]
         print_table(("measurement", "value", "unit", "provenance"), measured)
     if outcome.report is not None:
         print(f"report: {outcome.report}")

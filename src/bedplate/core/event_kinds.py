@@ -176,6 +176,17 @@ class PreflightStoreUnfit:
     reason: str
 
 
+@event_kind("preflight.slot_disturbed", Severity.WARNING)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightSlotDisturbed:
+    """A slot was slow while other work took part of it, and is kept because the job wants as many slots."""
+
+    node: str
+    cores: tuple[int, ...]
+    reason: str
+    """What was measured."""
+
+
 @event_kind("preflight.bad_link", Severity.WARNING)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightBadLink:

@@ -11,7 +11,7 @@ from bedplate.core.json import JsonObject
 from bedplate.core.measures import measure_of
 
 DISTURBED_FRAC = 0.05
-"""Share of the processors' time that others may take before a rate measured on them is no longer believed."""
+"""Share of the processors' time that others may take before a rate measured on them counts as disturbed."""
 
 
 class Provenance(enum.StrEnum):
@@ -69,8 +69,14 @@ class Measurement:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other work took so much of the machine that the value is not to be believed."""
+        """Whether other work took so much of the machine that the value is unreliable."""
         return self.busy_frac is not None and self.busy_frac > DISTURBED_FRAC
+
+    @property
+    def evidence(self) -> str:
+        """How far the value can be trusted, in a few words: `measured`, `measured, disturbed: other work took 40 %`."""
+        disturbed = f", disturbed: other work took {self.busy_frac:.0%}" if self.is_disturbed else ""
+        return self.provenance.value + disturbed
 
     def as_json(self) -> JsonObject:
         """The form in which measurements are stored, printed with `-o json`, and sent from worker to supervisor."""

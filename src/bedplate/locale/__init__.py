@@ -1,1 +1,1 @@
-"""Languages: which one is spoken, and the gettext catalogues `LANGUAGE/LC_MESSAGES/bedplate.po` behind it."""
+"""Languages: which one is used, and the gettext catalogues `LANGUAGE/LC_MESSAGES/bedplate.po` behind it."""

@@ -1,4 +1,4 @@
-"""The languages that bedplate speaks, and which of them a person wants."""
+"""The languages of bedplate, and which of them is wanted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _VARIABLES = ("BEDPLATE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 
 
 def choose_language(explicit: str | None = None, environment: Mapping[str, str] | None = None) -> Language:
-    """The language to speak: what was asked for, else what the environment says, else English.
+    """The language to use: what was asked for, else what the environment says, else English.
 
     Args:
         explicit: Of a setting; None or empty where it was not given.
@@ -28,7 +28,7 @@ def choose_language(explicit: str | None = None, environment: Mapping[str, str] 
             this order; the first that is set decides, as POSIX has it. None: the process's own.
 
     Raises:
-        UsageError: `explicit` is no language that bedplate speaks. An unknown one in the environment means English.
+        UsageError: `explicit` is not a supported language. An unsupported one in the environment means English.
     """
     if explicit:
         if (found := _language(explicit)) is None:

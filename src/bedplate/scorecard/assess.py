@@ -1,4 +1,4 @@
-"""The whole judgement over a run's measurements in one value, and its JSON."""
+"""The complete assessment of a run's measurements in one value, and its JSON."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 - A value's level is the highest threshold that it reaches: below_base, base, good, lead.
 - Only a value that was *measured*, on at least the number of nodes that the indicator claims, reaches `good` or `lead`.
   Emulated, replayed and simulated values, measurements at a smaller scale, and times and rates that other work on the
-  machine disturbed stop at `base`; what would have been reached is kept beside it. A published value is shown and never graded.
+  machine disturbed stop at `base`; what would have been reached is kept as well. A published value is shown and never graded.
 - A level is worth 0, 1/3, 2/3 or 1. The score of a part, and overall, is the mean of what was graded, by weight.
-  Missing indicators do not lower the score; they lower the coverage, which always stands beside it.
+  Missing indicators do not lower the score; they lower the coverage, which is always shown with it.
 """
 
 from __future__ import annotations

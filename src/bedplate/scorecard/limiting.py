@@ -32,7 +32,9 @@ def find_limiting(scorecard: Scorecard) -> Limiting:
     """Name the limiting indicator, and say why it is the one."""
     candidates = [grade for grade in scorecard.grades if _limits(grade)]
     if scorecard.score_frac is None:
-        return Limiting(grade=None, why=text("Nothing was graded yet, so nothing can be named."), score_after_frac=None)
+        return Limiting(
+            grade=None, why=text("Nothing has been graded yet, so nothing limits the score."), score_after_frac=None
+        )
     if not candidates:
         why = text("Every value that could be graded is good or better.")
         return Limiting(grade=None, why=why, score_after_frac=None)
@@ -72,6 +74,8 @@ def _why(grade: Grade, before_frac: float, after_frac: float) -> Text:
     counts = measured.provenance is Provenance.MEASURED and measured.num_nodes >= indicator.claimed_nodes
     if counts and not measured.is_disturbed:
         return why
+    if indicator.claimed_nodes == 1:
+        return text("{why} A value counts above base once it is measured on real hardware that runs nothing else.", why=why)
     return text(
         "{why} A value counts above base once it is measured on real hardware that runs nothing else, on {nodes} nodes or "
         "more.",

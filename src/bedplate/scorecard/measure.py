@@ -38,7 +38,7 @@ class IndicatorValue:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other work took so much of the machine that an input is not to be believed."""
+        """Whether other work took so much of the machine that an input is unreliable."""
         return any(measurement.is_disturbed for measurement in self.inputs)
 
 

@@ -30,7 +30,7 @@ class WhatIf:
     id: str
     """Stable name."""
     indicator: str
-    """The indicator that it is about; empty for the whole."""
+    """The indicator that it is about; empty for the overall score."""
     change: Text
     """What is changed, and what then changes."""
     unit: str

@@ -39,9 +39,9 @@ PROVENANCES = {
 PROVENANCE_MEANINGS = {
     Provenance.MEASURED: text("real hardware of the kind claimed"),
     Provenance.EMULATED: text("real packets or processes on stand-in hardware"),
-    Provenance.SIMULATED: text("a model computed it"),
+    Provenance.SIMULATED: text("computed by a model"),
     Provenance.REPLAYED: text("a recorded trace was played through real code"),
-    Provenance.PUBLISHED: text("somebody else's figure, with its source"),
+    Provenance.PUBLISHED: text("a figure published by others, with its source"),
 }
 BASES = {
     Basis.REPORT: text("report"),
@@ -49,8 +49,8 @@ BASES = {
     Basis.PROJECT: text("project"),
 }
 BASIS_MEANINGS = {
-    Basis.REPORT: text("the CAICT report on AI infrastructure (2024) says so"),
-    Basis.LITERATURE: text("a paper, a benchmark's rules or a default says so"),
+    Basis.REPORT: text("from the CAICT report on AI infrastructure (2024)"),
+    Basis.LITERATURE: text("from a paper, a benchmark's rules or a default"),
     Basis.PROJECT: text("this project's own judgement"),
 }
 DIRECTIONS = {

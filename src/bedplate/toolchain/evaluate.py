@@ -1,4 +1,4 @@
-"""How well a model predicts a text: perplexity, and beside a base model its divergence and agreement.
+"""How well a model predicts a text: perplexity, and its divergence from and agreement with a base model.
 
 The text is cut into windows of `context` tokens. With `stride` smaller than `context` the windows overlap, and a token
 is scored once, in the first window that holds it; stride = context starts each window cold, which is cheaper and the
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bedplate.core.errors import CheckFailedError, UsageError
-from bedplate.core.json import JsonObject
 from bedplate.toolchain.data.shards import Tokens
 from bedplate.toolchain.models.llama import Llama
 
@@ -40,14 +39,10 @@ class PerplexityResult:
     text: str
     """What was read: `validation of wikipedia-sample`."""
 
-    def as_json(self) -> JsonObject:
-        """For a worker's result."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonResult:
-    """A model beside the base that it was made from, on the same tokens."""
+    """A model and the base that it was made from, on the same tokens."""
 
     base: PerplexityResult
     other: PerplexityResult
@@ -55,10 +50,6 @@ class ComparisonResult:
     """Mean over tokens of KL(base || other)."""
     top1_agreement_frac: float
     """Share of tokens at which both rank the same token first."""
-
-    def as_json(self) -> JsonObject:
-        """For a worker's result."""
-        return asdict(self)
 
 
 def perplexity_of(total_nats: float, num_tokens: int) -> float:
@@ -159,9 +150,9 @@ def _scored(
     """Yield (hidden_TD, targets_T) of each window's newly scored positions."""
     stride = context if stride is None else stride
     if not 1 <= stride <= context:
-        raise UsageError("a stride lies between 1 and the context", seen=stride, expected=f"1 to {context}")
+        raise UsageError("the stride must be between 1 and the context", seen=stride, expected=f"1 to {context}")
     if len(tokens) < 2:
-        raise UsageError("the text is too short to be judged by", seen=f"{len(tokens)} tokens", expected="at least 2")
+        raise UsageError("the evaluation text is too short", seen=f"{len(tokens)} tokens", expected="at least 2")
     if int(tokens.max()) >= model.config.vocab_size:
         seen, expected = f"token {tokens.max()}", f"below {model.config.vocab_size}"
         raise UsageError("the tokens belong to another tokenizer", seen=seen, expected=expected)

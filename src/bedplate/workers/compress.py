@@ -1,4 +1,4 @@
-"""Inside a task: compress a model by one scheme and measure it beside its base."""
+"""Inside a task: compress a model by one scheme and compare it with its base."""
 
 from __future__ import annotations
 

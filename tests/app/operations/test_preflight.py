@@ -55,7 +55,7 @@ def make_context(tmp_path: Path, engine: MeddledEngine, min_workers: int = 1) ->
         name="screen",
         run_id="run",
         directory=tmp_path,
-        needs=Needs(workers=Workers(want=2, min=min_workers)),
+        needs=Needs(workers=Workers(want=1, min=min_workers)),
         engine=engine,  # type: ignore[arg-type]
         events=story,
         clock=SystemClock(),
@@ -102,8 +102,9 @@ def test_only_the_healthy_slot_is_kept(tmp_path: Path, three_slots: MeddledEngin
     assert (measured["slot_matmul_flops_bf16_min"].value or 0) > 1e9
     assert measured["slot_matmul_flops_bf16_min"].value == measured["slot_matmul_flops_bf16_max"].value
     assert {item.provenance for item in result.measurements} == {Provenance.MEASURED}
-    verdicts = {row[0]: row[result.tables[0].columns.index(text("verdict"))] for row in result.tables[0].rows}
-    assert verdicts == {0: "bad", 1: "good", 2: "bad"}
+    verdicts = {row[0]: str(row[result.tables[0].columns.index(text("verdict"))]) for row in result.tables[0].rows}
+    assert verdicts.pop(0) in ("bad", "disturbed"), "where other work runs too, throttling looks like its doing"
+    assert verdicts == {1: "good", 2: "bad"}
 
     if FIRST != SECOND:
         handle = three_slots.submit(Gang(name="later", tasks=(Task(entry="tests.app.operations.test_preflight:work"),)))

@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.app.toolchain.compress import Settings, compress, plan, run
 from bedplate.cli.main import main
 from bedplate.core.errors import CheckFailedError, NotFoundError, ResourcesError, UsageError
-from bedplate.core.workload import Gang, Task
 from bedplate.engines.base import CanExclude
 from bedplate.toolchain.data.corpus import write_corpus
 from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
@@ -164,14 +162,6 @@ def test_the_verb_fails_in_the_words_of_the_tree(tmp_path: Path, capsys: pytest.
     assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out")]) == 3
     assert "not a model folder" in capsys.readouterr().err
     assert main(["compress", str(tmp_path), "--out", str(tmp_path / "out"), "--tokens", "8 GB"]) == 2
-
-
-def test_the_evaluation_task_gives_a_perplexity_with_its_context(context: StepContext, tiny_model: Path, corpus: Path) -> None:
-    spec = {"model": str(tiny_model), "corpus": str(corpus), "context": 128, "max_tokens": 257}
-    gang = Gang(name="evaluate", tasks=(Task(entry="bedplate.workers.evaluate:main", spec=spec),))
-    result = run_gang(context.engine, gang, context.reporter).tasks[0].result
-    assert result is not None and result["tokens"] == 256 and result["context"] == 128
-    assert 1000 < result["perplexity"] < 4000
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

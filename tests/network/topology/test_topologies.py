@@ -34,7 +34,7 @@ def written(tmp_path: Path, text: str) -> str:
     return str(file)
 
 
-def test_a_leaf_spine_joins_every_leaf_to_every_spine_and_hangs_as_many_hosts_on_a_leaf_as_there_are_spines() -> None:
+def test_a_leaf_spine_joins_every_leaf_to_every_spine_and_has_as_many_hosts_a_leaf_as_spines() -> None:
     topology = open_topology("leaf-spine:2x3")
     assert (len(topology.hosts), len(topology.switches), len(topology.links)) == (6, 5, 2 * (6 + 6))
     names = {link.name for link in topology.links}
@@ -118,6 +118,9 @@ def test_a_json_file_reads_as_the_yaml_one(tmp_path: Path) -> None:
         ("{ends: [a, left]}", "{ends: [a]}", 6, "two different nodes"),
         ("{ends: [a, left]}", "{ends: [a, a]}", 6, "two different nodes"),
         ("{ends: [a, left]}", "{endss: [a, left]}", 6, "unknown key 'endss'"),
+        ("switches: [left", "hosts: [left", 4, "'hosts' is given twice"),
+        ("{ends: [a, left]}", "{<<: {ends: [a, left]}}", 6, "merge keys"),
+        ("[a, b]", "[a, 0100]", 3, "must not begin with 0"),
     ],
 )
 def test_a_fault_in_a_file_is_named_with_its_line(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:

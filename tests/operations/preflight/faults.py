@@ -15,7 +15,6 @@ from bedplate.core.json import JsonObject
 from bedplate.core.task import TaskContext
 from bedplate.core.workload import Gang, Placement
 from bedplate.engines.base import GangHandle
-from bedplate.engines.local.engine import LocalEngine
 from bedplate.operations.preflight.measure import RateReport
 
 RUN_S, STOP_S = 0.002, 0.030
@@ -24,7 +23,7 @@ RUN_S, STOP_S = 0.002, 0.030
 class MeddledEngine:
     """A local engine whose gangs are tampered with: it swaps the entries of the slots named, and kills from outside."""
 
-    def __init__(self, engine: LocalEngine, entries: Mapping[int, str] | None = None) -> None:
+    def __init__(self, engine: Any, entries: Mapping[int, str] | None = None) -> None:
         self._engine = engine
         self._entries = entries or {}
         self.handles: list[GangHandle] = []
@@ -129,4 +128,17 @@ def dies_when_measured(context: TaskContext) -> JsonObject:
         raise AssertionError
 
     screen.measure_rates = die
+    return screen.main(context)
+
+
+def slow_because_of_other_work(context: TaskContext) -> JsonObject:
+    """The screening task on a slot of which other work takes nearly everything."""
+    from bedplate.workers import screen
+
+    def measure(*_: object, **__: object) -> RateReport:
+        return RateReport(
+            matmul_flops={"fp32": 1.1e9}, memory_bandwidth_bytes_per_s=3e8, busy_frac={"fp32": 0.99, "copy": 0.99}
+        )
+
+    screen.measure_rates = measure
     return screen.main(context)

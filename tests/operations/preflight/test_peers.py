@@ -1,9 +1,10 @@
 """A slot is judged by its own kind, with a floor under them all."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedplate.operations.preflight.peers import slow_slots
+from bedplate.operations.preflight.peers import PeerFinding, other_work_explains, slow_slots
 
 
 def suspects(rates: list[float], slow_share: float = 0.4, floor: float = 0.0) -> list[int]:
@@ -50,3 +51,14 @@ def test_nothing_measured_is_nobody_suspect() -> None:
 @given(st.lists(st.floats(1.0, 1e12), min_size=1, max_size=20), st.floats(0.01, 0.99))
 def test_the_fastest_slot_is_never_suspect(rates: list[float], share: float) -> None:
     assert rates.index(max(rates)) not in suspects(rates, share)
+
+
+@pytest.mark.parametrize(
+    ("rate", "busy_frac", "num_cores", "expected"),
+    [(31.0, 0.7, 1, True), (29.0, 0.7, 1, False), (6.0, 0.5, 1, False), (6.0, 0.25, 2, True)],
+)
+def test_other_work_explains_what_it_took_of_one_core_and_more_of_several(
+    rate: float, busy_frac: float, num_cores: int, expected: bool
+) -> None:
+    finding = PeerFinding(slot=0, rate=rate, limit=100.0, reference=200.0)
+    assert other_work_explains(finding, busy_frac, num_cores) is expected

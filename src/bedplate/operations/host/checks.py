@@ -44,7 +44,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What the checks are told instead of looking it up: places, and limits that other parts know."""
+    """What the checks are given instead of looking it up: places, and limits that other parts know."""
 
     state: Path
     cache: Path
@@ -194,9 +194,7 @@ def _affinity(facts: HostFacts) -> Iterable[Check]:
     usable, present = len(os.sched_getaffinity(0)), os.cpu_count() or 1
     seen = f"{usable} of {present} cores"
     if facts.cpu_limit is not None and facts.cpu_limit < usable:
-        fix = (
-            f"ask for whole cores (docker: --cpuset-cpus), or run with fewer: taskset -c 0-{max(0, int(facts.cpu_limit) - 1)} …"
-        )
+        fix = f"request full cores (docker --cpuset-cpus), or run with fewer: taskset -c 0-{max(0, int(facts.cpu_limit) - 1)} …"
         yield Check(name="affinity", status="warn", seen=f"{seen}, but time for {facts.cpu_limit:g} only", fix=fix)
     elif usable < present:
         yield Check(name="affinity", status="ok", seen=f"{seen}: the others are not ours (cpuset or taskset)")

@@ -2,7 +2,7 @@
 
 Each of the two buffers is twice the last cache of the cores that copy, and is touched by the copying threads before the
 clock starts: the first touch of a page costs more than a hundred copies of it. The copy is numpy's, that is memcpy; it
-releases the interpreter lock, so one thread a core works at once.
+releases the interpreter lock, so the threads, one per core, copy at the same time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CopyResult:
     """Whether the copy equals its source."""
     buffer_bytes: int
     busy_frac: float | None
-    """Share of the cores' time that other work took meanwhile; None where the system does not say."""
+    """Share of the cores' time that other work took; None where the system does not say."""
 
 
 def copy_bandwidth(

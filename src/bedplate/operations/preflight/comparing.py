@@ -1,18 +1,20 @@
 """Slots measured, and each compared with its own kind.
 
 A slow slot is measured again, alone, before it is judged, and the best of each rate counts: on a shared machine one slow
-second proves nothing. A wrong result needs no second one.
+second proves nothing. Where it stays slow, but only as much as other work on its cores explains, nothing is proved either: the
+slot is marked as disturbed, and used where there are not enough others. A wrong result needs no second one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bedplate.core.measurement import DISTURBED_FRAC
 from bedplate.core.units import format_flops, format_rate
 from bedplate.operations.preflight.measure import COPY, RateReport
 from bedplate.operations.preflight.messages import FailedAnswer, MeasureOrder, RatesAnswer
-from bedplate.operations.preflight.peers import PeerFinding, slow_slots
+from bedplate.operations.preflight.peers import PeerFinding, other_work_explains, slow_slots
 from bedplate.operations.preflight.session import Session
 
 SLOT_BUFFER_BYTES = 2**28
@@ -61,7 +63,8 @@ def _judge_rates(session: Session) -> None:
             session.reporter.say(f"slot {slot} is slow; measuring it again")
             for report in _measure(session, [slot]).values():
                 session.rates[slot] = _best_of(session.rates[slot], report)
-    session.reasons |= _slow(session)
+    for slot, finding in _slow(session).items():
+        (session.disturbed if finding.is_explained else session.reasons)[slot] = finding.reason
 
 
 def _best_of(first: RateReport, second: RateReport) -> RateReport:
@@ -82,24 +85,40 @@ def _smaller(first: float | None, second: float | None) -> float | None:
     return min((frac for frac in (first, second) if frac is not None), default=None)
 
 
-def _slow(session: Session) -> dict[int, str]:
-    """Standing slots that fall behind in some rate, with the first reason of each."""
-    limits, reasons = session.limits, dict[int, str]()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slow:
+    """A slot that falls behind in some rate."""
+
+    reason: str
+    is_explained: bool
+    """Whether other work on its cores accounts for it."""
+
+
+def _slow(session: Session) -> dict[int, _Slow]:
+    """Standing slots that fall behind in some rate; a rate that other work does not explain goes before one that it does."""
+    limits, found = session.limits, list[tuple[int, _Slow]]()
     measured = {slot: report for slot, report in session.rates.items() if slot in session.standing}
     for precision in limits.precisions:
         flops = {slot: rate for slot, report in measured.items() if (rate := report.matmul_flops.get(precision)) is not None}
         for finding in slow_slots(flops, limits.slow_share, limits.floor_flops):
             busy_frac = measured[finding.slot].busy_frac.get(precision)
-            reasons.setdefault(finding.slot, _slow_text(f"{precision} products", finding, format_flops, busy_frac))
+            slow = _judge(f"{precision} products", finding, format_flops, busy_frac, session.cores_per_slot)
+            found.append((finding.slot, slow))
     copies = {slot: rate for slot, report in measured.items() if (rate := report.memory_bandwidth_bytes_per_s) is not None}
     for finding in slow_slots(copies, limits.slow_share, limits.floor_bytes_per_s):
         busy_frac = measured[finding.slot].busy_frac.get(COPY)
-        reasons.setdefault(finding.slot, _slow_text("memory copies", finding, format_rate, busy_frac))
+        found.append((finding.slot, _judge("memory copies", finding, format_rate, busy_frac, session.cores_per_slot)))
+    reasons: dict[int, _Slow] = {}
+    for slot, slow in sorted(found, key=lambda item: item[1].is_explained):
+        reasons.setdefault(slot, slow)
     return reasons
 
 
-def _slow_text(what: str, finding: PeerFinding, show: Callable[[float], str], busy_frac: float | None) -> str:
-    busy = f"; other work took {busy_frac:.0%} of its cores" if (busy_frac or 0.0) > DISTURBED_FRAC else ""
-    if finding.reference is None:
-        return f"slow: {what} at {show(finding.rate)}, below the floor of {show(finding.limit)}{busy}"
-    return f"slow: {what} at {show(finding.rate)}, its peers {show(finding.reference)}, limit {show(finding.limit)}{busy}"
+def _judge(what: str, finding: PeerFinding, show: Callable[[float], str], busy_frac: float | None, num_cores: int) -> _Slow:
+    is_disturbed = busy_frac is not None and busy_frac > DISTURBED_FRAC
+    busy = f"; other work took {busy_frac:.0%} of its cores" if is_disturbed else ""
+    reference = "below the floor of" if finding.reference is None else f"its peers {show(finding.reference)}, limit"
+    return _Slow(
+        reason=f"slow: {what} at {show(finding.rate)}, {reference} {show(finding.limit)}{busy}",
+        is_explained=is_disturbed and other_work_explains(finding, busy_frac or 0.0, num_cores),
+    )

@@ -1,6 +1,6 @@
 """Orders from the screening process to the tasks that hold the slots, and their answers: JSON lines over TCP.
 
-The tasks connect. They hold their slots for the whole screening, so that what was measured is what was paired. Each has a
+The tasks connect. They hold their slots throughout the screening, so that what was measured is what was paired. Each has a
 connection of its own to the coordinator and none depends on another, so a task that ends or stays silent is an answer too:
 `lost`. A token that only the tasks' spec carries keeps strangers out.
 """

@@ -23,7 +23,7 @@ from bedplate.operations.preflight.products import PRECISIONS, ExactProduct, exa
 
 NUM_SAMPLES = 3
 COPY = "copy"
-"""The memory copy's name beside the precisions."""
+"""What the memory copy is called where precisions are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class RateReport:
 
     @property
     def disturbed(self) -> tuple[str, ...]:
-        """Precisions, and `copy`, whose rate is not to be believed because of other work."""
+        """Precisions, and `copy`, whose rate is not reliable because of other work."""
         return tuple(what for what, frac in self.busy_frac.items() if frac is not None and frac > DISTURBED_FRAC)
 
 

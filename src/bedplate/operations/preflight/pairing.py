@@ -69,7 +69,7 @@ def _run_waves(session: Session, waves: Sequence[Wave]) -> None:
 
 
 def _run_pairs(session: Session, pairs: Wave) -> None:
-    """Pairs that share no slot, at once."""
+    """Pairs that share no slot, all at the same time."""
     limits, doing = session.limits, "it was paired"
     timeout_s = 3 * limits.pair_timeout_s + limits.hung_after_s
     openings: dict[int, Order] = {a: OpenStoreOrder(timeout_s=limits.pair_timeout_s) for a, _ in pairs}

@@ -56,6 +56,20 @@ def slow_slots(rates: Mapping[int, float], slow_share: float, floor: float = 0.0
     return tuple(found)
 
 
+def other_work_explains(finding: PeerFinding, busy_frac: float, num_cores: int) -> bool:
+    """Whether a slow slot might have reached its limit without the other work on its cores.
+
+    A single core loses the share that others take. Several cores also wait for each other at every step, which can cost ten
+    times as much, so there any disturbance is taken for an explanation.
+
+    Args:
+        finding: A rate below its limit.
+        busy_frac: Share of the cores' time that other work took, 0 to 1.
+        num_cores: Cores of the slot.
+    """
+    return num_cores > 1 or finding.rate >= finding.limit * (1 - busy_frac)
+
+
 def _limit(rates: Sequence[float], reference: float, slow_share: float) -> float:
     deviation = MAD_TO_DEVIATION * statistics.median_low(abs(rate - reference) for rate in rates)
     by_share = reference * (1 - slow_share)

@@ -1,6 +1,6 @@
 """Screening: which slots of an engine are fit for a job, found out by work like the job's, and why the others are not.
 
-One task holds each slot for the whole screening. First every slot is measured and compared with its kind, then those that
+One task holds each slot throughout the screening. First every slot is measured and compared with its kind, then those that
 stand are paired, in two rounds. A task that dies or hangs is replaced once; the second time it is a finding about its slot.
 It is never the end of the screening.
 
@@ -51,8 +51,20 @@ class Screening:
 
     @property
     def good(self) -> tuple[SlotReport, ...]:
-        """Slots that may be used."""
-        return tuple(slot for slot in self.slots if slot.verdict is SlotVerdict.GOOD)
+        """Slots that nothing speaks against."""
+        return self._with_verdict(SlotVerdict.GOOD)
+
+    @property
+    def disturbed(self) -> tuple[SlotReport, ...]:
+        """Slots that were slow because of other work: to be used where there are not enough good ones."""
+        return self._with_verdict(SlotVerdict.DISTURBED)
+
+    def _with_verdict(self, verdict: SlotVerdict) -> tuple[SlotReport, ...]:
+        return tuple(slot for slot in self.slots if slot.verdict is verdict)
+
+    def kept(self, num_wanted: int) -> tuple[SlotReport, ...]:
+        """Slots that a job may use: the good ones, and the disturbed ones where fewer than `num_wanted` are good."""
+        return self.good if len(self.good) >= num_wanted else self.good + self.disturbed
 
 
 def screen_slots(
@@ -99,14 +111,18 @@ def _report(session: Session, bad_links: tuple[Pair, ...], seconds: float) -> Sc
 def _slot_report(session: Session, slot: int) -> SlotReport:
     task = session.status(slot)
     pairs = {pair: session.pair_seconds.get(pair) for pair in (*session.pair_seconds, *session.pair_errors) if slot in pair}
-    reason = session.reasons.get(slot, "")
-    bad = SlotVerdict.UNKNOWN if slot in session.undecided else SlotVerdict.BAD
     return SlotReport(
         slot=slot,
         node=task.node,
         cores=task.cores,
         rates=session.rates.get(slot),
         pair_seconds={b if slot == a else a: seconds for (a, b), seconds in pairs.items()},
-        verdict=bad if reason else SlotVerdict.GOOD,
-        reason=reason,
+        verdict=_verdict(session, slot),
+        reason=session.reasons.get(slot, session.disturbed.get(slot, "")),
     )
+
+
+def _verdict(session: Session, slot: int) -> SlotVerdict:
+    if slot in session.reasons:
+        return SlotVerdict.UNKNOWN if slot in session.undecided else SlotVerdict.BAD
+    return SlotVerdict.DISTURBED if slot in session.disturbed else SlotVerdict.GOOD

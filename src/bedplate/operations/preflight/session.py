@@ -1,8 +1,8 @@
 """The state of one screening, which measuring and pairing share: the tasks that hold the slots, and what is known of them.
 
 A process that ends during the screening is not yet a bad slot: anybody may have killed it. So its slot is tried once more by
-a fresh process on the same cores, and only a second end speaks against the slot. One that lives and gives no answer in time
-says nothing about the slot either: it is left out as unknown.
+a fresh process on the same cores, and only a second end counts against the slot. A process that is alive but gives no
+answer in time says nothing about the slot either: the slot is excluded as unknown.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Member:
 
 @dataclass(slots=True)
 class Session:
-    """A screening under way: who holds the slots, and what is known so far."""
+    """A screening in progress: which task holds each slot, and what is known so far."""
 
     engine: Engine
     limits: ScreeningLimits
@@ -82,6 +82,8 @@ class Session:
     pair_errors: dict[Pair, str] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     """Slots that are out, and why."""
+    disturbed: dict[int, str] = field(default_factory=dict)
+    """Slots that were slow because of other work, and how slow; they are still in."""
     undecided: set[int] = field(default_factory=set)
     """Those of them that may not be at fault themselves."""
     first_losses: dict[int, str] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class Session:
 
     @property
     def standing(self) -> list[int]:
-        """Slots that nothing speaks against so far, and that have a process."""
+        """Slots that have a process and nothing against them so far."""
         return [slot for slot in self.members if slot not in self.reasons and slot not in self.unreplaced]
 
     def status(self, slot: int) -> TaskStatus:

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bedplate.core.figures import ResultTable
+from bedplate.core.figures import Cell, ResultTable
 from bedplate.core.measurement import Provenance
 from bedplate.core.text import text
 from bedplate.operations.preflight.screening import Screening, SlotReport
 from bedplate.operations.preflight.stores import StoreReport
+from bedplate.operations.preflight.verdicts import SlotVerdict
+
+VERDICTS = {
+    SlotVerdict.GOOD: text("good"),
+    SlotVerdict.BAD: text("bad"),
+    SlotVerdict.UNKNOWN: text("unknown"),
+    SlotVerdict.DISTURBED: text("disturbed"),
+}
+"""What the verdicts are called."""
 
 
-def screening_values(screening: Screening, stores: Sequence[StoreReport]) -> dict[str, float | None]:
-    """By measurement id: time of the screening, the weakest and the strongest good slot, the slowest pair, the stores."""
-    rates = [slot.rates for slot in screening.good if slot.rates is not None]
+def screening_values(
+    screening: Screening, kept: Sequence[SlotReport], stores: Sequence[StoreReport]
+) -> dict[str, float | None]:
+    """By measurement id: time of the screening, the weakest and the strongest kept slot, the slowest pair, the stores."""
+    rates = [slot.rates for slot in kept if slot.rates is not None]
     copies = [rate.memory_bandwidth_bytes_per_s for rate in rates if rate.memory_bandwidth_bytes_per_s is not None]
-    pairs = [seconds for slot in screening.good for seconds in slot.pair_seconds.values() if seconds is not None]
+    pairs = [seconds for slot in kept for seconds in slot.pair_seconds.values() if seconds is not None]
     values: dict[str, float | None] = {
         "screen_s": screening.seconds,
         "screen_slots": len(screening.slots),
-        "screen_slots_excluded": len(screening.slots) - len(screening.good),
+        "screen_slots_excluded": len(screening.slots) - len(kept),
         "slot_memory_bandwidth_bytes_per_s_min": min(copies, default=None),
         "pair_all_reduce_s_max": max(pairs, default=None),
     }
@@ -61,7 +72,7 @@ def screening_table(screening: Screening) -> ResultTable:
     )
 
 
-def _row(slot: SlotReport) -> tuple[str | float | None, ...]:
+def _row(slot: SlotReport) -> tuple[Cell, ...]:
     flops = slot.rates.matmul_flops if slot.rates else {}
     bandwidth = slot.rates.memory_bandwidth_bytes_per_s if slot.rates else None
     pairs = ", ".join(
@@ -75,7 +86,7 @@ def _row(slot: SlotReport) -> tuple[str | float | None, ...]:
         _scaled(flops.get("bf16")),
         _scaled(bandwidth),
         pairs or None,
-        slot.verdict.value,
+        VERDICTS[slot.verdict],
         slot.reason or None,
     )
 

@@ -3,10 +3,10 @@
 A pair that fails does not say whose fault it is. So there are two rounds. In the first every slot meets one partner (with
 an odd number one slot meets two). A pair that passes clears both its slots. In the second, each slot that is not yet
 cleared meets a cleared one, and the cleared ones meet a partner other than before; where nobody was cleared, everybody
-meets somebody else. A round is a list of waves: the pairs of a wave share no slot, so they run at once.
+meets somebody else. A round is a list of waves: the pairs of a wave share no slot, so they run at the same time.
 
 Verdict: a slot that passed with anybody is good. One that passed with nobody and failed with a good one is bad. One that
-only ever failed with slots that are not good themselves cannot be told from them: unknown, and not to be used. A pair
+only ever failed with slots that are not good themselves cannot be distinguished from them: unknown, and not to be used. A pair
 that failed between two good slots is a bad link. If only slots are at fault, good and bad are always right. A good slot is
 called bad only if every link that was tried between it and good slots is faulty: it could not do its work there either.
 Compare: DLRover's two-round node check, which stops at nodes; here links are named too, and unknown is not a guess.
@@ -31,6 +31,8 @@ class SlotVerdict(enum.StrEnum):
     BAD = "bad"
     UNKNOWN = "unknown"
     """It failed with every partner, and none of them is good; or it had no partner at all."""
+    DISTURBED = "disturbed"
+    """It was slow while other work took part of it: no evidence against the slot, but others are to be preferred."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ _MOST_TABLE_ROWS = 60
 
 
 def render(report: Report) -> str:
-    """The whole page."""
+    """The complete page."""
     grades = report.scorecard.grades
     return (
         _environment()

@@ -122,7 +122,7 @@ def _bar(left_px: float, width_px: float, y: float, up: Axis, colour: str, name:
 
 
 def _labels_below(labels: Sequence[str], slot_px: float) -> str:
-    """A label under each slot, shortened to fit; of many labels every n-th, whole."""
+    """A label under each slot, shortened to fit; of many labels every n-th, in full."""
     longest_px = (max(map(len, labels)) + 1) * _CHARACTER_PX
     every = math.ceil(longest_px / slot_px) if len(labels) > _MOST_LABELS else 1
     room = max(3, int(slot_px * every / _CHARACTER_PX))

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 
 from bedplate.core.generation import GenerationEngine
 from bedplate.service.openai.codec import TextCodec
-from bedplate.service.openai.errors import ApiError, from_http
+from bedplate.service.openai.errors import from_http, internal_error
 from bedplate.service.openai.handlers import Handlers
 from bedplate.service.openai.settings import ServerSettings
 from bedplate.service.openai.shutdown import Shutdown
@@ -44,5 +44,4 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _internal_error(request: Request, error: Exception) -> Response:
     """The answer to a fault of ours; the framework logs its traceback."""
-    message = f"the server failed on this request: {type(error).__name__}"
-    return ApiError(500, message, kind="server_error", code="internal_error").response()
+    return internal_error(error).response()

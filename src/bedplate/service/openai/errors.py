@@ -65,6 +65,12 @@ def shutting_down() -> ApiError:
     return ApiError(503, "the server is shutting down; try again later", kind="server_error", code="server_shutting_down")
 
 
+def internal_error(error: Exception) -> ApiError:
+    """500: a fault of ours; its text stays in the log."""
+    message = f"the server failed on this request: {type(error).__name__}"
+    return ApiError(500, message, kind="server_error", code="internal_error")
+
+
 def from_http(error: HTTPException, method: str, path: str) -> ApiError:
     """An error of the framework (no such path, wrong method) in OpenAI's shape."""
     if isinstance(error, ApiError):

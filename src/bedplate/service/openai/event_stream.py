@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -13,8 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from bedplate.service.openai.answers import Answer
 from bedplate.service.openai.choices import Choices
-from bedplate.service.openai.errors import ApiError
+from bedplate.service.openai.errors import ApiError, internal_error
 from bedplate.service.openai.schema import StreamOptions
+
+_log = logging.getLogger(__name__)
 
 
 class EventStream(StreamingResponse):
@@ -53,6 +56,9 @@ async def stream_events(answer: Answer, choices: Choices, options: StreamOptions
         yield b"data: [DONE]\n\n"
     except ApiError as error:
         yield _server_sent(error.body())
+    except Exception as error:  # a fault of ours: its client must not take what it has for the complete answer
+        _log.exception("a stream failed")
+        yield _server_sent(internal_error(error).body())
 
 
 def _event(answer: Answer, options: StreamOptions, choice: dict[str, Any]) -> bytes:

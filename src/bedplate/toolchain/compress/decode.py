@@ -1,7 +1,8 @@
 """Decoding speed of a model at a batch size: the plain loop, with nothing of an engine around it.
 
 Every sequence holds the same number of tokens; each step feeds one token a sequence and picks the likeliest next. Keys
-and values lie in one preallocated buffer a layer. The median step is reported, since other work on the machine only ever adds.
+and values are kept in one preallocated buffer a layer. The median step is reported, since other work on the machine only
+ever adds.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class SchemeResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompressOutcome:
-    """A scheme beside its base, on the same tokens."""
+    """A scheme and its base, measured on the same tokens."""
 
     base: SchemeResult
     scheme: SchemeResult
@@ -75,7 +75,7 @@ def check_out(model: Path, out: Path) -> None:
     """Refuse a result folder that would take the model's place, or that holds anything but an earlier result.
 
     Raises:
-        UsageError: `out` is the model, lies in it, holds it, or is a folder that `compress` did not make.
+        UsageError: `out` is the model, is inside it, contains it, or is a folder that `compress` did not make.
     """
     base, result = model.resolve(), out.resolve()
     if base == result or base in result.parents or result in base.parents:

@@ -1,4 +1,4 @@
-"""Compress a model by one scheme, and measure what it cost: size, loss and speed beside the model that it was made from."""
+"""Compress a model by one scheme, and measure what it cost in size, loss and speed compared with the original."""
 
 from __future__ import annotations
 

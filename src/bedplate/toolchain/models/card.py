@@ -27,7 +27,7 @@ FILE = "bedplate.json"
 FORMAT = "bedplate-model"
 VERSION = 2
 RUN_FACTS = "training.json"
-"""Facts of the run that made the model; they grow after the card is written, so the card does not vouch for them."""
+"""Facts of the run that made the model; they grow after the card is written, so the card does not cover them."""
 _REMAKE = "delete the folder and make it again"
 
 
@@ -164,7 +164,7 @@ def weights_digest(folder: Path, cache: DigestCache | None = None) -> str:
     """What names the weights: the digest of the digests of their files.
 
     A file whose size and time of change are what the card says is not read again (a card that was copied to other weights
-    does not vouch for them); else the cache is asked, and only then are the bytes read, at about 1 GB/s.
+    does not count); else the cache is asked, and only then are the bytes read, at about 1 GB/s.
 
     Raises:
         See `weight_files`; IntegrityError for a damaged card.

@@ -1,4 +1,4 @@
-"""A closed reading of `config.json`: a key is read, held to the one value that is computed here, or known to be harmless.
+"""A closed reading of `config.json`: a key is read, required to have the value that is computed here, or known to be harmless.
 
 Everything else refuses by name. An unread key that changes the mathematics (a scaled RoPE, a bias, another activation) gives
 fluent and wrong text, which nobody notices; a refusal is noticed at once and costs one line in a list.

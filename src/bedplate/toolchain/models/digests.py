@@ -1,4 +1,4 @@
-"""Digests of large files that nobody vouches for, kept so that a model is read once and not at every start.
+"""Digests of large files that no card describes, cached so that a model is read once and not at every start.
 
 A digest counts while path, size, inode and time of change are what they were; a file that changed within the last seconds is
 not kept, since a second change could carry the same time. Losing the file costs time and nothing else.

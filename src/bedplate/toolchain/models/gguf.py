@@ -5,7 +5,7 @@ tokenizer ignores the file's pre-tokenizer (SmolLM's splits digits, so "  12" ca
 unpacked by the `gguf` package, which the format's authors keep. Only what is ours is here: names, the order of rotary
 halves (GGUF interleaves them, checkpoints have them one after the other), and the tokenizer.
 
-Memory: one tensor in fp32 beside the model in bf16.
+Memory: one tensor in fp32 on top of the model in bf16.
 """
 
 from __future__ import annotations

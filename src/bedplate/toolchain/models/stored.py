@@ -37,7 +37,7 @@ class StoredModel:
 
 
 def inspect_model(folder: Path) -> StoredModel:
-    """Config and weights of a folder, held to each other.
+    """Config and weights of a folder, checked against each other.
 
     Raises:
         NotFoundError: No config or no weights.

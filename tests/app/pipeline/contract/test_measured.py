@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import bedplate
-from bedplate.app.pipeline.contract.measured import devices_of, measured_in
+from bedplate.app.pipeline.contract.measured import Extent, devices_of, extent_of, measured_in
 from bedplate.core.devices import Device, Node
 from bedplate.core.errors import UsageError
 from bedplate.core.workload import TaskState, TaskStatus
@@ -34,6 +34,12 @@ def test_devices_are_counted_over_nodes_and_each_once() -> None:
         ("b", "cpu:1"),
         ("b", "cuda:0"),
     }
+
+
+def test_the_extent_of_tasks_is_that_of_their_nodes_and_devices() -> None:
+    tasks = [task(0, "a", (0,)), task(1, "a", (1,)), task(2, "b", (0,))]
+    assert extent_of(tasks, [node("a"), node("b")]) == Extent(num_nodes=2, num_devices=2)
+    assert extent_of([], [node("a")]) == Extent()
 
 
 def test_a_step_measures_with_the_registered_unit_and_the_engines_hardware(tmp_path: Path) -> None:

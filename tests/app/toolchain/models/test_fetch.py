@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.app.pipeline.contract.standalone import standalone_context
-from bedplate.app.pipeline.contract.step import StepContext
+from bedplate.app.pipeline.contract.step import ResultKind, StepContext
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.app.toolchain.models import fetch as model_fetch
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
@@ -59,6 +59,7 @@ def known(tmp_path: Path, gguf_bytes: bytes, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_known_model_becomes_a_folder_that_loads(context: StepContext, known: KnownModel, tiny_model: Path) -> None:
     result = model_fetch.run(model_fetch.Settings(model=NAME), context)
     assert result.path is not None
+    assert result.kind is ResultKind.MODEL
     assert load_model(result.path).config == load_model(tiny_model).config
     card = json.loads((result.path / "bedplate.json").read_text())
     assert (card["source"], card["licence"]) == ("generated", "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.core.devices import Node, hardware_text
@@ -10,8 +11,22 @@ from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.workload import TaskStatus
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What a measurement spans."""
+
+    num_nodes: int = 1
+    num_devices: int = 1
+
+
 def measured_in(
-    context: StepContext, values: Mapping[str, float | None], *, scale: str, source: str, tasks: Sequence[TaskStatus] = ()
+    context: StepContext,
+    values: Mapping[str, float | None],
+    *,
+    scale: str,
+    source: str,
+    tasks: Sequence[TaskStatus] = (),
+    extent: Extent | None = None,
 ) -> tuple[Measurement, ...]:
     """Measurements of what a step's tasks did on the step's engine; units come from the registry of ids.
 
@@ -21,11 +36,13 @@ def measured_in(
         scale: How large, for people.
         source: The command or step that the numbers come from.
         tasks: The tasks that were measured: the nodes and devices they ran on are counted. None: one device.
+        extent: Instead of `tasks`, where only the numbers are known any more.
 
     Raises:
         UsageError: An id that is not registered (`bedplate.core.measures`).
     """
     nodes = context.engine.resources()
+    spanned = extent or extent_of(tasks, nodes)
     return measured(
         values,
         provenance=Provenance.MEASURED,
@@ -33,10 +50,16 @@ def measured_in(
         scale=scale,
         source=source,
         at_s=context.clock.now(),
-        num_nodes=max(1, len({task.node for task in tasks})),
-        num_devices=max(1, len(devices_of(tasks, nodes))),
+        num_nodes=spanned.num_nodes,
+        num_devices=spanned.num_devices,
         busy_frac=context.busy_frac(),
     )
+
+
+def extent_of(tasks: Sequence[TaskStatus], nodes: Sequence[Node]) -> Extent:
+    """Nodes and devices that `tasks` ran on, each counted once; one of each where there are no tasks."""
+    num_nodes, num_devices = len({task.node for task in tasks}), len(devices_of(tasks, nodes))
+    return Extent(num_nodes=max(1, num_nodes), num_devices=max(1, num_devices))
 
 
 def devices_of(tasks: Sequence[TaskStatus], nodes: Sequence[Node]) -> set[tuple[str, str]]:

@@ -25,7 +25,7 @@ from bedplate.toolchain.data.catalog import TEXTS, KnownText
 from bedplate.toolchain.data.corpus import is_corpus, read_corpus_manifest, write_corpus
 from bedplate.toolchain.data.documents import TEXT_FIELD, documents_of
 from bedplate.toolchain.data.text_files import find_text_files, named
-from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
+from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_complete
 
 EXPLANATION = text("Clean real text, hold some documents out to judge the model by, and record digests of all of it.")
 _CHECK_EVERY_DOCUMENTS = 64
@@ -50,7 +50,7 @@ class Settings:
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """See `app/pipeline/contract/step.py`."""
     lines = [f"clean {settings.source} and hold {settings.validation:.0%} of its documents out"]
-    if settings.source in TEXTS and not is_whole(text_path(TEXTS[settings.source]), TEXTS[settings.source].text):
+    if settings.source in TEXTS and not is_complete(text_path(TEXTS[settings.source]), TEXTS[settings.source].text):
         wanted = TEXTS[settings.source].text
         lines.insert(0, f"download {wanted.package} {wanted.version} ({format_bytes(wanted.download_bytes)}) with pip")
     if settings.model is not None:
@@ -90,7 +90,7 @@ def download(known: KnownText, reporter: Reporter) -> Path:
     """
     target = text_path(known)
     with lock_entry(target, reporter):
-        if not is_whole(target, known.text, verify=True):
+        if not is_complete(target, known.text, verify=True):
             reporter.say(
                 f"downloading {known.text.package} {known.text.version} ({format_bytes(known.text.download_bytes)}) with pip"
             )

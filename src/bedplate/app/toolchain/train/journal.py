@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from bedplate.app.pipeline.contract.measured import Extent
 from bedplate.core.errors import MessageError
 from bedplate.core.messages import decode, encode
 from bedplate.toolchain.train.messages import Report, StepReport
@@ -27,6 +28,8 @@ class AttemptBegan:
     run: str
     """Identity of the run."""
     workers: int
+    num_nodes: int = 1
+    num_devices: int = 1
     kind: Literal["attempt"] = "attempt"
 
 
@@ -87,9 +90,10 @@ class TrainingJournal:
         self.entries: list[Entry] = _of_run(list(_read(file)), run)
         """Oldest first."""
 
-    def begin_attempt(self, at_s: float, workers: int) -> None:
+    def begin_attempt(self, at_s: float, workers: int, extent: Extent) -> None:
         """A gang of so many workers was started."""
-        self.add(at_s, AttemptBegan(run=self._run, workers=workers))
+        began = AttemptBegan(run=self._run, workers=workers, num_nodes=extent.num_nodes, num_devices=extent.num_devices)
+        self.add(at_s, began)
 
     def add(self, at_s: float, what: What, rank: int | None = None) -> None:
         """Append an entry, and write it down.

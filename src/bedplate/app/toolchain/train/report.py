@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.app.pipeline.contract.measured import measured_in
+from bedplate.app.pipeline.contract.measured import Extent, measured_in
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.journal import AttemptBegan, Entry, Failure, GangCleared, TrainingJournal
 from bedplate.core.figures import Figure, FigureKind, Series
@@ -167,8 +167,10 @@ def measurements(
             "resume_step_s": last.resume_step_s,
             "steps_repeated": last.steps_repeated,
         }
-    scale = f"{journal.of(AttemptBegan)[-1].workers} workers, {tokens} tokens, {settings.precision}"
-    return measured_in(context, values, scale=scale, source="train")
+    last_attempt = journal.of(AttemptBegan)[-1]
+    scale = f"{last_attempt.workers} workers, {tokens} tokens, {settings.precision}"
+    extent = Extent(num_nodes=last_attempt.num_nodes, num_devices=last_attempt.num_devices)
+    return measured_in(context, values, scale=scale, source="train", extent=extent)
 
 
 def figures(journal: TrainingJournal) -> tuple[Figure, ...]:

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bedplate.app.pipeline.contract.measured import extent_of
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.follow import Exit, GangFollower
 from bedplate.app.toolchain.train.journal import Drill, Failure, GangCleared, TrainingJournal
@@ -115,7 +116,9 @@ class Supervisor:
                 if count == workers.min:
                     raise
                 continue
-            self._journal.begin_attempt(self._now(), count)
+            engine = self._context.engine
+            extent = extent_of(engine.status(handle).tasks, engine.resources())
+            self._journal.begin_attempt(self._now(), count, extent)
             if count < workers.want:
                 self._reporter.say(f"only {count} of {workers.want} workers fit; each does more, the step stays the same")
             return handle
