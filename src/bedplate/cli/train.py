@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 @engine_option
 @state_option
 @output_option
-def command(
-    file: str,
-    new: bool,
-    settings: dict[str, Any],
-    engine: str,
-    state: str | None,
-    output: str,
-) -> None:
+def command(file: str, new: bool, settings: dict[str, Any], engine: str, state: str | None, output: str) -> None:
     """Train a model from FILE; rerun the same command to resume.
 
     FILE has the settings of a pipeline's `train` step at its top, and `needs` where one worker is not enough. An option
