@@ -56,7 +56,7 @@ def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_li
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("C.UTF-8", "Grade all that was measured"), ("zh_CN.UTF-8", "对五个部分的所有测量评分")]
+    ("language", "words"), [("C.UTF-8", "Grade everything that was measured"), ("zh_CN.UTF-8", "对五个部分的所有测量评分")]
 )
 def test_explain_says_why_before_each_step_and_what_to_try_at_the_end(
     command_line: CommandLine, language: str, words: str

@@ -24,16 +24,20 @@ def command() -> None:
 
 @command.command()
 @settings_options(Settings)
-@click.option("--cores-per-slot", default=1, show_default=True, type=click.IntRange(1), help="Cores that belong together.")
+@click.option("--cores-per-slot", default=1, show_default=True, type=click.IntRange(1), help="Cores per slot.")
 @click.option(
-    "--min-slots", default=1, show_default=True, type=click.IntRange(1), help="Fewest good slots; fewer is exit code 4."
+    "--min-slots",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Minimum number of good slots, else exit code 4.",
 )
 @lang_option
 @output_option
 def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, output: str) -> None:
-    """Measure the slots of this machine against each other, pair them, and try the stores.
+    """Measure the slots of this machine against each other, pair them up, and test the stores.
 
-    Exit code 4 when too few good slots are left, or when a store cannot be used.
+    Exits with 4 if too few good slots are left, or if a store cannot be used.
 
     \b
     Examples:

@@ -61,5 +61,5 @@ def _entries(source: str) -> Iterator[dict[str, str]]:
             field = keyword.strip() or field
             if field not in ("msgid", "msgstr") or not rest.endswith('"'):
                 where = f"line {number} of a catalogue"
-                raise ConfigurationError("not an entry", where=where, seen=line, expected='msgid "…" or msgstr "…"')
+                raise ConfigurationError("invalid entry", where=where, seen=line, expected='msgid "…" or msgstr "…"')
             entry[field] = entry.get(field, "") + ast.literal_eval(f'"{rest}')

@@ -13,7 +13,7 @@ from bedplate.locale.languages import Language, choose_language
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.report.model import ReportStep
 
-EXPLANATION = text("Grade all that was measured over five parts, name what limits it, and write one page that shows it.")
+EXPLANATION = text("Grade everything that was measured in five parts, name what limits it, and write a one-page report.")
 
 
 @settings

@@ -1,7 +1,7 @@
 """A Ray cluster of several raylets on this machine, on loopback: for trying, for tests, and to lose a node on purpose.
 
 Each raylet with its helpers is one task of a local engine, so its keeper sees to it that nothing outlives this process, also
-not its `kill -9`. Killing the task is losing the node: raylet, agents and all that they started end at once, with no goodbye.
+not its `kill -9`. Killing the task is losing the node: raylet, agents and all that they started end without notice.
 Where this differs from `ray.cluster_utils.Cluster`: no process stays, the user's `/tmp/ray` and its address file are not
 touched, and nothing is printed.
 """
@@ -44,7 +44,7 @@ _PREFIX = "bp-ray-"
 
 
 class LocalRayCluster:
-    """Raylets labelled `bedplate-node: node-<i>`, beside a head that carries no work and so is never lost.
+    """Raylets labelled `bedplate-node: node-<i>`, next to a head that carries no work and so is never lost.
 
     Args:
         machine: This machine, whose cores the nodes share.
