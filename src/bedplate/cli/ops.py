@@ -47,7 +47,7 @@ def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, out
     from bedplate.app.operations.preflight import screen_this_machine
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
-    from bedplate.locale.catalogue import spoken
+    from bedplate.locale.catalogue import in_language
     from bedplate.locale.languages import choose_language
 
     read = read_settings(Settings, settings)
@@ -57,5 +57,5 @@ def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, out
         return
     language = choose_language()
     for table in result.tables:
-        title = ": ".join(spoken(words, language) for words in (table.title, table.details) if words)
-        print_table([spoken(column, language) for column in table.columns], table.rows, title=title)
+        title = ": ".join(in_language(words, language) for words in (table.title, table.details) if words)
+        print_table([in_language(column, language) for column in table.columns], table.rows, title=title)

@@ -60,7 +60,7 @@ class KVNamespace:
 def chain_keys(namespace: KVNamespace, tokens: Sequence[int]) -> list[BlockKey]:
     """Keys of all complete blocks of `tokens`, in order; an incomplete last block has none.
 
-    O(tokens); about 1 µs a block of 64 tokens.
+    O(tokens); about 1 µs per block of 64 tokens.
     """
     key, size = namespace.root(), namespace.block_tokens
     keys = []

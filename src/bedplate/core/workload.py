@@ -49,7 +49,7 @@ class Gang:
     name: str
     """For people and log paths: letters, digits, `.`, `_`, `-`."""
     tasks: tuple[Task, ...]
-    """One task a rank, in rank order."""
+    """One task per rank, in rank order."""
     heartbeat_timeout_s: float | None = None
     """A task that has sent a heartbeat and is then silent for this long is killed with cause `hung`. None: never."""
     node_labels: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Placement:
     """Where a gang runs: what a scheduler decides and an engine carries out."""
 
     tasks: tuple[TaskPlacement, ...]
-    """One entry a rank, in rank order."""
+    """One entry per rank, in rank order."""
 
 
 class TaskState(enum.StrEnum):

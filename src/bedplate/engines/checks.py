@@ -18,7 +18,7 @@ def check_gang(gang: Gang) -> None:
         UsageError: No tasks, a name that does not fit a path, a malformed entry, cpus below 1, a spec that is not JSON.
     """
     if not gang.tasks:
-        raise UsageError(f"gang '{gang.name}' has no tasks", expected="one task a rank")
+        raise UsageError(f"gang '{gang.name}' has no tasks", expected="one task per rank")
     if not _NAME.fullmatch(gang.name):
         raise UsageError("invalid gang name", seen=repr(gang.name), expected="letters, digits, '.', '_', '-'")
     for rank, task in enumerate(gang.tasks):

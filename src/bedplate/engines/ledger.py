@@ -122,12 +122,13 @@ def check_placement(gang: Gang, placement: Placement, labels: Mapping[str, Mappi
 
     Raises:
         ResourcesError: A node is not there, perhaps not any more.
-        UsageError: Not one entry a rank, a node that lacks the gang's labels, or other numbers of cores and accelerators than
+        UsageError: Not one entry per rank, a node that lacks the gang's labels, or other numbers of cores and accelerators than
             the task asks for.
     """
     if len(placement.tasks) != len(gang.tasks):
         raise UsageError(
-            f"the placement of gang '{gang.name}' has {len(placement.tasks)} entries", expected=f"one a rank: {len(gang.tasks)}"
+            f"the placement of gang '{gang.name}' has {len(placement.tasks)} entries",
+            expected=f"one per rank: {len(gang.tasks)}",
         )
     for rank, (place, task) in enumerate(zip(placement.tasks, gang.tasks, strict=True)):
         if place.node not in labels:

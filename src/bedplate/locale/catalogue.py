@@ -17,7 +17,7 @@ from bedplate.core.text import AnyText
 from bedplate.locale.languages import Language
 
 
-def spoken(words: AnyText, language: Language) -> str:
+def in_language(words: AnyText, language: Language) -> str:
     """A text in `language`; in English where its catalogue does not have it. A plain string stays as it is."""
     if isinstance(words, str):
         return words

@@ -45,7 +45,7 @@ class Settings:
     job: InputFile
     """Result of a training step (`$train`), or a JSON file with `world_size` and `collectives`."""
     topology: FabricSpecification = "leaf-spine:8x8"
-    """Fabric: `leaf-spine:LxS` (S hosts a leaf, links at 400 Gb/s), or a file."""
+    """Fabric: `leaf-spine:LxS` (S hosts per leaf, links at 400 Gb/s), or a file."""
     order: RankOrder = RankOrder.SPREAD
     """How ranks are assigned to hosts, one per host: round robin over the leaves, or leaf after leaf."""
     seeds: Annotated[int, Range(1, 1000)] = 51

@@ -1,6 +1,6 @@
 """Make a model smaller and say what it cost: size, held-out perplexity, divergence, decoding speed, compared with the original.
 
-Int8 weight-only: each weight matrix keeps one byte a weight and one scale an output channel. A result whose perplexity
+Int8 weight-only: each weight matrix keeps one byte per weight and one scale per output channel. A result whose perplexity
 rises by more than the gate allows fails the step, so that nothing worse than agreed is served.
 """
 

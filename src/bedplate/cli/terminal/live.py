@@ -1,4 +1,4 @@
-"""The live view of a run: one line a step with its state, bar, rate and remaining time; what steps say stays above."""
+"""The live view of a run: one line per step with its state, bar, rate and remaining time; what steps say stays above."""
 
 from __future__ import annotations
 

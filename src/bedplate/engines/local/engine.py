@@ -1,6 +1,6 @@
 """Gangs as processes of this machine.
 
-    engine (this process) --one watch thread a gang--> keeper a task --> task
+    engine (this process) --one watch thread per gang--> one keeper per task --> task
 
 The engine books slots, starts the keepers and answers questions; `gang.py` follows what runs, `keeper.py` makes sure that
 nothing outlives its task or this process. What is cancelled, killed, closed or abandoned (`kill -9` of this process) leaves no
@@ -273,7 +273,7 @@ class LocalEngine:
                 raise UnavailableError(
                     f"gang '{gang.record.handle.id}' has a process that SIGKILL does not end",
                     seen=f"alive {grace_s + _UNKILLABLE_S:.0f} s after the request",
-                    next_step="see its state with ps (D is a driver or file system that hangs)",
+                    next_step="check its state with ps (D: a hung driver or file system)",
                 )
 
 

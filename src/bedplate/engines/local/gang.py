@@ -1,6 +1,6 @@
 """One running gang: its processes, its record, and the thread that watches them.
 
-The thread sleeps in epoll over two sockets a task, so an exit is known as soon as the keeper says so; it wakes by itself
+The thread sleeps in epoll over two sockets per task, so an exit is known as soon as the keeper says so; it wakes by itself
 only for the next heartbeat deadline. Everything that is readable is read before silence is judged: a supervisor that was
 busy or stopped for a while does not take its own absence for a hang.
 """

@@ -17,7 +17,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def descendants(pid: int) -> list[int]:
-    """All living or dead processes below `pid`, parents before children. One pass over /proc, about 20 µs a process."""
+    """All living or dead processes below `pid`, parents before children. One pass over /proc, about 20 µs per process."""
     children: dict[int, list[int]] = {}
     for process in _processes():
         if (parent := _parent(process)) is not None:

@@ -33,7 +33,7 @@ _HEALTH_CHECKS = {
 }
 """A lost node is known within about two seconds; Ray's own defaults take some thirteen."""
 _NO_SPARE_WORKERS = {"RAY_prestart_worker_first_driver": "0", "RAY_enable_worker_prestart": "0"}
-"""Ray would start an idle Python worker a core for each driver that comes; one agent a node is all that is needed."""
+"""Ray would start an idle Python worker per core for each driver; one agent per node is all that is needed."""
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 _HEAD = 2
 """Last part of the head's address; the nodes follow. Ray takes 127.0.0.1 to mean the machine's outward address."""

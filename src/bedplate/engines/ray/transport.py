@@ -1,6 +1,6 @@
 """This process as a driver of a Ray cluster: which nodes there are, and one agent on each.
 
-Ray allows one connection a process. A transport may serve several engines, one after the other or at the same time: starting an
+Ray allows one connection per process. A transport may serve several engines, in turn or at the same time: starting an
 agent costs two seconds of Python and Ray imports, opening an engine on it a millisecond. When this process goes, Ray ends the
 agents of its job, and the keepers end their tasks.
 """
@@ -171,7 +171,7 @@ def _connect(address: str, *, is_known: bool) -> Any:
         raise UsageError(
             "this process is in a Ray cluster already",
             seen=ray.get_runtime_context().gcs_address,
-            expected="one connection a process",
+            expected="one connection per process",
             next_step="close the engine that is open, or give its transport to the new one",
         )
     if not is_known:

@@ -1,4 +1,4 @@
-"""One agent a node: local engines of that machine, reachable through a transport.
+"""One agent per node: local engines of that machine, reachable through a transport.
 
 The driver decides which node carries which task; the agent pins, starts, watches and ends the process there, exactly as on a
 single machine: same cores, limits, logs, causes, and no orphans. When the driver or the node's manager goes, the transport ends

@@ -1,7 +1,7 @@
 """Gangs on a cluster of machines, over a transport.
 
     engine (driver) --reserve--> cluster manager: which node carries which task, or none of them
-           |--------one call for events a node and gang--> NodeAgent (one a node) --> keeper --> task
+           |--------one call for events per node, gang--> NodeAgent (one per node) --> keeper --> task
 
 The driver keeps the gang's record, fed by the agents' events. A gang holds its cores until its last task has ended: a
 reservation is freed as one. Engines share the manager's count of cores, but each hands out core ids by itself, so tasks of two

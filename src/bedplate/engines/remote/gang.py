@@ -88,7 +88,7 @@ class RemoteGang:
         return not self._thread.is_alive()
 
     def ask_to_cancel(self, grace_s: float) -> list[Call]:
-        """Calls that end the parts which are not over, one a node."""
+        """Calls that end the parts that are not over, one per node."""
         with self._changed:
             parts = [part for part in self.parts if not part.is_over]
         return [self._transport.call(part.agent, "cancel", *self._names, grace_s) for part in parts]

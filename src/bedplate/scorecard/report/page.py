@@ -18,7 +18,7 @@ from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.measurement import Provenance
 from bedplate.core.text import AnyText, Text, text, text_of
 from bedplate.core.units import format_duration
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard import words
 from bedplate.scorecard.format import format_value
@@ -80,7 +80,7 @@ def _style() -> str:
 
 def _spoken(shown: AnyText) -> Markup:
     """A text in every language; where all are the same, once."""
-    in_all = {language: spoken(shown, language) for language in Language}
+    in_all = {language: in_language(shown, language) for language in Language}
     if len(set(in_all.values())) == 1:
         return escape(in_all[Language.ENGLISH])
     return Markup("").join(

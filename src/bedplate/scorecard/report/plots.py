@@ -14,7 +14,7 @@ from typing import Any
 
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.text import AnyText
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.report.axis import Axis, axis, tick_text
 from bedplate.scorecard.report.svg import element
@@ -172,7 +172,7 @@ def _axis_label(label: AnyText, *, x: float, y: float, css: str) -> str:
 
 def _in_all_languages(words: AnyText, draw: Callable[..., str]) -> str:
     """`draw(text, lang=…)` for each language, or once without `lang` where the text is the same in all."""
-    in_all = {language: spoken(words, language) for language in Language}
+    in_all = {language: in_language(words, language) for language in Language}
     if len(set(in_all.values())) == 1:
         return draw(in_all[Language.ENGLISH])
     return "".join(draw(shown, lang=language.value) for language, shown in in_all.items())

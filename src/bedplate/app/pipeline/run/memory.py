@@ -19,7 +19,7 @@ class PeakMemory:
         self._process = psutil.Process()
 
     def sample(self) -> None:
-        """Look once; about 1 ms a process, more where it maps much."""
+        """Look once; about 1 ms per process, more if it maps a lot."""
         processes = [self._process, *self._process.children(recursive=True)]
         self.peak_bytes = max(self.peak_bytes, sum(_pss_bytes(process) for process in processes))
 

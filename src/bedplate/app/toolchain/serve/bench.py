@@ -243,7 +243,7 @@ def _scale(settings: Settings) -> str:
     if settings.load == "chat":
         return (
             f"{settings.streams} sessions x {settings.turns} turns, common system prompt of {settings.shared_tokens} tokens, "
-            f"{settings.prompt_tokens} new tokens a turn, {answer}"
+            f"{settings.prompt_tokens} new tokens per turn, {answer}"
         )
     if settings.load == "documents":
         return (
