@@ -87,7 +87,7 @@ def test_plan_names_what_is_done_and_would_be_skipped(command_line: CommandLine)
     run_id = command_line.call("run", file, "-o", "json").json["run_id"]
     end = command_line.call("plan", file)
     assert f"would resume run {run_id}" in end.out
-    assert "1. write (test.write): done before, would be skipped" in end.out
+    assert "1. write (test.write): already done, would be skipped" in end.out
     assert "3. last (test.fail, after gang)\n" in end.out
 
 

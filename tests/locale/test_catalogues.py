@@ -82,7 +82,7 @@ def test_long_fuzzy_and_empty_entries_are_read_as_the_format_says() -> None:
         '#, fuzzy\nmsgid "guessed"\nmsgstr "猜"\n\nmsgid "none"\nmsgstr ""\n'
     )
     assert read_catalogue(source) == {"long text\n": "长"}
-    with pytest.raises(ConfigurationError, match="not an entry"):
+    with pytest.raises(ConfigurationError, match="invalid entry"):
         read_catalogue("message: x")
 
 
