@@ -64,9 +64,9 @@ PACKAGES = {
 }
 """Package -> oldest version, and what it is for."""
 EXTRAS = {"torch": "train", "transformers": "train", "tokenizers": "train", "ray": "ray"}
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
-LEAST_DISK_BYTES, GOOD_DISK_BYTES = 10**9, 10**10
-LEAST_MEMORY_BYTES, GOOD_MEMORY_BYTES = 2 * 10**9, 12 * 10**9
+MIN_PYTHON, MAX_PYTHON = (3, 11), (3, 13)
+MIN_DISK_BYTES, GOOD_DISK_BYTES = 10**9, 10**10
+MIN_MEMORY_BYTES, GOOD_MEMORY_BYTES = 2 * 10**9, 12 * 10**9
 GOOD_SHARED_MEMORY_BYTES = 10**9
 GOOD_DESCRIPTORS = 4096
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
@@ -80,7 +80,7 @@ def check_host(facts: HostFacts) -> tuple[Check, ...]:
 def _python(_facts: HostFacts) -> Iterable[Check]:
     version = sys.version_info[:2]
     seen = sys.version.split()[0]
-    if OLDEST_PYTHON <= version <= NEWEST_PYTHON:
+    if MIN_PYTHON <= version <= MAX_PYTHON:
         yield Check(name="python", status="ok", seen=seen)
     else:
         yield Check(
@@ -109,7 +109,7 @@ def _version_numbers(version: str) -> tuple[int, ...]:
 def _disks(facts: HostFacts) -> Iterable[Check]:
     for name, path, variable in _places(facts):
         free_bytes = shutil.disk_usage(_nearest_existing(path)).free
-        status: CheckStatus = "ok" if free_bytes >= GOOD_DISK_BYTES else "warn" if free_bytes >= LEAST_DISK_BYTES else "fail"
+        status: CheckStatus = "ok" if free_bytes >= GOOD_DISK_BYTES else "warn" if free_bytes >= MIN_DISK_BYTES else "fail"
         fix = f"free space there, or use another disk: export {variable}=DIR"
         yield Check(
             name=f"disk-{name}",
@@ -147,7 +147,7 @@ def _memory(facts: HostFacts) -> Iterable[Check]:
 
     available = psutil.virtual_memory().available
     usable = available if facts.memory_limit_bytes is None else min(available, facts.memory_limit_bytes)
-    status: CheckStatus = "ok" if usable >= GOOD_MEMORY_BYTES else "warn" if usable >= LEAST_MEMORY_BYTES else "fail"
+    status: CheckStatus = "ok" if usable >= GOOD_MEMORY_BYTES else "warn" if usable >= MIN_MEMORY_BYTES else "fail"
     fix = "end what you do not need (ps aux --sort=-rss | head), or use smaller models; the demo wants 12 GB"
     yield Check(name="memory", status=status, seen=f"{format_bytes(usable)} available", fix="" if status == "ok" else fix)
 

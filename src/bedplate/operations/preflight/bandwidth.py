@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bedplate.operations.host.other_work import OtherWork
 
-SMALLEST_BUFFER_BYTES = 64 * 2**20
+MIN_BUFFER_BYTES = 64 * 2**20
 NUM_SAMPLES = 3
 ASSUMED_CACHE_BYTES = 32 * 2**20
 """Where the kernel does not show its caches."""
@@ -92,7 +92,7 @@ def _touch(source: NDArray[np.uint64], target: NDArray[np.uint64]) -> None:
 def _buffer_bytes(cores: Iterable[int], largest_bytes: int) -> int:
     import psutil
 
-    wanted_bytes = min(max(2 * last_cache_bytes(cores), SMALLEST_BUFFER_BYTES), largest_bytes)
+    wanted_bytes = min(max(2 * last_cache_bytes(cores), MIN_BUFFER_BYTES), largest_bytes)
     return max(2**20, min(wanted_bytes, psutil.virtual_memory().available // 8))
 
 

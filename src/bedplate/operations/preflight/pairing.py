@@ -23,7 +23,7 @@ from bedplate.operations.preflight.products import has_torch
 from bedplate.operations.preflight.session import Session
 from bedplate.operations.preflight.verdicts import Pair, SlotVerdict, Wave, first_round, second_round, verdicts
 
-FEWEST_PAIRS_TO_COMPARE = 3
+MIN_PAIRS_TO_COMPARE = 3
 
 
 def pair_slots(session: Session) -> tuple[Pair, ...]:
@@ -114,7 +114,7 @@ def _failures(session: Session) -> dict[Pair, str]:
     Where slots share cores, times say who had to wait for whom, and are not judged.
     """
     failures = dict(session.pair_errors)
-    if len(session.pair_seconds) >= FEWEST_PAIRS_TO_COMPARE and not session.one_by_one:
+    if len(session.pair_seconds) >= MIN_PAIRS_TO_COMPARE and not session.one_by_one:
         quick_s = statistics.quantiles(session.pair_seconds.values(), n=4, method="inclusive")[0]
         limit_s = session.limits.slow_pair_ratio * quick_s
         failures |= {

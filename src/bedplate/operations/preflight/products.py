@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bedplate.core.errors import UnavailableError
 
 PRECISIONS = ("fp32", "bf16", "int8")
-LARGEST_SIZE = 4096
+MAX_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def exact_product(precision: str, size: int, seed: int = 0) -> ExactProduct:
     Raises:
         UnavailableError: This precision cannot be run here; the text says why.
     """
-    assert size <= LARGEST_SIZE, "larger sums would not be exact in bf16"
+    assert size <= MAX_SIZE, "larger sums would not be exact in bf16"
     generator = np.random.default_rng(seed)
     values = np.array([-1, 0, 0, 1], dtype=np.int8)
     left, right = (values[generator.integers(0, 4, (size, size))] for _ in range(2))

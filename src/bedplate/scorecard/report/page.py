@@ -28,7 +28,7 @@ from bedplate.scorecard.limiting import held_back_by_evidence
 from bedplate.scorecard.report.model import Report, ReportStep
 from bedplate.scorecard.report.plots import draw, series_colour
 
-_MOST_TABLE_ROWS = 60
+_MAX_TABLE_ROWS = 60
 
 
 def render(report: Report) -> str:
@@ -52,7 +52,7 @@ def render(report: Report) -> str:
             provenances=list(Provenance),
             bases=list(Basis),
             levels=[Level.BASE, Level.GOOD, Level.LEAD],
-            most_rows=_MOST_TABLE_ROWS,
+            max_rows=_MAX_TABLE_ROWS,
         )
     )
 

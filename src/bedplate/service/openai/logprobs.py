@@ -13,7 +13,7 @@ from typing import Any
 from bedplate.core.generation import TokenLogprobs
 from bedplate.service.openai.codec import TextCodec
 
-LEAST_LOGPROB = -9999.0
+MIN_LOGPROB = -9999.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def _chat_entry(codec: TextCodec, token: int, logprob: float) -> dict[str, Any]:
 
 def finite(logprob: float) -> float:
     """A number that JSON has."""
-    return max(logprob, LEAST_LOGPROB)
+    return max(logprob, MIN_LOGPROB)
 
 
 def _name(codec: TextCodec, token: int) -> str:

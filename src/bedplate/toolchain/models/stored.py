@@ -17,7 +17,7 @@ from bedplate.toolchain.models.quantization import Storage, storage_of
 from bedplate.toolchain.models.weights import StoredTensor, stored_tensors
 
 _PLAIN = ("F16", "BF16", "F32", "F64")
-_NAMED_AT_MOST = 3
+_MAX_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +48,10 @@ def inspect_model(folder: Path) -> StoredModel:
     config, storage = family_of(data).read_config(data), storage_of(data)
     stored = StoredModel(config=config, tensors=stored_tensors(folder), storage=storage)
     if problems := list(_problems(stored)):
-        more = f" and {len(problems) - _NAMED_AT_MOST} more" if len(problems) > _NAMED_AT_MOST else ""
+        more = f" and {len(problems) - _MAX_NAMED} more" if len(problems) > _MAX_NAMED else ""
         raise UsageError(
             "the weights do not fit config.json",
-            seen="; ".join(problems[:_NAMED_AT_MOST]) + more,
+            seen="; ".join(problems[:_MAX_NAMED]) + more,
             next_step="fetch config.json and the weights from the same place",
         )
     return stored

@@ -14,7 +14,7 @@ from bedplate.core.units import format_bytes
 from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.train.settings import CheckpointPlace, Precision, TrainSettings
 from bedplate.toolchain.train.slices import share_bytes
-from bedplate.toolchain.train.tiles import LONGEST_IN_BLOCKS, LOSS_CHUNK_TOKENS
+from bedplate.toolchain.train.tiles import MAX_BLOCKED_TOKENS, LOSS_CHUNK_TOKENS
 
 _INTERPRETER_BYTES = 350_000_000
 """What a worker holds before the model: Python, torch, gloo."""
@@ -43,7 +43,7 @@ def memory_needed_bytes(settings: TrainSettings, model: ModelConfig, world_size:
 def _activation_bytes(settings: TrainSettings, model: ModelConfig, itemsize: int) -> int:
     tokens = settings.micro_batch * settings.sequence
     kept = (_HIDDEN_KEPT * model.hidden_size + _FEED_FORWARD_KEPT * model.intermediate_size) * itemsize
-    kept += 3 * model.num_heads * min(settings.sequence, LONGEST_IN_BLOCKS)  # half of its attention weights, fp32 and bf16
+    kept += 3 * model.num_heads * min(settings.sequence, MAX_BLOCKED_TOKENS)  # half of its attention weights, fp32 and bf16
     logits = LOSS_CHUNK_TOKENS * model.vocab_size * 10  # fp32, and twice in bf16
     return tokens * model.num_layers * kept + logits
 
