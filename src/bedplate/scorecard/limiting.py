@@ -29,7 +29,7 @@ class Limiting:
 
 
 def find_limiting(scorecard: Scorecard) -> Limiting:
-    """Name the limiting indicator, and say why it is the one."""
+    """Find the limiting indicator, and explain why it limits."""
     candidates = [grade for grade in scorecard.grades if _limits(grade)]
     if scorecard.score_frac is None:
         return Limiting(

@@ -113,7 +113,7 @@ def test_a_slot_that_multiplies_wrongly_is_out_however_fast_it_is(tmp_path: Path
     finally:
         engine.close()
     assert [slot.slot for slot in screening.good] == [1]
-    assert reasons(screening)[0] == "it computes wrongly: fp32"
+    assert reasons(screening)[0] == "wrong results: fp32"
 
 
 def test_good_slots_are_all_kept_and_given_back(tmp_path: Path) -> None:

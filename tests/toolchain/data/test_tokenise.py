@@ -165,7 +165,7 @@ def test_the_end_of_sequence_token_is_looked_for_where_models_name_it(
     model = model_without_end_of_text(tiny_model, tmp_path / "model")
     set_end_of_sequence(model, None)
     (model / "tokenizer_config.json").unlink()
-    with pytest.raises(UsageError, match="no token that ends a document"):
+    with pytest.raises(UsageError, match="no end-of-document token"):
         tokenise(corpus, model)
     content = {
         "generation_config.json": {"eos_token_id": [2]},

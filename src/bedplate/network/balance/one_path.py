@@ -1,6 +1,6 @@
 """One path for each flow: an edge colouring where the fabric has two tiers, improved by local search where it must.
 
-The colouring is optimal on an intact fabric of equal links. Flows whose colour lies on a dead link, and fabrics of other
+The colouring is optimal on an intact fabric of equal links. Flows whose colour maps to a dead link, and fabrics of other
 shapes, go to the path that leaves links least loaded; then flows move one at a time for as long as the sum of
 (load / capacity)^4 over links falls, which it can do only finitely often.
 

@@ -1,7 +1,7 @@
 """Per-packet spraying, at flow level: every flow is spread over all its live paths in proportion to their capacity.
 
 This is the fluid limit of oblivious spraying: no queues, no reordering, no loss; what those cost is the packet
-simulator's question. The spread is fixed, so one congested path holds back the whole flow (the receiver waits for all
+simulator's question. The spread is fixed, so one congested path holds back the entire flow (the receiver waits for all
 packets). On an intact leaf-spine with as many hosts a leaf as spines it gives every flow of a permutation its NIC's rate.
 """
 

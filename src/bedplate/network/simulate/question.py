@@ -1,4 +1,4 @@
-"""What one asks the simulator; apart from the answer, so that reading it loads no numerics."""
+"""The question put to the simulator; separate from the answer, so that reading it loads no numerics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bedplate.network.topology.specification import FabricSpecification
 
 @settings
 class Scenario:
-    """What is asked, as people write it."""
+    """A question as people write it."""
 
     topology: FabricSpecification
     """`leaf-spine:LxS` (L leaves, S spines, S hosts a leaf, links at 400 Gb/s), or a YAML or JSON file."""

@@ -19,7 +19,7 @@ def leaf_spine(
     hosts_per_leaf: int | None = None,
     rate_bytes_per_s: float = NIC_RATE_BYTES_PER_S,
 ) -> Topology:
-    """A leaf-spine fabric; host h hangs on leaf h // hosts_per_leaf.
+    """A leaf-spine fabric; host h is attached to leaf h // hosts_per_leaf.
 
     Args:
         num_leaves: Leaves, at least 1.

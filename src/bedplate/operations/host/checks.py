@@ -1,4 +1,4 @@
-"""What a machine needs around its devices: small checks, each with the command that mends what it finds.
+"""What a machine needs around its devices: small checks, each with the command that fixes what it finds.
 
 Every check is a function from `HostFacts` to `Check`s and changes nothing that stays. `fail` is kept for what stops bedplate
 itself; what only some use cases miss is a warning, and what cannot be found out here is unknown.
@@ -44,7 +44,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What the checks are given instead of looking it up: places, and limits that other parts know."""
+    """Facts passed to the checks: paths, and limits that other parts know."""
 
     state: Path
     cache: Path
@@ -123,7 +123,7 @@ def _writable(facts: HostFacts) -> Iterable[Check]:
     for name, path, variable in _places(facts):
         existing = _nearest_existing(path)
         try:
-            # A file is really made: permission bits do not tell of read-only mounts and quotas.
+            # A file is really made: permission bits do not reveal read-only mounts and quotas.
             with tempfile.TemporaryFile(dir=existing) as file:
                 file.write(b"x")
                 file.flush()
@@ -148,12 +148,12 @@ def _memory(facts: HostFacts) -> Iterable[Check]:
     available = psutil.virtual_memory().available
     usable = available if facts.memory_limit_bytes is None else min(available, facts.memory_limit_bytes)
     status: CheckStatus = "ok" if usable >= GOOD_MEMORY_BYTES else "warn" if usable >= MIN_MEMORY_BYTES else "fail"
-    fix = "end what you do not need (ps aux --sort=-rss | head), or use smaller models; the demo wants 12 GB"
+    fix = "stop what you do not need (ps aux --sort=-rss | head), or use smaller models; the demo needs 12 GB"
     yield Check(name="memory", status=status, seen=f"{format_bytes(usable)} available", fix="" if status == "ok" else fix)
 
 
 def _shared_memory(_facts: HostFacts) -> Iterable[Check]:
-    place = Path("/dev/shm")  # noqa: S108 -- looked at, not written to
+    place = Path("/dev/shm")  # noqa: S108 -- inspected, not written to
     fix = "mount -o remount,size=4G /dev/shm, or start the container with --shm-size=4g"
     size_bytes = shutil.disk_usage(place).total if place.is_dir() else 0
     status: CheckStatus = "ok" if size_bytes >= GOOD_SHARED_MEMORY_BYTES else "warn"
@@ -175,7 +175,7 @@ def _loopback(_facts: HostFacts) -> Iterable[Check]:
             with socket.create_connection(address, timeout=2.0):
                 yield Check(name="loopback", status="ok", seen=f"a port of 127.0.0.1 ({address[1]}) was opened and reached")
     except OSError as error:
-        fix = "ip link set lo up; and let a firewall pass 127.0.0.1"
+        fix = "ip link set lo up; and allow 127.0.0.1 in the firewall"
         yield Check(name="loopback", status="fail", seen=str(error), fix=fix)
 
 
@@ -195,9 +195,9 @@ def _affinity(facts: HostFacts) -> Iterable[Check]:
     seen = f"{usable} of {present} cores"
     if facts.cpu_limit is not None and facts.cpu_limit < usable:
         fix = f"request full cores (docker --cpuset-cpus), or run with fewer: taskset -c 0-{max(0, int(facts.cpu_limit) - 1)} …"
-        yield Check(name="affinity", status="warn", seen=f"{seen}, but time for {facts.cpu_limit:g} only", fix=fix)
+        yield Check(name="affinity", status="warn", seen=f"{seen}, but CPU time for only {facts.cpu_limit:g}", fix=fix)
     elif usable < present:
-        yield Check(name="affinity", status="ok", seen=f"{seen}: the others are not ours (cpuset or taskset)")
+        yield Check(name="affinity", status="ok", seen=f"{seen}: the others are not available (cpuset or taskset)")
     else:
         yield Check(name="affinity", status="ok", seen=seen)
 
@@ -241,7 +241,7 @@ def _gpu_tools(facts: HostFacts) -> Iterable[Check]:
     if not found:
         yield Check(name="gpu-tools", status="ok", seen="none found: CPUs only")
         return
-    fix = "this version places work on CPUs only; accelerators are left alone"
+    fix = "this version places work on CPUs only; accelerators are not used"
     yield Check(name="gpu-tools", status="warn", seen=", ".join(found), fix=fix)
 
 

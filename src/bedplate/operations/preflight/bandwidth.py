@@ -28,7 +28,7 @@ ASSUMED_CACHE_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyResult:
-    """What the copies came to."""
+    """Outcome of the copies."""
 
     bandwidth_bytes_per_s: float
     """Median over the samples."""
@@ -36,7 +36,7 @@ class CopyResult:
     """Whether the copy equals its source."""
     buffer_bytes: int
     busy_frac: float | None
-    """Share of the cores' time that other work took; None where the system does not say."""
+    """Share of the cores' time that other work took; None where the system does not report it."""
 
 
 def copy_bandwidth(
@@ -83,9 +83,9 @@ def copy_bandwidth(
 def _touch(source: NDArray[np.uint64], target: NDArray[np.uint64]) -> None:
     """Fill with a pattern whose period is no power of two, so that a block copied to the wrong place differs."""
     pattern = np.arange(1, 8192, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    whole = len(source) // len(pattern) * len(pattern)
-    source[:whole].reshape(-1, len(pattern))[:] = pattern
-    source[whole:] = pattern[: len(source) - whole]
+    full = len(source) // len(pattern) * len(pattern)
+    source[:full].reshape(-1, len(pattern))[:] = pattern
+    source[full:] = pattern[: len(source) - full]
     target[:] = 0
 
 

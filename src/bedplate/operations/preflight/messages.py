@@ -16,7 +16,7 @@ class Endpoint:
     host: str
     port: int
     token: str
-    """Keeps strangers out."""
+    """Keeps other processes out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Slots paired: two rounds of all-reduces, and what they say about slots and links.
+"""Pairs slots for two rounds of all-reduces, and judges slots and links by them.
 
-A pair one of whose tasks was lost says nothing about the other: only pairs of slots that still stand are evidence.
+A pair one of whose tasks was lost says nothing about the other: only pairs of slots still in are evidence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MIN_PAIRS_TO_COMPARE = 3
 
 
 def pair_slots(session: Session) -> tuple[Pair, ...]:
-    """Pair all standing slots in two rounds and strike out the bad and the undecided.
+    """Pair all standing slots in two rounds and exclude the bad and the undecided.
 
     Returns:
         Bad links: pairs that failed although both slots are good. Nothing is paired where only one slot stands, or
@@ -109,9 +109,9 @@ def _keep(session: Session, pair: Pair, answers: Sequence[Answer | None]) -> Non
 
 
 def _failures(session: Session) -> dict[Pair, str]:
-    """Pairs of standing slots that did not work, or took several times longer than the quicker quarter of the pairs.
+    """Pairs of standing slots that did not work, or took several times longer than the fastest quarter of the pairs.
 
-    Where slots share cores, times say who had to wait for whom, and are not judged.
+    Where slots share cores, times show who had to wait for whom, and are not judged.
     """
     failures = dict(session.pair_errors)
     if len(session.pair_seconds) >= MIN_PAIRS_TO_COMPARE and not session.one_by_one:

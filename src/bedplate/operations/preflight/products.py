@@ -1,7 +1,7 @@
 """Matrix products whose right answer is known, so that a fast wrong one does not pass.
 
-Both factors hold only -1, 0 and 1, half of them 0. Every sum on the way is then a whole number small enough for each
-precision (sums of up to 4,096 terms keep below 256, the end of bf16's whole numbers, by eight standard deviations),
+Both factors hold only -1, 0 and 1, half of them 0. Every partial sum is then an integer small enough for each
+precision (sums of up to 4,096 terms keep below 256, the end of bf16's exact integers, by eight standard deviations),
 whatever the order of addition: the product is exact, and its row and column sums are known beforehand in O(size^2).
 A single wrong element shows in both. Source: Huang & Abraham 1984, algorithm-based fault tolerance.
 """
@@ -49,7 +49,7 @@ def exact_product(precision: str, size: int, seed: int = 0) -> ExactProduct:
     Kept for the next call, since a slow slot is measured again.
 
     Raises:
-        UnavailableError: This precision cannot be run here; the text says why.
+        UnavailableError: This precision cannot be run here; the message gives the reason.
     """
     assert size <= MAX_SIZE, "larger sums would not be exact in bf16"
     generator = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ stand are paired, in two rounds. A task that dies or hangs is replaced once; the
 It is never the end of the screening.
 
 On an over-subscribed engine (a core listed for several slots) slots are measured and paired one after another, and rates
-are relative: they say what a slot did while the others waited. Of pairs, only the results are then judged.
+are relative: they show what a slot did while the others waited. Of pairs, only the results are then judged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Screening:
 
     @property
     def good(self) -> tuple[SlotReport, ...]:
-        """Slots that nothing speaks against."""
+        """Slots with no finding against them."""
         return self._with_verdict(SlotVerdict.GOOD)
 
     @property

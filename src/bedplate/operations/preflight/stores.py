@@ -58,7 +58,7 @@ def try_store(name: str, path: Path, need_bytes: int, floor_bytes_per_s: float, 
         )
     reason = ""
     if not is_right:
-        reason = "gave back other bytes than were written"
+        reason = "returned other bytes than were written"
     elif free_bytes < need_bytes:
         reason = f"has {format_bytes(free_bytes)} free, the job needs {format_bytes(need_bytes)}"
     elif min(write_rate, read_rate) < floor_bytes_per_s:

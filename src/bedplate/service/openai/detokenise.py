@@ -17,7 +17,7 @@ from bedplate.service.openai.codec import TextCodec
 
 _REPLACEMENT = "\ufffd"
 _MAX_CHARACTER_BYTES = 4
-"""UTF-8 bytes, hence tokens."""
+"""In UTF-8 bytes, and so the most tokens of a character."""
 _WINDOW = 4 * _MAX_CHARACTER_BYTES
 """Tokens of a window that is not yet complete before it is cut to half."""
 

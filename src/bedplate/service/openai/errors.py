@@ -61,7 +61,7 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
 
 
 def shutting_down() -> ApiError:
-    """503: the server was asked to stop."""
+    """503: the server is stopping."""
     return ApiError(503, "the server is shutting down; try again later", kind="server_error", code="server_shutting_down")
 
 

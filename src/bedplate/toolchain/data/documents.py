@@ -58,7 +58,7 @@ def documents_of(file: TextFile, text_field: str = TEXT_FIELD) -> Iterator[str]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk, not of the content
         seen = f"{file.path}: {error}"
-        raise UsageError("a file ends too early or is damaged", seen=seen, next_step="fetch it again") from error
+        raise UsageError("the file is truncated or damaged", seen=seen, next_step="fetch it again") from error
 
 
 def _jsonl_documents(file: TextFile, text_field: str) -> Iterator[str]:

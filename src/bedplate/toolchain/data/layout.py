@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 TOKENS_PREFIX = "tokens-"
-"""Token shards of one tokenizer lie in a folder `tokens-<digest>` of the corpus that they were made from."""
+"""Token shards of one tokenizer are kept in a folder `tokens-<digest>` of the corpus that they were made from."""
 DERIVED = (f"{TOKENS_PREFIX}*",)
-"""What bedplate makes in a corpus from the rest of it: no part of what the corpus is."""
+"""What bedplate derives from a corpus and stores in it; not part of the corpus itself."""

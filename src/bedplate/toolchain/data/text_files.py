@@ -91,7 +91,7 @@ def find_text_files(source: Path) -> TextFiles:
     """
     if source.is_file():
         if (file := text_file(source)) is None:
-            raise UsageError("this kind of text is not known", seen=source, expected=KNOWN_NAMES)
+            raise UsageError("this text format is not supported", seen=source, expected=KNOWN_NAMES)
         return TextFiles(files=(file,))
     if not source.is_dir():
         raise NotFoundError("no such text", seen=source, expected="a file or folder of text, or wikipedia-sample")

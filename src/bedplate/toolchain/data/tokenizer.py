@@ -94,7 +94,7 @@ def separator_token(tokenizer: Any, model: Path) -> int:
     if token is None:
         token = next(iter(end_tokens(model, tokenizer)), None)
     if token is None:
-        raise UsageError("the model names no token that ends a document", seen=model, expected=f"{END_OF_TEXT} or eos_token_id")
+        raise UsageError("the model has no end-of-document token", seen=model, expected=f"{END_OF_TEXT} or eos_token_id")
     return int(token)
 
 

@@ -1,7 +1,7 @@
 """`bedplate.json` in a model folder: what the model is, what it was made from, and the digests of its files.
 
 One shape for every model, however it was made; written by `write_card`, read by `read_card`, the shapes of earlier releases
-included. A folder without a card works everywhere; it only cannot say these things.
+included. A folder without a card works everywhere; it only lacks these facts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ModelKind(enum.StrEnum):
     """How the folder came to be."""
 
     FETCHED = "fetched"
-    """Taken as its publisher has it."""
+    """Taken as published."""
     CONVERTED = "converted"
     """Unpacked from another format."""
     TRAINED = "trained"
@@ -118,7 +118,7 @@ def read_card(folder: Path) -> ModelCard | None:
         version = document.get("version", 1)
         if isinstance(version, int) and version > VERSION:
             raise IntegrityError(
-                "the model card is of a newer bedplate", seen=f"version {version}", expected=f"at most {VERSION}"
+                "a newer bedplate wrote the model card", seen=f"version {version}", expected=f"at most {VERSION}"
             )
         return decode(ModelCard, document if version == VERSION else _as_version_2(document))
     except (ValueError, AttributeError, KeyError, TypeError, MessageError) as error:
@@ -134,7 +134,7 @@ def check_card(folder: Path, *, verify: bool = False) -> None:
     """
     card = read_card(folder)
     if card is None or not card.files:
-        raise NotFoundError("the model folder has no card that names its files", seen=folder, expected=FILE)
+        raise NotFoundError("the model folder has no card that lists its files", seen=folder, expected=FILE)
     for name, entry in card.files.items():
         file = folder / name
         size = file.stat().st_size if file.is_file() else None

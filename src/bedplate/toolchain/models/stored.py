@@ -1,6 +1,6 @@
 """A model folder judged by its headers: config, weights and whether they fit, in milliseconds and without torch.
 
-Everything that loads, trains, compresses or fetches a model asks this first, so a folder that cannot be loaded is refused
+Everything that loads, trains, compresses or fetches a model checks this first, so a folder that cannot be loaded is refused
 with the same words everywhere, and before minutes are spent.
 """
 
@@ -22,7 +22,7 @@ _MAX_NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredModel:
-    """What the headers of a folder say."""
+    """What the headers of a folder declare."""
 
     config: ModelConfig
     tensors: Mapping[str, StoredTensor]
@@ -50,7 +50,7 @@ def inspect_model(folder: Path) -> StoredModel:
     if problems := list(_problems(stored)):
         more = f" and {len(problems) - _MAX_NAMED} more" if len(problems) > _MAX_NAMED else ""
         raise UsageError(
-            "the weights do not fit config.json",
+            "the weights do not match config.json",
             seen="; ".join(problems[:_MAX_NAMED]) + more,
             next_step="fetch config.json and the weights from the same place",
         )

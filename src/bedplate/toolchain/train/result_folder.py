@@ -25,7 +25,7 @@ _SPARE_BYTES = 16 << 20
 
 
 def is_result(folder: Path) -> bool:
-    """Whether a folder is the result of an earlier training that nobody added to, so that a new one may replace it."""
+    """Whether a folder is the result of an earlier training to which nothing was added, so that a new one may replace it."""
     return is_result_of(folder, ModelKind.TRAINED)
 
 

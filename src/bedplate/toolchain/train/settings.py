@@ -38,7 +38,7 @@ class NonFinitePolicy(enum.StrEnum):
     STOP = "stop"
     """The run ends with an error; its last checkpoint stays."""
     SKIP = "skip"
-    """The step's data is passed over, weights and optimiser state stay as they were, and training continues."""
+    """The step's data is skipped, weights and optimiser state stay as they were, and training continues."""
 
 
 class CheckpointPlace(enum.StrEnum):
@@ -79,7 +79,7 @@ class EvaluationSettings:
     tokens: Annotated[Count, Range(0)] = 8192
     """Held-out tokens that are read; 0 skips the evaluation."""
     context: Annotated[Count, Range(2)] = 1024
-    """Tokens of one window; each window starts cold. The compress step judges by the same text in the same windows."""
+    """Tokens of one window; each window starts cold. The compress step uses the same text and the same windows."""
 
 
 @settings
@@ -107,11 +107,11 @@ class TrainSettings:
     weight_decay: Annotated[float, Range(0, 1e6)] = 0.01
     """Decoupled weight decay of the matrices; norms have none."""
     clip: Annotated[float, Range(0)] = 1.0
-    """Largest gradient norm; 0 does not clip."""
+    """Gradients are clipped to this norm; 0 disables clipping."""
     on_non_finite: Annotated[NonFinitePolicy, Operational()] = NonFinitePolicy.STOP
     """`stop` or `skip`: what happens when the loss or the gradient of a step is NaN or infinite."""
     max_skipped_steps: Annotated[Count, Range(0), Operational()] = 10
-    """Steps that `on_non_finite: skip` may pass over before the run stops all the same."""
+    """Steps that `on_non_finite: skip` may skip before the run stops anyway."""
     seed: int = 0
     """Order of the data."""
     checkpoint: Annotated[CheckpointSettings, Operational()] = field(default_factory=CheckpointSettings)
@@ -121,9 +121,9 @@ class TrainSettings:
     evaluate: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Perplexity before and after."""
     restarts: Annotated[int, Range(0), Operational()] = 3
-    """Failures after which the run gives up; a drill counts as none."""
+    """Failures after which the run gives up; a drill does not count."""
     hang_timeout: Annotated[Duration, Operational()] = 120.0
-    """A worker that is silent for this long counts as hung and is ended."""
+    """A worker that is silent for this long counts as hung and is killed."""
 
     def __post_init__(self) -> None:
         if self.warm_up >= 1:
