@@ -183,7 +183,7 @@ class _Rank:
 
 
 def _open_stores(context: TaskContext) -> list[NamedStore]:
-    """Memory first where the supervisor gave memory files, then disk."""
+    """Memory first if the supervisor passed memory files, then disk."""
     stores = []
     descriptors = [context.descriptors[name] for name in sorted(context.descriptors) if name.startswith("checkpoint-")]
     if descriptors:

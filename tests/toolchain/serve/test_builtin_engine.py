@@ -309,7 +309,7 @@ def test_a_lost_slot_is_found_when_the_engine_is_idle_and_comes_back(
     assert tokens_of(engine.submit(ask())) == expected
     wait_for(lambda: engine._slots.num_free == 2)
     engine.check_integrity()
-    assert "taken back" in caplog.text
+    assert "reclaiming its slots" in caplog.text
 
 
 def test_statistics_count_tokens_and_blocks(engine: BuiltInEngine) -> None:

@@ -1,4 +1,4 @@
-"""This machine's CPUs: one device a NUMA node, as far as this process may use it.
+"""This machine's CPUs: one device per NUMA node, as far as this process may use it.
 
 Read from /proc and /sys alone, so it needs no tool and works in containers: cores are those of our affinity mask (cpusets
 included), no more of them than the control groups grant processor time for; memory is that of the node, cut to the share that

@@ -45,7 +45,7 @@ VENDOR = Vendor(
         "Xid 79": HealthCode(state=HealthState.FAILED, meaning="the GPU fell off the bus", next_step="power-cycle the node"),
         "Xid 94": HealthCode(state=HealthState.DEGRADED, meaning="contained memory error", next_step=_RESET),
         "Xid 95": HealthCode(state=HealthState.FAILED, meaning="uncontained memory error", next_step=_RESET),
-        "Xid 119": HealthCode(state=HealthState.FAILED, meaning="the GPU's system processor hangs", next_step=_RESET),
+        "Xid 119": HealthCode(state=HealthState.FAILED, meaning="the GPU's system processor does not answer", next_step=_RESET),
     },
 )
 

@@ -31,7 +31,7 @@ from bedplate.core.messages import decode, encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeTrouble:
-    """A vendor whose devices seem to be present, but whose probe gave no answer."""
+    """A vendor whose devices seem to be present, but whose probe did not answer."""
 
     probe: str
     """`Vendor.name`."""

@@ -10,7 +10,7 @@ from bedplate.core.topology import Topology
 
 
 class RankOrder(enum.StrEnum):
-    """How a job's ranks are distributed over hosts, one rank a host."""
+    """How a job's ranks are distributed over hosts, one rank per host."""
 
     SPREAD = "spread"
     """Round robin over the leaves (Slurm's cyclic distribution): each neighbour in the ring is on another leaf."""
@@ -35,7 +35,7 @@ def hosts_by_leaf(topology: Topology) -> tuple[tuple[str, ...], ...]:
 
 
 def place_ranks(topology: Topology, world_size: int, order: RankOrder) -> tuple[str, ...]:
-    """Host of each rank, one rank a host.
+    """Host of each rank, one rank per host.
 
     Raises:
         UsageError: More ranks than hosts.

@@ -13,7 +13,7 @@ class Scenario:
     """A question as people write it."""
 
     topology: FabricSpecification
-    """`leaf-spine:LxS` (L leaves, S spines, S hosts a leaf, links at 400 Gb/s), or a YAML or JSON file."""
+    """`leaf-spine:LxS` (L leaves, S spines, S hosts per leaf, links at 400 Gb/s), or a YAML or JSON file."""
     traffic: Annotated[str, Input(or_name="ring-shift, permutation:SEED", name_pattern=r"[\w-]+(:\S*)?")]
     """`ring-shift`, `permutation:SEED`, or a job file (JSON with `collectives`)."""
     balance: str

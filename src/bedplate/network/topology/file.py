@@ -98,7 +98,7 @@ def _check_nodes(settings: FabricSettings, source: Source) -> None:
                     "two nodes have the same name",
                     where=source.where((key, index)),
                     seen=group[index],
-                    expected="one name a node",
+                    expected="one name per node",
                 )
 
 

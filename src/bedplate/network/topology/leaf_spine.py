@@ -1,6 +1,6 @@
 """Two-tier leaf-spine fabrics: every leaf is joined to every spine, every host to one leaf.
 
-With as many hosts a leaf as spines and one link rate everywhere, the fabric is non-blocking: König's theorem gives each
+With as many hosts per leaf as spines and one link rate everywhere, the fabric is non-blocking: König's theorem gives each
 flow of a permutation links of its own (see `balance/edge_colouring.py`). Hash ECMP does not find them.
 """
 

@@ -22,7 +22,7 @@ def open_topology(specification: str) -> Topology:
     """The fabric that `specification` names.
 
     Args:
-        specification: `leaf-spine:LxS`: L leaves, S spines, S hosts a leaf, every link 400 Gb/s; or a path.
+        specification: `leaf-spine:LxS`: L leaves, S spines, S hosts per leaf, every link 400 Gb/s; or a path.
 
     Raises:
         UsageError: An unknown generator or a size that is not LxS.

@@ -23,7 +23,7 @@ def check_wiring(topology: Topology) -> None:
 def _check_names(topology: Topology) -> None:
     counts = Counter(topology.hosts + topology.switches)
     if twice := [name for name, count in counts.items() if count > 1]:
-        raise UsageError("two nodes have the same name", seen=", ".join(twice), expected="one name a node")
+        raise UsageError("two nodes have the same name", seen=", ".join(twice), expected="one name per node")
     if not topology.hosts:
         raise UsageError("the fabric has no hosts", expected="at least two hosts")
 
@@ -53,7 +53,7 @@ def _check_links(topology: Topology) -> None:
         raise UsageError(
             "two links join the same nodes",
             seen=", ".join(twice),
-            expected="one link a pair",
+            expected="one link per pair",
             next_step="write parallel cables as one link with the sum of their rates",
         )
 

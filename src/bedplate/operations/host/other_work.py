@@ -1,7 +1,7 @@
 """Was the machine busy with something else? How much of some cores' time other work took while we measured on them.
 
 The kernel counts how long each core was busy, and how long the hypervisor held it back (steal); what is left after taking
-away our own CPU time was other work. Time slices are counted in ticks of 10 ms, so one tick a core is forgiven. Where the
+away our own CPU time was other work. Time slices are counted in ticks of 10 ms, so one tick per core is forgiven. Where the
 counters do not move (some containers hide them), the pressure of the CPU's run queue (PSI, `some`) stands in; it does not
 separate our own waiting from that of others, so it comes second. Source: proc(5), Documentation/accounting/psi.rst.
 """

@@ -1,4 +1,4 @@
-"""Slots measured, and each compared with its own kind.
+"""Measures slots, and compares each with its own kind.
 
 A slow slot is measured again, alone, before it is judged, and the best of each rate counts: on a shared machine one slow
 second proves nothing. Where it stays slow, but only as much as other work on its cores explains, nothing is proved either: the
@@ -21,7 +21,7 @@ SLOT_BUFFER_BYTES = 2**28
 
 
 def measure_slots(session: Session) -> None:
-    """Measure all standing slots; exclude those that compute wrong results or fall behind their kind."""
+    """Measure all remaining slots; exclude those that compute wrong results or fall behind their kind."""
     session.replace_ended()  # tasks that ended before they started
     session.reporter.say(f"measuring {len(session.standing)} slots against each other")
     turns = [[slot] for slot in session.standing] if session.one_by_one else [session.standing]

@@ -108,7 +108,7 @@ class ScreeningCoordinator:
             connection.socket.close()
 
     def close(self) -> None:
-        """Disconnect everybody; tasks that wait for an order then end."""
+        """Disconnect all tasks; those that wait for an order then end."""
         self._listener.close()
         for connection in self._connections.values():
             connection.socket.close()

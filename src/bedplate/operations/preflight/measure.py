@@ -64,7 +64,7 @@ def measure_rates(
     num_tries: int = 1,
     beat: Callable[[], None] = lambda: None,
 ) -> RateReport:
-    """Measure products in each precision, and a copy; the budget is shared evenly among them, imports and first touch apart.
+    """Measure products in each precision, and a copy; the budget, without imports and first touch, is shared evenly.
 
     Args:
         cores: Cores of this task: one copying thread each.

@@ -1,4 +1,4 @@
-"""Slots of one kind judged by each other: who is slower than its peers, and by how much.
+"""Slots of one kind judged by each other: which is slower than its peers, and by how much.
 
 The reference is the upper median: with an odd number the median, with two slots the faster one, which shows what the
 kind can do. A slot is suspect when it falls short of the reference by more than the stated share and by more than three
@@ -41,7 +41,7 @@ def slow_slots(rates: Mapping[int, float], slow_share: float, floor: float = 0.0
         floor: Rate below which a slot is suspect regardless of its peers.
 
     Returns:
-        One finding a suspect slot, in the order of `rates`.
+        One finding per suspect slot, in the order of `rates`.
     """
     if not rates:
         return ()

@@ -96,7 +96,7 @@ class Session:
 
     @property
     def standing(self) -> list[int]:
-        """Slots that have a process and nothing against them so far."""
+        """Slots that have a process and no finding against them so far."""
         return [slot for slot in self.members if slot not in self.reasons and slot not in self.unreplaced]
 
     def status(self, slot: int) -> TaskStatus:
@@ -126,7 +126,7 @@ class Session:
             if slot in self.reasons or slot in self.unreplaced:
                 continue
             if loss == "late":
-                self.reasons[slot] = f"its process gave no answer in time while {doing}"
+                self.reasons[slot] = f"its process did not answer in time while {doing}"
                 self.undecided.add(slot)
             elif slot in self.first_losses:
                 self.reasons[slot] = f"{self._how_it_ended(slot)} while {doing}; before that {self.first_losses[slot]}"

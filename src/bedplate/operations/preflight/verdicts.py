@@ -107,7 +107,7 @@ def _all_new_pairs(slots: Sequence[int], first: Mapping[Pair, bool]) -> list[Pai
 
 
 def _waves(pairs: Iterable[Pair]) -> tuple[Wave, ...]:
-    """Pairs in as few waves as first fit finds, each slot once a wave."""
+    """Pairs in as few waves as first fit finds, each slot once per wave."""
     waves: list[list[Pair]] = []
     for pair in dict.fromkeys(pairs):
         for wave in waves:

@@ -107,7 +107,7 @@ def _score(score_frac: float | None) -> str:
 
 
 def _gauge(grade: Grade) -> float | None:
-    """Where the value stands on a bar of four equal levels, 0 to 1; linear inside a level, None where there is none."""
+    """Where the value is on a bar of four equal levels, 0 to 1; linear inside a level, None where there is none."""
     value, indicator = grade.measured.value, grade.indicator
     if value is None:
         return None

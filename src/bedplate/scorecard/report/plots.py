@@ -1,7 +1,7 @@
 """Draws a `Figure` as inline SVG: no library, no script, no request.
 
 Colours and fonts are the page's (CSS classes), so a plot follows light, dark and print. Every point and bar carries its
-number as a tooltip (`<title>`), and the page repeats all numbers as a table for those who cannot see the picture.
+number as a tooltip (`<title>`), and the page repeats all numbers as a table for readers who cannot see the picture.
 """
 
 from __future__ import annotations

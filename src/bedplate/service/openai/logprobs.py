@@ -1,4 +1,4 @@
-"""Log-probabilities in OpenAI's two shapes: parallel lists for completions, one object a token for chats.
+"""Log-probabilities in OpenAI's two shapes: parallel lists for completions, one object per token for chats.
 
 JSON has no infinity, so a token that the model rules out has OpenAI's -9999.0. A token that is a part of a character has no
 text: completions name it `bytes:\\xe6\\xb2`, which also keeps the names in `top_logprobs` apart.

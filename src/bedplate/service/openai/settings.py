@@ -13,7 +13,7 @@ ControlTokens: TypeAlias = Literal["never", "completions", "always"]
 
 @settings
 class ServerSettings:
-    """What is served, and to whom."""
+    """What is served, and who may use it."""
 
     model: str
     """Name under which the model is served."""

@@ -1,6 +1,6 @@
 """Checkpoints in a folder: slower than memory, but they survive the supervisor and the machine.
 
-One folder a step, `step-00000012/`; in it each rank's payload `rank-0-of-2.bin` and, written last, its record
+One folder per step, `step-00000012/`; in it each rank's payload `rank-0-of-2.bin` and, written last, its record
 `rank-0-of-2.record`. Every file is written aside, synced and renamed, so a name means a complete file; a step counts when
 all its ranks' records are there, and the digests in them reveal a file that was damaged later. The newest two are kept.
 """
@@ -35,7 +35,7 @@ class DiskCheckpointStore:
         Args:
             step: Optimiser steps done.
             shard: This rank's share.
-            still_valid: Asked when the payload is written; False drops what was written: for a shard whose buffers
+            still_valid: Called when the payload is written; False drops what was written: for a shard whose buffers
                 another process may overwrite in the meantime.
 
         Raises:

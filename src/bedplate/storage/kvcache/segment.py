@@ -117,7 +117,7 @@ class Segment:
         return is_read and page == _header_page(record) and checksum(block) == record.checksum and not any(padding)
 
     def scan(self) -> SegmentScan:
-        """Read all headers; one small read a record."""
+        """Read all headers; one small read per record."""
         records: list[Record] = []
         damaged: list[int] = []
         offset = end = 0

@@ -43,7 +43,7 @@ class SchemeResult:
     """Of the safetensors files."""
     perplexity: float
     kl_to_base: float
-    """Mean KL(base || this) in nats a token; 0 for the base."""
+    """Mean KL(base || this) in nats per token; 0 for the base."""
     top1_agreement_frac: float
     tokens_per_s_b1: float = 0.0
     """Decoding, one sequence, `DECODE_CONTEXT` tokens in memory."""

@@ -1,10 +1,10 @@
 """Documents of text files, one at a time: a file of any size needs the memory of its longest document.
 
-JSON lines    one document a line, in a field of it
-plain text    documents stand apart by two or more blank lines; a file without such breaks is cut at paragraph ends into
+JSON lines    one document per line, in a field of it
+plain text    documents are separated by two or more blank lines; a file without such breaks is cut at paragraph ends into
               documents of about 4,000 characters, so that some can be held out
 MediaWiki     see wikipedia.py
-Parquet       one document a row, in a column
+Parquet       one document per row, in a column
 """
 
 from __future__ import annotations

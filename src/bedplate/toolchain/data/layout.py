@@ -1,4 +1,4 @@
-"""Names inside a corpus folder; apart from what reads and writes them, so that settings can name them without numpy."""
+"""Names inside a corpus folder; separate from what reads and writes them, so that settings can name them without numpy."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tokens on disk: flat little-endian files that are mapped, not read, and a manifest that says what they are.
 
-    manifest.json            format, dtype, separator, digests of tokenizer and corpus, one entry a shard
+    manifest.json            format, dtype, separator, digests of tokenizer and corpus, one entry per shard
     train-00000.bin …        tokens, each document followed by the separator
     validation-00000.bin …
 

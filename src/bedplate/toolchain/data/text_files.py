@@ -2,10 +2,10 @@
 
 A file's name decides, upper or lower case: a format, and behind it a compression where there is one.
 
-    .jsonl .ndjson    one document a line              .gz .bz2 .xz .zst
-    .txt              documents apart by blank lines   the same
+    .jsonl .ndjson    one document per line            .gz .bz2 .xz .zst
+    .txt              split at blank lines             the same
     .xml              a MediaWiki export               the same; also names like `…pages-articles1.xml-p1p9.bz2`
-    .parquet          one document a row               inside the file
+    .parquet          one document per row             inside the file
 """
 
 from __future__ import annotations

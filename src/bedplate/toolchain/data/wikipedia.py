@@ -3,7 +3,7 @@
 Kept: the running text of articles, link labels, list items, section headings as lines of their own. `{{convert|3|km}}`
 becomes `3 km`, `{{lang|la|albedo}}` its last part. Dropped: redirects and other namespaces, every other template,
 tables, files, references, formulas, comments, HTML tags, and everything from "See also", "References" and their like on.
-So numbers that stand only in a table or an unknown template are gone, and a sentence may show the hole that one left.
+So numbers that occur only in a table or an unknown template are lost, and may leave a gap in a sentence.
 
 About 5 MB of markup a second; one page in memory at a time.
 """

@@ -163,8 +163,8 @@ def is_result_of(folder: Path, *kinds: ModelKind) -> bool:
 def weights_digest(folder: Path, cache: DigestCache | None = None) -> str:
     """What names the weights: the digest of the digests of their files.
 
-    A file whose size and time of change are what the card says is not read again (a card that was copied to other weights
-    does not count); else the cache is asked, and only then are the bytes read, at about 1 GB/s.
+    A file whose size and time of change match the card is not read again (a card that was copied to other weights
+    does not count); else the cache is consulted, and only then are the bytes read, at about 1 GB/s.
 
     Raises:
         See `weight_files`; IntegrityError for a damaged card.

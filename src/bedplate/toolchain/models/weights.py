@@ -2,7 +2,7 @@
 
 A folder collects files: shards of an older save, an adapter, a copy for another program. So nothing counts because of its
 ending alone. In this order: `model.safetensors.index.json` names the file of each tensor; else `model.safetensors` is the
-model; else a complete set `model-00001-of-0000N.safetensors`. Two of these at once that disagree are refused, since other
+model; else a complete set `model-00001-of-0000N.safetensors`. Two of these that disagree are refused, since other
 programs choose differently.
 
 A safetensors file is 8 bytes (the length of the header, little-endian), the header (JSON: dtype, shape and place of each

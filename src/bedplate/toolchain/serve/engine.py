@@ -4,7 +4,7 @@ Each turn of the loop: admit what fits, prefill some chunks of the oldest unfini
 running row together (Yu et al. 2022, Orca; Agrawal et al. 2023, chunked prefill). A prompt is prefilled alone and
 decoding rows are padded to a fixed number, see `decoder.py` for why.
 
-This file decides who runs; `steps.py` computes what was decided, and `decoder.py` is the model behind it.
+This file decides what runs; `steps.py` computes what was decided, and `decoder.py` is the model behind it.
 """
 
 from __future__ import annotations

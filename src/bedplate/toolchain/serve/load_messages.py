@@ -46,7 +46,7 @@ class RequestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadResult:
-    """A load that was played to its end."""
+    """A load that was played to completion."""
 
     kind: Literal["result"] = "result"
     engine: str
@@ -69,7 +69,7 @@ class LoadProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadFailure:
-    """A request was refused or failed, and the load was given up."""
+    """A request was refused or failed, and the load was abandoned."""
 
     kind: Literal["failure"] = "failure"
     reason: str

@@ -94,7 +94,7 @@ def _sentence(words: random.Random) -> str:
 
 
 def _from_file(file: Path, encode: Callable[[str], Sequence[int]]) -> tuple[Conversation, ...]:
-    """Lines end at line feeds only: other separators of Unicode may stand inside a JSON string."""
+    """Lines end at line feeds only: other Unicode separators may occur inside a JSON string."""
     if not file.is_file():
         raise NotFoundError("no such load", seen=file, expected=f"{', '.join(KINDS)}, or a file of JSON lines")
     conversations = []
@@ -113,7 +113,7 @@ def _from_file(file: Path, encode: Callable[[str], Sequence[int]]) -> tuple[Conv
             ) from error
         conversations.append(turns)
     if not conversations:
-        raise UsageError("the load is empty", seen=file, expected="one conversation a line")
+        raise UsageError("the load is empty", seen=file, expected="one conversation per line")
     return tuple(conversations)
 
 

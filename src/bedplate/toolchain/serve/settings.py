@@ -1,4 +1,4 @@
-"""Settings of the built-in engine; apart from it, so that reading them does not load torch."""
+"""Settings of the built-in engine; in a file of their own, so that reading them does not load torch."""
 
 from __future__ import annotations
 

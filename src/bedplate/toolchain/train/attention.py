@@ -1,8 +1,8 @@
 """Causal attention for training on a CPU: blocks of queries, each against the keys up to its own end.
 
 Problem: torch's fused CPU attention takes 29 ms forward and backward for 512 tokens of 9 heads in bf16 on one core.
-Idea: two plain matrix products a block and a softmax in fp32 between them, the query heads of a group stacked into one
-product; keys behind the block are never touched. 16 ms, at the price of keeping the probabilities in bf16: 4 bytes a
+Idea: two plain matrix products per block and a softmax in fp32 between them, the query heads of a group stacked into one
+product; keys behind the block are never touched. 16 ms, at the price of keeping the probabilities in bf16: 4 bytes per
 head and pair of tokens at most. Longer than MAX_BLOCKED_TOKENS it leaves the work to the fused kernel, whose memory is linear.
 
 Shape suffixes: B batch, T tokens, H query heads, G key/value heads, K head size, S keys up to the block's end, R rows: queries

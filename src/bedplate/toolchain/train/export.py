@@ -29,7 +29,7 @@ def export(trainer: Trainer, base: Path, folder: Path, card: ModelCard, training
         training: Facts of the run, with the collectives of a step.
 
     Raises:
-        UsageError: Something that is not an earlier result stands at `folder`.
+        UsageError: `folder` exists and is not an earlier result.
         ResourcesError: The disk is full, or cannot be written.
     """
     try:

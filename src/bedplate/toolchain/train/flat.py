@@ -4,7 +4,7 @@ Problem: replicas hold equal weights, so every rank would run the optimiser on a
 them, and a checkpoint would be split parameter by parameter. Idea (ZeRO stage 1, Rajbhandari et al. 2020): lay the
 parameters end to end, matrices first, and give each rank an equal contiguous slice. A rank keeps fp32 master weights
 and moments of its slice only; that slice is also its share of a checkpoint. Gradients are added up in fp32 whatever
-their own precision. Cost: 4 bytes a parameter for the gradients, 2 or 4 for the weights, 12 / world size for the rest.
+their own precision. Cost: 4 bytes per parameter for the gradients, 2 or 4 for the weights, 12 / world size for the rest.
 """
 
 from __future__ import annotations

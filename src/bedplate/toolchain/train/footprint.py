@@ -23,7 +23,7 @@ _MEMORY_GENERATIONS = 2
 _DISK_GENERATIONS = 3
 """Checkpoints on disk: two that are kept, and one that is being written."""
 _HIDDEN_KEPT, _FEED_FORWARD_KEPT = 36, 5
-"""Numbers a token and layer that the backward pass needs, in hidden sizes and in feed-forward sizes."""
+"""Numbers per token and layer that the backward pass needs, in hidden sizes and in feed-forward sizes."""
 
 
 def memory_needed_bytes(settings: TrainSettings, model: ModelConfig, world_size: int) -> int:

@@ -4,7 +4,7 @@ Problem: with a vocabulary of 49,152, the fp32 logits of 512 tokens are 100 MB, 
 softmax and a gradient of the same size. Idea: take a chunk of tokens, compute its logits, its loss and immediately the
 gradients of its hidden states and of the weights, and drop the logits (Liger kernel, Hsu et al. 2024; Wijmans et al.
 2024). Ours adds the weights' gradient to an fp32 buffer that the caller owns, so that chunks and micro-batches add up
-without rounding to bf16 and without another vocabulary-sized buffer. 3 matrix products a chunk, as the plain way.
+without rounding to bf16 and without another vocabulary-sized buffer. 3 matrix products per chunk, as the plain way.
 
 Shape suffixes: N tokens, D hidden, V vocabulary.
 """
