@@ -35,9 +35,9 @@ class HealthCode:
     state: HealthState
     """`ok` for codes that blame the program and not the device."""
     meaning: str
-    """What happened, in a few words."""
+    """What happened, briefly."""
     next_step: str
-    """What an operator does about it."""
+    """What an operator should do about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

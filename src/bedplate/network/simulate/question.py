@@ -21,6 +21,6 @@ class Scenario:
     seed: Annotated[int, Range(0)] = 0
     """Seed of the hash."""
     num_queue_pairs: Annotated[int, Range(1, 256)] | None = None
-    """Most queue pairs of a flow; by default 1 for ecmp, and for planned as few as reach the bound."""
+    """Most queue pairs per flow; by default 1 for ecmp, and for planned as few as reach the bound."""
     failed_links: tuple[str, ...] = ()
     """A cable that is down, like `leaf0-spine1`."""

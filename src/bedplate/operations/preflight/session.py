@@ -29,13 +29,13 @@ class ScreeningLimits:
 
     precisions: tuple[str, ...] = ("fp32", "bf16")
     budget_s: float = 1.2
-    """For the measurements of one slot."""
+    """Time for the measurements of one slot."""
     slow_share: float = 0.5
     """How far below its peers' rate a slot may fall."""
     floor_flops: float = 1e9
     """Below any core in use today: catches slots that are all equally slow, in every precision."""
     floor_bytes_per_s: float = 2.5e8
-    """The same for copies."""
+    """The same for copies, in bytes/s."""
     pair_bytes: int = 4 * 2**20
     """Buffer of a pair's all-reduce."""
     pair_timeout_s: float = 10.0
@@ -47,7 +47,7 @@ class ScreeningLimits:
     hung_after_s: float = 30.0
     """Silence after which a slot's task counts as hung."""
     num_retries: int = 2
-    """How often a slow slot is measured again before it is left out."""
+    """How often a slow slot is measured again before it is excluded."""
 
     def __post_init__(self) -> None:
         times_s = (self.budget_s, self.pair_timeout_s, self.start_timeout_s, self.hung_after_s)

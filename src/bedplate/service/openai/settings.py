@@ -28,4 +28,4 @@ class ServerSettings:
     control_tokens: ControlTokens = "completions"
     """`completions`: a raw prompt may contain control tokens, a message may not; `always`, `never`: both or none."""
     parallel_choices: Annotated[Count, Range(1)] = 8
-    """Choices of one request that are in the engine at a time."""
+    """Choices of one request that the engine runs at a time."""

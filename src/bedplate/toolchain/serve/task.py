@@ -41,9 +41,9 @@ class ServeTask:
     drain: Duration = 10.0
     """Seconds that running requests get to finish when the server stops."""
     control_tokens: Literal["never", "completions", "always"] = "completions"
-    """Where control tokens that are written out in a text act as such: in raw prompts only, nowhere, or in messages too."""
+    """Where control tokens spelled out in a text take effect: nowhere, in raw prompts only, or in messages too."""
     parallel_choices: Annotated[Count, Range(1)] = 8
-    """Choices of one request that are in the engine at a time."""
+    """Choices of one request that the engine runs at a time."""
 
     def __post_init__(self) -> None:
         if self.api_key is not None:

@@ -26,7 +26,7 @@ Steps = Annotated[int, Quantity(parse_steps, "steps", "2 steps")]
 
 
 class Precision(enum.StrEnum):
-    """What forward and backward are computed in; master weights and moments are fp32 always."""
+    """What forward and backward are computed in; master weights and moments are always fp32."""
 
     BF16 = "bf16"
     FP32 = "fp32"
@@ -59,12 +59,12 @@ class CheckpointSettings:
     in_: CheckpointPlace = CheckpointPlace.MEMORY
     """`memory` or `disk` (the key is `in`)."""
     disk_every: Annotated[Steps, Range(1)] = 10
-    """Optimiser steps between copies of the memory checkpoint to disk, which serve when the supervisor dies too."""
+    """Optimiser steps between copies of the memory checkpoint to disk, in case the supervisor dies too."""
 
 
 @settings
 class DrillSettings:
-    """A failure on purpose: one worker is killed with SIGKILL while the run watches how it recovers."""
+    """A deliberate failure: one worker is killed with SIGKILL, and the run measures how it recovers."""
 
     kill: Annotated[int, Range(0)] = 0
     """Rank that is killed."""
@@ -103,7 +103,7 @@ class TrainSettings:
     learning_rate: Annotated[float, Range(0, 1e6)] = 5e-5
     """Peak learning rate."""
     warm_up: Fraction = 0.1
-    """Share of the steps in which the rate rises from 0 to its peak; a cosine to a tenth of the peak follows."""
+    """Share of the steps in which the rate rises from 0 to its peak; a cosine decay to a tenth of the peak follows."""
     weight_decay: Annotated[float, Range(0, 1e6)] = 0.01
     """Decoupled weight decay of the matrices; norms have none."""
     clip: Annotated[float, Range(0)] = 1.0
@@ -117,7 +117,7 @@ class TrainSettings:
     checkpoint: Annotated[CheckpointSettings, Operational()] = field(default_factory=CheckpointSettings)
     """Checkpoints."""
     drill: DrillSettings | None = None
-    """Kill a worker on purpose."""
+    """Kill a worker deliberately, to measure the recovery."""
     evaluate: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Perplexity before and after."""
     restarts: Annotated[int, Range(0), Operational()] = 3
