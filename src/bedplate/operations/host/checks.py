@@ -1,7 +1,7 @@
 """What a machine needs around its devices: small checks, each with the command that fixes what it finds.
 
-Every check is a function from `HostFacts` to `Check`s and changes nothing that stays. `fail` is kept for what stops bedplate
-itself; what only some use cases miss is a warning, and what cannot be found out here is unknown.
+Every check is a function from `HostFacts` to `Check`s and leaves nothing behind. `fail` is kept for what stops bedplate
+itself; what only some use cases need is a warning, and what cannot be determined is unknown.
 """
 
 from __future__ import annotations
@@ -123,12 +123,12 @@ def _writable(facts: HostFacts) -> Iterable[Check]:
     for name, path, variable in _places(facts):
         existing = _nearest_existing(path)
         try:
-            # A file is really made: permission bits do not reveal read-only mounts and quotas.
+            # A real file is created: permission bits do not reveal read-only mounts and quotas.
             with tempfile.TemporaryFile(dir=existing) as file:
                 file.write(b"x")
                 file.flush()
         except OSError as error:
-            fix = f"chown -R $USER {existing}, or use another place: export {variable}=DIR"
+            fix = f"chown -R $USER {existing}, or use another folder: export {variable}=DIR"
             yield Check(name=f"{name}-writable", status="fail", seen=str(error), fix=fix)
         else:
             yield Check(name=f"{name}-writable", status="ok", seen=str(path))
@@ -164,7 +164,7 @@ def _descriptors(_facts: HostFacts) -> Iterable[Check]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     is_enough = soft >= GOOD_DESCRIPTORS or soft == resource.RLIM_INFINITY
     wanted = GOOD_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, 65536)
-    fix = "" if is_enough else f"ulimit -n {wanted} (and 'nofile' in /etc/security/limits.conf for good)"
+    fix = "" if is_enough else f"ulimit -n {wanted} (and 'nofile' in /etc/security/limits.conf to keep it)"
     yield Check(name="file-descriptors", status="ok" if is_enough else "warn", seen=f"{soft} of at most {hard}", fix=fix)
 
 
@@ -173,7 +173,7 @@ def _loopback(_facts: HostFacts) -> Iterable[Check]:
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = server.getsockname()
             with socket.create_connection(address, timeout=2.0):
-                yield Check(name="loopback", status="ok", seen=f"a port of 127.0.0.1 ({address[1]}) was opened and reached")
+                yield Check(name="loopback", status="ok", seen=f"port {address[1]} of 127.0.0.1 accepts connections")
     except OSError as error:
         fix = "ip link set lo up; and allow 127.0.0.1 in the firewall"
         yield Check(name="loopback", status="fail", seen=str(error), fix=fix)
@@ -209,7 +209,7 @@ def _models(facts: HostFacts) -> Iterable[Check]:
 
 
 def _kernel_powers(_facts: HostFacts) -> Iterable[Check]:
-    fix = "the local engine needs Linux 5.3 or newer and no filter against it: docker run --security-opt seccomp=unconfined"
+    fix = "the local engine needs Linux 5.3 or newer without a seccomp filter: docker run --security-opt seccomp=unconfined"
     for name, look in (("memfd", _try_memfd), ("pidfd", _try_pidfd), ("subreaper", _try_subreaper)):
         try:
             look()

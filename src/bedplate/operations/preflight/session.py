@@ -139,7 +139,7 @@ class Session:
         slots = sorted(self.unreplaced)
         if not slots:
             return []
-        self.reporter.say(f"slots {', '.join(map(str, slots))}: the process ended; trying them once more with a fresh one")
+        self.reporter.say(f"slots {', '.join(map(str, slots))}: the process ended; retrying once with a fresh one")
         places = [self.status(slot) for slot in slots]
         placement = Placement(tasks=tuple(TaskPlacement(node=place.node, cores=place.cores) for place in places))
         self.unreplaced.clear()
@@ -147,7 +147,7 @@ class Session:
             self._submit("screen-again", slots, placement)
         except (ResourcesError, UnavailableError) as error:
             for slot in slots:
-                self.reasons[slot] = f"{self.first_losses[slot]}, and it could not be tried again: {error.what}"
+                self.reasons[slot] = f"{self.first_losses[slot]}, and it could not be retried: {error.what}"
             self.undecided.update(slots)
             return []
         for slot in slots:

@@ -1,4 +1,4 @@
-"""The directories that a job will write to and read from: what they take and give per second, and whether there is room.
+"""The directories that a job will write to and read from: their write and read rates, and whether they have room.
 
 A file is written, flushed to the device, dropped from the page cache, read back and compared. The rate of a small file on
 a device with a cache of its own is an upper bound; what matters here is the store that is ten times too slow, or full.

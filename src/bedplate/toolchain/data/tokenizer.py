@@ -1,8 +1,8 @@
 """The tokenizer of a model folder, as text for training and evaluation is encoded with it.
 
 A document becomes the tokens that the tokenizer's own template gives (Llama 2 and 3 begin with BOS, SmolLM2 does not),
-then one separator: the tokenizer's `<|endoftext|>` where it has one, else the model's end-of-sequence token. Text is
-judged as it was learned, because evaluation reads the same shards.
+then one separator: the tokenizer's `<|endoftext|>` where it has one, else the model's end-of-sequence token. Training
+and evaluation read the same shards, so both see text encoded alike.
 """
 
 from __future__ import annotations
