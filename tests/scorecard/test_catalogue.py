@@ -91,7 +91,7 @@ def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
         ("formlua: a / b", "formula: a / b", "own.yaml:6: unknown key 'formlua'"),
         ("direction: up", "direction: higher", "own.yaml:8: 'indicators.0.direction' must be one of"),
         ("name: {en: Speed}", "name: Speed", "own.yaml:4"),
-        ("formula: open(a)", "formula: a / b", "own.yaml:2: the formula holds more than arithmetic"),
+        ("formula: open(a)", "formula: a / b", "own.yaml:2: the formula contains more than arithmetic"),
         ("base: {value: 0.7, source", "base: {value: 0.1, source", "own.yaml:2: the thresholds of 'speed'"),
         (
             "lead: {value: 0.9, source: a test, basis: rumour}",

@@ -28,7 +28,7 @@ from bedplate.scorecard.limiting import held_back_by_evidence
 from bedplate.scorecard.report.model import Report, ReportStep
 from bedplate.scorecard.report.plots import draw, series_colour
 
-_MOST_TABLE_ROWS = 60
+_MAX_TABLE_ROWS = 60
 
 
 def render(report: Report) -> str:
@@ -52,7 +52,7 @@ def render(report: Report) -> str:
             provenances=list(Provenance),
             bases=list(Basis),
             levels=[Level.BASE, Level.GOOD, Level.LEAD],
-            most_rows=_MOST_TABLE_ROWS,
+            max_rows=_MAX_TABLE_ROWS,
         )
     )
 
@@ -107,7 +107,7 @@ def _score(score_frac: float | None) -> str:
 
 
 def _gauge(grade: Grade) -> float | None:
-    """Where the value stands on a bar of four equal levels, 0 to 1; linear inside a level, None where there is none."""
+    """Where the value is on a bar of four equal levels, 0 to 1; linear inside a level, None where there is none."""
     value, indicator = grade.measured.value, grade.indicator
     if value is None:
         return None
