@@ -10,7 +10,7 @@ from bedplate.core import errors
 from bedplate.core.errors import BedplateError
 
 SOURCE = Path(__file__).parents[2] / "src" / "bedplate"
-FOLDERS = ("compute", "network", "operations", "scorecard", "service", "storage", "toolchain", "workers")
+FOLDERS = sorted(folder.name for folder in SOURCE.iterdir() if (folder / "__init__.py").is_file())
 TREE = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BedplateError)}
 
 

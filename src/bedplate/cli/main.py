@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except click.ClickException as error:
         if _wants_json(arguments):
-            _print_error(UsageError(error.format_message()), as_json=True)
+            _print_error(UsageError(error.format_message(), next_step="see --help"), as_json=True)
         else:
             error.show(file=sys.stderr)
         return UsageError.exit_code
