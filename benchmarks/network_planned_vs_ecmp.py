@@ -1,12 +1,12 @@
 """Claim: planned paths give the worst flow its bound, where hash ECMP leaves it a quarter.
 
 Peers, all in the same flow-level simulator (nothing is measured on a network):
-    ecmp-1         hash ECMP, one queue pair a flow
-    ecmp-16        E-ECMP: 16 queue pairs a flow, bytes dealt to whichever is free (the flow's rate is the sum)
+    ecmp-1         hash ECMP, one queue pair per flow
+    ecmp-16        E-ECMP: 16 queue pairs per flow, bytes assigned to whichever is free (the flow's rate is the sum)
     ecmp-16-equal  the same, each queue pair filled equally, so a flow waits for its slowest (16 times the slowest)
     spray          per-packet spraying, fluid limit
-    planned-1      ours, one path a flow
-    planned-4      ours, up to four paths a flow with planned shares
+    planned-1      ours, one path per flow
+    planned-4      ours, up to four paths per flow with planned shares
 
 Hashing is the mean over seeds; permutations run over several seeds, and their figures are means over them. Run:
 
@@ -84,7 +84,7 @@ def cases_of(folder: Path) -> Iterator[Case]:
 
 
 def measure(case: Case) -> list[dict[str, object]]:
-    """One row a peer: means over traffics, and over hash seeds where the peer hashes."""
+    """One row per peer: means over traffics, and over hash seeds where the peer hashes."""
     topology = fail_links(open_topology(case.topology), case.failed)
     fabric = Fabric.of(topology)
     tables = [find_routes(fabric, open_traffic(traffic, topology)) for traffic in case.traffics]
@@ -130,7 +130,7 @@ def equal_parts_frac(routes: Routes, streams: Streams) -> np.ndarray:
 
 
 def main() -> None:
-    """Parse, run, print."""
+    """Run the comparison for the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with fabrics (and training.json) of your own")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")

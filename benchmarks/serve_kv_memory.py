@@ -5,7 +5,7 @@
 Each setting runs in a fresh server process with a fresh store, the client in another process, over HTTP. With several
 rounds the order alternates (off, on; on, off; …) and medians over the rounds are reported. A load without anything to reuse
 (`plain`) runs too: memory must cost it next to nothing. There is no peer here: engines of others join with the inference
-work; a gain over our own engine without memory says nothing about theirs.
+work; a gain over our own engine without memory proves nothing about theirs.
 """
 
 from __future__ import annotations

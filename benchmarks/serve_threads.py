@@ -70,7 +70,7 @@ class Value:
 
 
 def main() -> int:
-    """Measure and print a table, or JSON; the exit code says whether the claim holds."""
+    """Measure and print a table, or JSON; the exit code tells whether the claim holds."""
     words = _words()
     if words.child:
         print(json.dumps(_CHILDREN[words.child](json.load(sys.stdin))))

@@ -56,7 +56,7 @@ def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_li
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("C.UTF-8", "Grade all that was measured"), ("zh_CN.UTF-8", "对五个部分的所有测量评分")]
+    ("language", "words"), [("C.UTF-8", "Grade everything that was measured"), ("zh_CN.UTF-8", "对五个部分的所有测量评分")]
 )
 def test_explain_says_why_before_each_step_and_what_to_try_at_the_end(
     command_line: CommandLine, language: str, words: str
@@ -87,7 +87,7 @@ def test_plan_names_what_is_done_and_would_be_skipped(command_line: CommandLine)
     run_id = command_line.call("run", file, "-o", "json").json["run_id"]
     end = command_line.call("plan", file)
     assert f"would resume run {run_id}" in end.out
-    assert "1. write (test.write): done before, would be skipped" in end.out
+    assert "1. write (test.write): already done, would be skipped" in end.out
     assert "3. last (test.fail, after gang)\n" in end.out
 
 

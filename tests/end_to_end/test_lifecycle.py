@@ -74,7 +74,7 @@ def test_the_whole_life_of_a_small_model(command_line: CommandLine, tiny_model: 
     assert end.code == 0, end.err
     document = end.json
     assert {status for _, status in statuses(document)} == {"done"}
-    assert "the model names no corpus of its own" not in end.err
+    assert "the model names no training corpus" not in end.err
     assert {item["id"] for item in document["measurements"]} >= FIXED_IDS
     assert Path(document["report"]).read_text().startswith("<!")
     again = command_line.call("run", file, "-o", "json")

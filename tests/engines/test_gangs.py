@@ -120,9 +120,9 @@ def test_no_core_is_given_to_two_tasks_at_once(under_test: EngineUnderTest) -> N
     ("unfit", "words"),
     [
         (Gang(name="empty", tasks=()), "no tasks"),
-        (gang(finishing(), name="a/b"), "must fit a path"),
-        (gang(finishing(), name="../up"), "must fit a path"),
-        (Gang(name="entry", tasks=(Task(entry="no_function"),)), "not an entry"),
+        (gang(finishing(), name="a/b"), "invalid gang name"),
+        (gang(finishing(), name="../up"), "invalid gang name"),
+        (Gang(name="entry", tasks=(Task(entry="no_function"),)), "invalid entry"),
         (gang(finishing(cpus=0)), "at least one core"),
         (Gang(name="spec", tasks=(Task(entry="a:b", spec={"loss": float("nan")}),)), "not JSON"),
         (Gang(name="spec", tasks=(Task(entry="a:b", spec={"loss": object()}),)), "not JSON"),  # type: ignore[dict-item]

@@ -11,7 +11,7 @@ import pytest
 from bedplate.core.errors import ConfigurationError
 from bedplate.core.messages import decode, encode
 from bedplate.core.text import Text, text, text_of
-from bedplate.locale.catalogue import catalogue, read_catalogue, spoken
+from bedplate.locale.catalogue import catalogue, in_language, read_catalogue
 from bedplate.locale.extract import PACKAGE, catalogue_file, extract_texts, update_catalogue
 from bedplate.locale.languages import Language
 
@@ -82,18 +82,18 @@ def test_long_fuzzy_and_empty_entries_are_read_as_the_format_says() -> None:
         '#, fuzzy\nmsgid "guessed"\nmsgstr "猜"\n\nmsgid "none"\nmsgstr ""\n'
     )
     assert read_catalogue(source) == {"long text\n": "长"}
-    with pytest.raises(ConfigurationError, match="not an entry"):
+    with pytest.raises(ConfigurationError, match="invalid entry"):
         read_catalogue("message: x")
 
 
 def test_a_value_that_is_a_text_is_spoken_in_the_language_around_it() -> None:
     words = text("{name} reaches {good}: overall score", name=text("Network"), good="50 %")
     assert str(words) == "Network reaches 50 %: overall score"
-    assert spoken(words, Language.CHINESE) == "网络达到 50 %：总分"
+    assert in_language(words, Language.CHINESE) == "网络达到 50 %：总分"
 
 
 def test_a_plain_string_is_the_same_in_every_language_and_braces_in_it_stay() -> None:
-    assert spoken("Network {x}", Language.CHINESE) == "Network {x}"
+    assert in_language("Network {x}", Language.CHINESE) == "Network {x}"
     assert str(text_of("Network {x}")) == "Network {x}"
     assert str(text("run {run_id}", run_id="{evil}")) == "run {evil}"
 

@@ -4,7 +4,7 @@ import pytest
 
 from bedplate.core.errors import ConfigurationError
 from bedplate.core.text import text_of
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.catalogue import all_indicators, read_indicators
 from bedplate.scorecard.indicator import Basis, Direction, Indicator, Part, Threshold
@@ -45,7 +45,7 @@ def test_there_are_indicators_for_each_of_the_five_parts() -> None:
 def test_every_indicator_lies_in_the_file_of_its_part_and_speaks_both_languages() -> None:
     for indicator in all_indicators():
         for words in (indicator.name, indicator.question, indicator.advice):
-            chinese = spoken(text_of(words), Language.CHINESE)
+            chinese = in_language(text_of(words), Language.CHINESE)
             assert words.isascii()
             assert any("\u4e00" <= character <= "\u9fff" for character in chinese)
 
@@ -91,7 +91,7 @@ def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
         ("formlua: a / b", "formula: a / b", "own.yaml:6: unknown key 'formlua'"),
         ("direction: up", "direction: higher", "own.yaml:8: 'indicators.0.direction' must be one of"),
         ("name: {en: Speed}", "name: Speed", "own.yaml:4"),
-        ("formula: open(a)", "formula: a / b", "own.yaml:2: the formula holds more than arithmetic"),
+        ("formula: open(a)", "formula: a / b", "own.yaml:2: the formula contains more than arithmetic"),
         ("base: {value: 0.7, source", "base: {value: 0.1, source", "own.yaml:2: the thresholds of 'speed'"),
         (
             "lead: {value: 0.9, source: a test, basis: rumour}",

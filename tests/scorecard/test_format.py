@@ -1,6 +1,6 @@
 import pytest
 
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.format import format_value
 
@@ -26,4 +26,4 @@ def test_values_are_shown_with_three_digits_and_their_unit(value: float, unit: s
 
 
 def test_yes_and_no_are_words_of_the_language() -> None:
-    assert (str(format_value(1, "bool")), spoken(format_value(0, "bool"), Language.CHINESE)) == ("yes", "否")
+    assert (str(format_value(1, "bool")), in_language(format_value(0, "bool"), Language.CHINESE)) == ("yes", "否")

@@ -1,7 +1,7 @@
 import pytest
 
 from bedplate.core.measurement import Provenance
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.grade import grade_all
 from bedplate.scorecard.limiting import find_limiting, held_back_by_evidence
@@ -43,7 +43,7 @@ def test_missing_indicators_never_limit() -> None:
 
 def test_why_gives_the_value_the_goal_and_the_gain_in_both_languages() -> None:
     why = find_limiting(grade_all([indicator("speed")], [measured("speed", 0.3)])).why
-    for words in (spoken(why, language) for language in Language):
+    for words in (in_language(why, language) for language in Language):
         assert all(number in words for number in ("30 %", "50 %", "33", "67"))
 
 
@@ -56,4 +56,4 @@ def test_a_disturbed_value_asks_for_a_machine_that_runs_nothing_else() -> None:
 
 def test_why_says_so_where_better_evidence_is_needed_too() -> None:
     simulated = find_limiting(grade_all([indicator("speed")], [measured("speed", 0.3, Provenance.SIMULATED)])).why
-    assert "real hardware" in str(simulated) and "真实硬件" in spoken(simulated, Language.CHINESE)
+    assert "real hardware" in str(simulated) and "真实硬件" in in_language(simulated, Language.CHINESE)

@@ -1,7 +1,7 @@
 import pytest
 
 from bedplate.core.measurement import Measurement, Provenance
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.assess import assess
 from bedplate.scorecard.whatif import WhatIf, effective_training_frac
@@ -48,7 +48,7 @@ def test_every_answer_says_that_it_is_computed_and_from_what() -> None:
     assert len(found) >= 3
     for answer in found.values():
         assert answer.provenance is Provenance.SIMULATED and answer.source
-        assert answer.as_json(Language.CHINESE)["change"] == spoken(answer.change, Language.CHINESE)
+        assert answer.as_json(Language.CHINESE)["change"] == in_language(answer.change, Language.CHINESE)
 
 
 def test_nothing_measured_has_no_answers_and_no_limit() -> None:

@@ -170,7 +170,7 @@ def test_a_model_larger_than_memory_is_refused_before_it_is_read(tiny_model: Pat
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(2**43)  # a hole: no disk is used
     task = ServeTask(model=str(tmp_path), name="huge")
-    with pytest.raises(ResourcesError, match="does not fit the memory"), open_server(task, None):
+    with pytest.raises(ResourcesError, match="does not fit in memory"), open_server(task, None):
         pass
 
 

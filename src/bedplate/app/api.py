@@ -31,18 +31,18 @@ def run(
     """Run a pipeline file, or a mapping of the same shape; the same call resumes an unfinished run.
 
     Args:
-        pipeline: Path of a YAML file, what one would say, or one that was read; relative paths in a mapping start at the
-            working directory.
-        new: Start another run although there is one of the same content and inputs.
+        pipeline: Path of a YAML file, its content as a mapping, or a document that was read; relative paths in a mapping
+            start at the working directory.
+        new: Start a new run even if one with the same content and inputs exists.
         engine: Where tasks run, as a URL: `local`, `ray://HOST:PORT` …; see `app.wiring.ENGINE_URLS`.
         state: A folder or database URL; the user's state folder when None.
         uses: More use cases by the name that files give them, as module paths.
         watcher: Shows what happens.
-        check: Raise when the run does not get to its end; otherwise look at `status` and `error`.
+        check: Raise if the run does not finish; otherwise inspect `status` and `error`.
 
     Raises:
-        ConfigurationError: The file says something that cannot be meant; nothing ran.
-        UnavailableError: Another process runs it, or state, engine or a use case cannot be had.
+        ConfigurationError: The file is invalid; nothing ran.
+        UnavailableError: Another process runs it, or the state, the engine or a use case is not available.
         BedplateError: With `check`, what ended the run.
     """
     checked = _read(pipeline, uses)
@@ -69,8 +69,8 @@ def plan(
     """What `run` with the same arguments would do; changes nothing.
 
     Raises:
-        ConfigurationError: The file says something that cannot be meant.
-        UnavailableError: State, engine or a use case cannot be had.
+        ConfigurationError: The file is invalid.
+        UnavailableError: The state, the engine or a use case is not available.
     """
     checked = _read(pipeline, uses)
     place = state_location(state)

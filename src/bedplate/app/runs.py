@@ -65,7 +65,7 @@ class Runs:
         if len(fitting) == 1:
             return self._view(fitting[0])
         known = [run.id for run in fitting or self.state.runs.page(PAGE)]
-        what = f"'{text}' fits several runs" if fitting else f"there is no run '{text}'"
+        what = f"'{text}' matches several runs" if fitting else f"there is no run '{text}'"
         next_step = did_you_mean(text, known, "'bedplate ps' lists them")
         raise NotFoundError(what, expected=", ".join(known[:_NAMED_IN_ERRORS]), next_step=next_step)
 
@@ -136,8 +136,8 @@ class Runs:
         kill(holder)
         if not self._wait_free(run_id, 10.0):
             raise UnavailableError(
-                f"{holder} survives SIGKILL, or one that it started keeps the run's lock",
-                next_step="see what holds it: a driver or a file system that hangs, or a process that was forked",
+                f"{holder} survived SIGKILL, or a process that it started still holds the run's lock",
+                next_step="check what blocks it: a hung driver or file system, or a forked process",
             )
         self.state.runs.finish(run_id, Status.CANCELLED, None)
 
@@ -196,7 +196,7 @@ def existing(runs: Runs | None) -> Runs:
         NotFoundError: There is no state.
     """
     if runs is None:
-        raise NotFoundError("there is no run", next_step="start one with 'bedplate run FILE', or name its place with --state")
+        raise NotFoundError("there is no run", next_step="start one with 'bedplate run FILE', or point --state to its place")
     return runs
 
 

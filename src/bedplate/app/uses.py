@@ -1,4 +1,4 @@
-"""One file a use case; `USES` names them as pipeline files do. Loaded when used."""
+"""One file per use case; `USES` names them as pipeline files do. Loaded when used."""
 
 from __future__ import annotations
 

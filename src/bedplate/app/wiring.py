@@ -42,7 +42,7 @@ def open_state(location: StateLocation) -> StateStore:
 def service_events(service: str, state: str | None = None) -> Iterator[EventSink]:
     """Where a verb or server that is no run sends its events: into the state, under the subject `service:NAME`.
 
-    Its work does not depend on it: where the state cannot be had, events are discarded.
+    Its work does not depend on it: if the state is not available, events are discarded.
 
     Args:
         service: Its name: `doctor`.

@@ -29,7 +29,7 @@ def command() -> None:
 @state_option
 @output_option
 def serve(model: str, settings: dict[str, Any], state: str | None, output: str) -> None:
-    """Serve MODEL from a fresh process and measure it over HTTP, the client in a process of its own.
+    """Serve MODEL from a fresh process and measure it over HTTP from a separate client process.
 
     \b
     Examples:

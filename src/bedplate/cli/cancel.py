@@ -10,14 +10,14 @@ from bedplate.cli.terminal.state_option import state_option
 
 @click.command("cancel")
 @click.argument("run")
-@click.option("--wait", "wait_s", default=30.0, show_default=True, metavar="SECONDS", help="How long it may take to end.")
-@click.option("--force", is_flag=True, help="Kill its process when it has not ended by then.")
+@click.option("--wait", "wait_s", default=30.0, show_default=True, metavar="SECONDS", help="How long to wait for it to end.")
+@click.option("--force", is_flag=True, help="Kill its process if it has not ended by then.")
 @state_option
 @output_option
 def command(run: str, wait_s: float, force: bool, state: str | None, output: str) -> None:
-    """Ask RUN to end and wait until it has; the same 'bedplate run' resumes it.
+    """Ask RUN to end and wait until it has; rerun 'bedplate run' to resume it.
 
-    RUN is a run's id or the beginning of it, a pipeline's name, or 'last'. With --force its process is killed when it
+    RUN is a run's id or a prefix of it, a pipeline's name, or 'last'. With --force its process is killed if it
     does not end; only one of this machine and PID namespace, identified for certain.
 
     \b

@@ -1,4 +1,4 @@
-"""`bedplate compress MODEL --scheme NAME --out DIR`: a smaller model, and the table of what it cost."""
+"""`bedplate compress MODEL --scheme NAME --out DIR`: compress a model and report the quality loss."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="Result: a model folder; with several schemes, one in it for each.",
+    help="Where to write the model; with several schemes, one subfolder for each.",
 )
 @output_option
 def command(model: str, settings: dict[str, Any], out: Path, output: str) -> None:
     """Compress MODEL (a folder, or the name of a fetched model) and measure size, perplexity, divergence and decoding speed.
 
-    Exit code 4, and no result, where the perplexity rises above --max-perplexity-rise.
+    Exits with 4 and writes no result if perplexity rises above --max-perplexity-rise.
 
     \b
     Example:

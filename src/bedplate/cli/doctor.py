@@ -19,8 +19,8 @@ from bedplate.cli.terminal.state_option import state_option
 def command(settings: dict[str, Any], state: str | None, output: str) -> int:
     """Show the devices of this machine with their measured rates, and check what bedplate needs.
 
-    A rate with a question mark was measured while other work took part of the machine; it is not stored.
-    Exit code 4 when a check fails.
+    A rate marked with ? was measured while other work used the machine; it is not stored.
+    Exits with 4 if a check fails.
 
     \b
     Examples:

@@ -21,11 +21,11 @@ _LOOK_EVERY_S = 0.5
 
 @click.command("events")
 @click.argument("run", required=False)
-@click.option("--subject", metavar="KIND[:ID]", help="Only what is about this: service:doctor, device, step:RUN/STEP.")
-@click.option("--kind", metavar="KIND", help="Only this kind (task.exited), or all below it (task).")
-@click.option("--after", metavar="NUMBER", type=click.IntRange(0), default=0, help="Only what came after this event.")
+@click.option("--subject", metavar="KIND[:ID]", help="Only events about this subject: service:doctor, device, step:RUN/STEP.")
+@click.option("--kind", metavar="KIND", help="Only this kind (task.exited), or every kind under it (task).")
+@click.option("--after", metavar="NUMBER", type=click.IntRange(0), default=0, help="Only events after this one.")
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="At most N events.  [default: all]")
-@click.option("--follow", "-f", is_flag=True, help="Continue until the run ends, or without a run until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing until the run ends; without a run, until Ctrl-C.")
 @state_option
 @output_option
 def command(
@@ -38,9 +38,9 @@ def command(
     state: str | None,
     output: str,
 ) -> None:
-    """Show what happened in RUN (default: the last run), oldest first; with --follow -o json, one JSON object a line.
+    """Show what happened in RUN (default: the last run), oldest first; with --follow -o json, one JSON object per line.
 
-    With --subject and no RUN, what happened in any run and outside of runs.
+    With --subject and no RUN, show events from all runs and from outside of runs.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ _LOOK_EVERY_S = 0.5
 @click.argument("run", default="last")
 @click.argument("step", required=False)
 @click.option("--rank", type=click.IntRange(0), help="Only the task with this rank.")
-@click.option("--follow", "-f", is_flag=True, help="Continue until the run ends.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing until the run ends.")
 @state_option
 @output_option
 def command(run: str, step: str | None, rank: int | None, follow: bool, state: str | None, output: str) -> None:

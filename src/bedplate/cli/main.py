@@ -21,11 +21,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("bedplate.cli.run", "Run a pipeline file; the same command resumes it."),
     "plan": ("bedplate.cli.plan", "Show what a pipeline file would do, and why; runs nothing."),
     "ps": ("bedplate.cli.ps", "List runs and their steps."),
-    "logs": ("bedplate.cli.logs", "Show what the tasks of a run wrote."),
-    "events": ("bedplate.cli.events", "Show what happened in runs, and to nodes, devices and services."),
+    "logs": ("bedplate.cli.logs", "Show the logs of a run's tasks."),
+    "events": ("bedplate.cli.events", "Show events of runs, nodes, devices and services."),
     "cancel": ("bedplate.cli.cancel", "Stop a run; it can be resumed."),
     "compute": ("bedplate.cli.compute", "Inventory of devices."),
-    "storage": ("bedplate.cli.storage", "KV memory: check what is stored."),
+    "storage": ("bedplate.cli.storage", "KV memory: inspect and verify a store."),
     "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP and planned paths."),
     "ops": ("bedplate.cli.ops", "Screen devices before a job."),
     "model": ("bedplate.cli.model", "Fetch models into the cache."),
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except click.ClickException as error:
         if _wants_json(arguments):
-            _print_error(UsageError(error.format_message()), as_json=True)
+            _print_error(UsageError(error.format_message(), next_step="see --help"), as_json=True)
         else:
             error.show(file=sys.stderr)
         return UsageError.exit_code
@@ -97,14 +97,14 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         abandon_output()
         unwritten = UnavailableError(
-            "the output cannot be written", seen=error.strerror, next_step="see where it goes: a full disk, a closed terminal"
+            "the output cannot be written", seen=error.strerror, next_step="check where it goes: a full disk, a closed terminal"
         )
         _print_error(unwritten, as_json=_wants_json(arguments))
         return unwritten.exit_code
 
 
 def _invoke(arguments: list[str]) -> Any:
-    """As `command.main` does it, without its own way with a broken pipe: exit code 1, whatever the verb did."""
+    """As `command.main` does it, but without click's handling of a broken pipe, which exits with 1 whatever the verb did."""
     if "_BEDPLATE_COMPLETE" in os.environ:
         return command.main(args=arguments, prog_name="bedplate", standalone_mode=False)
     try:

@@ -28,9 +28,9 @@ def command() -> None:
 @settings_options(Settings, without=("model",))
 @output_option
 def fetch(name: str, download_only: bool, with_text: bool, settings: dict[str, Any], output: str) -> None:
-    """Fetch NAME: a name of the catalog, a hub id like org/name, or a folder to check.
+    """Fetch NAME: a catalog name, a hub id like org/name, or a folder to check.
 
-    What is in the cache already and complete is not fetched again.
+    A complete model that is already in the cache is not fetched again.
 
     \b
     Examples:

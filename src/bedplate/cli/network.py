@@ -18,7 +18,7 @@ _NAMES = {"num_queue_pairs": "--qps", "failed_links": "--fail"}
 
 @click.group()
 def command() -> None:
-    """Fabrics: who gets how much under hash ECMP, planned paths and spraying.
+    """Simulate fabrics: the bandwidth of each flow under hash ECMP, planned paths and spraying.
 
     \b
     Example:
@@ -33,8 +33,8 @@ def simulate(settings: dict[str, Any], output: str) -> None:
     """Simulate steady traffic over a fabric, at flow level: max-min fair rates, no packets.
 
     Flows are fractions of their NIC's rate; links are the directed links between switches that are up. The bound is the best
-    worst-flow share that any paths allow, splitting included. With one path a flow and a link down, no plan reaches it:
-    see --qps. A planned flow of several queue pairs sends unequal shares, paced at the sender.
+    worst-flow share that any paths allow, splitting included. With one path per flow and a link down, no plan reaches it:
+    see --qps. A planned flow with several queue pairs sends unequal shares, paced at the sender.
 
     \b
     Examples:
@@ -60,7 +60,7 @@ def _print_result(result: ScenarioResult) -> None:
         ("bound", "", "worst", _percent(result.bound_frac), "of the NIC's rate, by any paths"),
     ]
     flows, fabric = len(load.routes.flows), load.routes.fabric.topology
-    title = f"{flows} flows on {fabric.name}, {result.scenario.balance}, {load.most_queue_pairs} queue pair(s) a flow at most"
+    title = f"{flows} flows on {fabric.name}, {result.scenario.balance}, {load.most_queue_pairs} queue pair(s) per flow at most"
     print_table(["simulated", "mean", "", "extreme", "unit"], rows, title=title)
     if stuck := int((~load.routes.is_routable).sum()):
         note(f"{stuck} of {flows} flows have no live path and get nothing")

@@ -24,16 +24,20 @@ def command() -> None:
 
 @command.command()
 @settings_options(Settings)
-@click.option("--cores-per-slot", default=1, show_default=True, type=click.IntRange(1), help="Cores that belong together.")
+@click.option("--cores-per-slot", default=1, show_default=True, type=click.IntRange(1), help="Cores per slot.")
 @click.option(
-    "--min-slots", default=1, show_default=True, type=click.IntRange(1), help="Fewest good slots; fewer is exit code 4."
+    "--min-slots",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Minimum number of good slots, else exit code 4.",
 )
 @lang_option
 @output_option
 def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, output: str) -> None:
-    """Measure the slots of this machine against each other, pair them, and try the stores.
+    """Measure the slots of this machine against each other, pair them up, and test the stores.
 
-    Exit code 4 when too few good slots are left, or when a store cannot be used.
+    Exits with 4 if too few good slots are left, or if a store cannot be used.
 
     \b
     Examples:
@@ -43,7 +47,7 @@ def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, out
     from bedplate.app.operations.preflight import screen_this_machine
     from bedplate.cli.terminal.progress import TerminalReporter
     from bedplate.core.settings import read_settings
-    from bedplate.locale.catalogue import spoken
+    from bedplate.locale.catalogue import in_language
     from bedplate.locale.languages import choose_language
 
     read = read_settings(Settings, settings)
@@ -53,5 +57,5 @@ def preflight(settings: dict[str, Any], cores_per_slot: int, min_slots: int, out
         return
     language = choose_language()
     for table in result.tables:
-        title = ": ".join(spoken(words, language) for words in (table.title, table.details) if words)
-        print_table([spoken(column, language) for column in table.columns], table.rows, title=title)
+        title = ": ".join(in_language(words, language) for words in (table.title, table.details) if words)
+        print_table([in_language(column, language) for column in table.columns], table.rows, title=title)

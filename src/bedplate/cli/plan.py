@@ -55,13 +55,13 @@ def _what_would_happen(plan: Plan) -> str:
     if plan.run_id is None:
         return "would start a new run"
     if all(step.is_done for step in plan.steps):
-        return f"nothing to do, run {plan.run_id} is done; --new would start another"
+        return f"nothing to do, run {plan.run_id} is done; --new would start a new one"
     return f"would resume run {plan.run_id}"
 
 
 def _step_lines(number: int, step: PlannedStep) -> Iterator[str]:
     after = f", after {', '.join(step.after)}" if step.after else ""
-    yield f"{number}. {step.name} ({step.use}{after}){': done before, would be skipped' if step.is_done else ''}"
+    yield f"{number}. {step.name} ({step.use}{after}){': already done, would be skipped' if step.is_done else ''}"
     for name, value in step.settings.items():
         yield f"     {name}: {_written(value)}"
     for line in step.lines:

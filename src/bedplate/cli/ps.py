@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 @click.command("ps")
 @click.argument("run", required=False)
 @click.option("--limit", metavar="N", type=click.IntRange(1), default=100, show_default=True, help="At most N runs.")
-@click.option("--before", metavar="RUN", help="Only runs older than this one: the last of the page before.")
+@click.option("--before", metavar="RUN", help="Only runs older than this one (the last of the previous page).")
 @state_option
 @output_option
 def command(run: str | None, limit: int, before: str | None, state: str | None, output: str) -> None:
-    """List runs and their steps, the newest run first; only RUN when it is given.
+    """List runs and their steps, newest run first; with RUN, only that one.
 
-    RUN is a run's id or the beginning of it, a pipeline's name, or 'last'.
+    RUN is a run's id or a prefix of it, a pipeline's name, or 'last'.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("file", type=click.Path())
 @click.option("--new", is_flag=True, help="Start a new run even if one for the same file and inputs exists.")
-@click.option("--explain", is_flag=True, help="Say before each step what it does and why, and at the end what to try next.")
+@click.option("--explain", is_flag=True, help="Explain each step before it runs, and suggest what to try next at the end.")
 @lang_option
 @engine_option
 @state_option
@@ -78,7 +78,7 @@ def _print_outcome(outcome: RunOutcome) -> None:
     if outcome.report is not None:
         print(f"report: {outcome.report}")
     if outcome.was_done_before:
-        note(f"run {outcome.run_id} was done already; --new starts another")
+        note(f"run {outcome.run_id} is already done; --new starts a new one")
 
 
 def _number(value: float | None) -> str:

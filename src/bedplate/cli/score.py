@@ -15,16 +15,19 @@ from bedplate.core.errors import UsageError
 @click.command("score")
 @click.argument("run", required=False)
 @click.option(
-    "--from", "file", type=click.Path(path_type=Path, dir_okay=False), help="JSON that 'bedplate run -o json' printed."
+    "--from",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Grade the output of 'bedplate run -o json' instead.",
 )
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file too.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write the report to this file.")
 @lang_option
 @state_option
 @output_option
 def command(run: str | None, file: Path | None, html: Path | None, state: str | None, output: str) -> None:
     """Grade what RUN measured, and name what limits it.
 
-    RUN is a run's id or the beginning of it, a pipeline's name, or 'last' (which is meant where none is named).
+    RUN is a run's id or a prefix of it, a pipeline's name, or 'last' (the default).
 
     \b
     Examples:
@@ -37,7 +40,7 @@ def command(run: str | None, file: Path | None, html: Path | None, state: str | 
     from bedplate.locale.languages import choose_language
 
     if run and file:
-        raise UsageError("a run and a file cannot both be graded", seen=f"{run} and --from {file}", expected="one of them")
+        raise UsageError("cannot grade both a run and a file", seen=f"{run} and --from {file}", expected="one of them")
     graded = stored_graded_run(run or "last", state) if file is None else read_graded_run(file)
     assessment, language = graded.assess(), choose_language()
     if html is not None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def command(model: str, settings: dict[str, Any], output: str) -> None:
     """Serve MODEL (a folder, or the name of a fetched model) until Ctrl-C.
 
-    Speaks OpenAI's API: /v1/models, /v1/completions, /v1/chat/completions; also /health and /metrics.
+    Serves OpenAI's API: /v1/models, /v1/completions, /v1/chat/completions; also /health and /metrics.
 
     \b
     Examples:
@@ -60,7 +60,7 @@ def _show(ready: ServerReady, key: ApiKey, output: str) -> None:
         return
     print(f"serving {ready.model} at {ready.url}/v1 (context {ready.context_tokens} tokens)")
     if key.is_new:
-        print(f"API key, made for you and kept in {file}:\n  {key.key}")
+        print(f"new API key, stored in {file}:\n  {key.key}")
     elif key.file is not None:
         print(f"API key: in {file}")
     header = "" if key.key is None else f' -H "Authorization: Bearer {_shell_key(key)}"'

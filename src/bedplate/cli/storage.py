@@ -11,7 +11,7 @@ from bedplate.cli.terminal.output import output_option, print_json, print_table
 
 @click.group()
 def command() -> None:
-    """KV memory: check what is stored.
+    """KV memory: inspect and verify a store.
 
     \b
     Example:
@@ -33,7 +33,7 @@ def kv() -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @output_option
 def verify(directory: Path, output: str) -> None:
-    """Read and check every block in DIRECTORY; changes nothing. Exit code 4 when one is damaged.
+    """Read and check every block in DIRECTORY; changes nothing. Exits with 4 if one is damaged.
 
     \b
     Example:
@@ -55,7 +55,7 @@ def verify(directory: Path, output: str) -> None:
             "damaged KV blocks",
             seen=f"{len(report.damaged)} of {report.blocks}: {', '.join(report.damaged[:4])}",
             expected="every block as it was written",
-            next_step="nothing is lost but time: a server computes them again, and never uses a damaged one",
+            next_step="nothing to repair: a server never uses a damaged block and recomputes it",
         )
 
 
@@ -63,7 +63,7 @@ def verify(directory: Path, output: str) -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @output_option
 def stat(directory: Path, output: str) -> None:
-    """Say how many blocks and bytes DIRECTORY holds; reads headers only.
+    """Show how many blocks and bytes DIRECTORY holds; reads headers only.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`bedplate train FILE`: one training run, kept and resumed as any other run."""
+"""`bedplate train FILE`: one training run, stored and resumed like any other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @click.argument("file", type=click.Path())
-@click.option("--new", is_flag=True, help="Train again even if a run of the same file and inputs is done.")
+@click.option("--new", is_flag=True, help="Train again even if a run of the same file and inputs is finished.")
 @settings_options(TrainSettings, is_overlay=True)
 @engine_option
 @state_option
@@ -26,7 +26,7 @@ def command(file: str, new: bool, settings: dict[str, Any], engine: str, state: 
     """Train a model from FILE; rerun the same command to resume.
 
     FILE has the settings of a pipeline's `train` step at its top, and `needs` where one worker is not enough. An option
-    takes the place of the same key in FILE.
+    overrides the same key in FILE.
 
     \b
       model: path/to/model        # a Hugging Face folder

@@ -33,11 +33,11 @@ OWN_KEY_SCHEME = "bedplate-chain-2"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KVNamespace:
-    """Everything besides the tokens that decides the bytes of a block."""
+    """Everything but the tokens that decides the bytes of a block."""
 
     weights_digest: str
     config_digest: str
-    """Of whatever the model's config says about the computation: rotary base, epsilons, numbers of heads, activation."""
+    """Digest of what the model's config says about the computation: rotary base, epsilons, numbers of heads, activation."""
     dtype: str
     layout: str
     """How the bytes of a block are ordered, with a version of the code that computes them, and everything in the
@@ -60,7 +60,7 @@ class KVNamespace:
 def chain_keys(namespace: KVNamespace, tokens: Sequence[int]) -> list[BlockKey]:
     """Keys of all complete blocks of `tokens`, in order; an incomplete last block has none.
 
-    O(tokens); about 1 µs a block of 64 tokens.
+    O(tokens); about 1 µs per block of 64 tokens.
     """
     key, size = namespace.root(), namespace.block_tokens
     keys = []
@@ -170,7 +170,7 @@ class KVBlockStore(Protocol):
         ...
 
     def statistics(self) -> KVStoreStatistics:
-        """Counters."""
+        """Counters since the store was opened, and its tiers now."""
         ...
 
     def check_integrity(self) -> IntegrityReport:

@@ -32,7 +32,7 @@ class CheckpointStore(Protocol):
         ...
 
     def steps(self) -> tuple[int, ...]:
-        """Steps that are committed by all ranks, newest first; whether their bytes are whole shows when they are loaded."""
+        """Steps that are committed by all ranks, newest first; loading one checks that its bytes are intact."""
         ...
 
     def world_size(self, step: int) -> int:

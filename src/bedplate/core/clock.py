@@ -1,6 +1,6 @@
-"""Two clocks behind one protocol: the machine's, and one that only moves when told.
+"""Two clocks behind one protocol: the machine's, and one that only moves when asked to.
 
-Whatever waits asks a clock, so that the same scheduler, engine client and test run in real and in virtual time. The
+Everything that waits asks a clock, so that the same scheduler, engine client and test run in real and in virtual time. The
 virtual clock is also the one event heap of every simulator: `call_at` files a callback, `advance` and `run` fire
 callbacks in time order; equal times fire in the order they were filed, so a simulation is deterministic.
 """

@@ -26,7 +26,7 @@ class Collective:
     group: tuple[int, ...]
     """Ranks in ring order."""
     message_bytes: int
-    """Size of the whole buffer on one rank, as nccl-tests counts it."""
+    """Size of the complete buffer on one rank, as nccl-tests counts it."""
     per_step: float = 1.0
     """How often it runs in one optimiser step."""
 
@@ -48,4 +48,4 @@ class Flow:
     target: str
     size_bytes: float
     label: str = ""
-    """What tells flows between the same hosts apart: QP number, source port."""
+    """What distinguishes flows between the same hosts: QP number, source port."""

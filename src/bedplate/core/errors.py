@@ -1,20 +1,20 @@
 """The one error tree of bedplate.
 
     BedplateError                 exit 1   something failed while it ran
-    ├── UsageError                exit 2   the caller's words are wrong
+    ├── UsageError                exit 2   the request is wrong
     │   ├── ConfigurationError             … in a file; names the file, the line and the nearest right word
     │   └── ContextLengthError             prompt and answer do not fit the model's context
     ├── NotFoundError             exit 3   the thing named does not exist
     ├── CheckFailedError          exit 4   a check ran, and its answer is no
     │   └── IntegrityError                 stored bytes are not what was written
-    ├── UnavailableError          exit 5   a tool, port, device, network or lock cannot be had now
+    ├── UnavailableError          exit 5   a tool, port, device, network or lock is not available now
     │   ├── ResourcesError                 the request is larger than what there is
     │   ├── QueueFullError                 a bounded queue takes no more at the moment
     │   └── AgentLostError                 a node, or the agent on it, went away
     ├── TaskError                 exit 1   a launched process ended badly
     │   └── PeerLostError                  … because another process of its gang did
     ├── MessageError              exit 1   what another process sent is not what was agreed
-    └── CancelledError            exit 1   somebody asked for the end
+    └── CancelledError            exit 1   the work was stopped on request
 
 Every error says what happened, the value seen, what was expected and what to do next, and has a stable code. The code
 survives a process border: `BedplateError.from_json(error.as_json())` has the class that was raised.
@@ -71,7 +71,7 @@ class BedplateError(Exception):
 
 
 class UsageError(BedplateError):
-    """The caller's words are wrong: an option, a unit, a combination."""
+    """The request is wrong: an option, a unit, a combination."""
 
     code = "BP200"
     exit_code = 2
@@ -122,7 +122,7 @@ class IntegrityError(CheckFailedError):
 
 
 class UnavailableError(BedplateError):
-    """Something that is needed cannot be had at the moment; trying again later may help."""
+    """Something that is needed is not available at the moment; trying again later may help."""
 
     code = "BP500"
     exit_code = 5
@@ -147,7 +147,7 @@ class AgentLostError(UnavailableError):
 
 
 class TaskError(BedplateError):
-    """A launched process ended badly; the text carries its own last words."""
+    """A launched process ended badly; the text carries its last message."""
 
     code = "BP110"
 

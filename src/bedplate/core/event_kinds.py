@@ -84,7 +84,7 @@ class TaskExited:
     gang: str
     rank: int
     cause: str = ""
-    """See `core.workload.ExitCause`."""
+    """One of `core.workload.ExitCause`: `finished`, `signal` …"""
     exit_code: int | None = None
     message: str = ""
 
@@ -223,7 +223,7 @@ class DeviceMeasured:
     """FLOP/s by precision; null where it could not be measured."""
     memory_bandwidth_bytes_per_s: float | None
     disturbed: tuple[str, ...] = ()
-    """Precisions, and `copy`, whose rate is only a lower bound, since other work ran meanwhile."""
+    """Precisions, and `copy`, whose rate is only a lower bound, since other work ran at the same time."""
 
 
 @event_kind("host.check_failed", Severity.WARNING)
@@ -250,7 +250,7 @@ class ServiceStarted:
 @event_kind("service.stopped")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStopped:
-    """A server ended; an error unless it was told to."""
+    """A server ended; an error unless it was asked to."""
 
     reason: str
 

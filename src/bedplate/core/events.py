@@ -12,7 +12,7 @@ from bedplate.core.json import Json
 
 
 class Severity(enum.StrEnum):
-    """How loudly an event asks for attention."""
+    """How much attention an event needs."""
 
     DEBUG = "debug"
     INFO = "info"

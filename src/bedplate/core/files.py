@@ -2,7 +2,7 @@
 
 Everything that bedplate keeps is written aside, flushed to the disk, and renamed into place: a reader, or the same command
 after a crash, sees the old content or the new, never a part. Names that begin with a dot and end in `.partial` are such
-asides. Each is locked by its writer, so the next writer of the same target can tell what a dead process left, also one of
+asides. Each is locked by its writer, so the next writer of the same target recognises what a dead process left, even one of
 another machine or process namespace, and removes it.
 """
 
@@ -29,7 +29,7 @@ _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, e
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Make `path` hold `content`, at once; the folder must exist.
+    """Replace the content of `path` atomically; the folder must exist.
 
     Raises:
         OSError: The disk or the rights do not allow it; what was there before is untouched.
@@ -112,11 +112,11 @@ def check_replaceable(path: Path, is_ours: Callable[[Path], bool]) -> None:
 
 @contextmanager
 def file_lock(path: Path, reporter: Reporter | None = None, waiting_for: str = "") -> Iterator[None]:
-    """Hold the lock file `path`; the kernel gives it back when the process ends, however it ends.
+    """Hold the lock file `path`; the kernel releases it when the process ends, however it ends.
 
     Args:
         path: Made when it is not there, and left there.
-        reporter: Told once that another process holds it; may cancel the wait.
+        reporter: Notified once if another process holds it; may cancel the wait.
         waiting_for: What the other process does, for that line.
 
     Raises:
@@ -137,7 +137,7 @@ def try_lock(descriptor: int, path: Path) -> bool:
     """Take the exclusive lock of an open file without waiting; False when another open file has it.
 
     Args:
-        descriptor: The open file; closing it gives the lock back.
+        descriptor: The open file; closing it releases the lock.
         path: Its name, for the error.
 
     Raises:

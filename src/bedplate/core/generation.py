@@ -120,7 +120,7 @@ class GenerationEngine(Protocol):
         ...
 
     def statistics(self) -> GenerationStatistics:
-        """Counters."""
+        """Counters since the start, and the state now."""
         ...
 
     def close(self) -> None:

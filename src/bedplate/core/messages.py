@@ -5,7 +5,7 @@ does not know, so a message of another version is an error and never a guess. Nu
 and survive: they travel as the strings `NaN`, `Infinity` and `-Infinity`, and come back where a float is expected.
 
 Field types: bool, int, float, str, None, Path, enums, Literal, Json, dataclasses, unions, and tuples, frozensets and
-mappings (string keys) of these. A union of dataclasses tells its members apart by a field `kind: Literal["…"]`.
+mappings (string keys) of these. The members of a union of dataclasses are distinguished by a field `kind: Literal["…"]`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How work speaks to whoever waits for it: progress, a line of text, and whether it should go on at all."""
+"""How work reports to its caller: progress, a line of text, and whether it should continue at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Given to long work; calls may come from any thread and return at once."""
+    """Given to long work; calls may come from any thread and return immediately."""
 
     def say(self, text: str) -> None:
         """One line for the person who watches: what is being done and why."""
@@ -19,7 +19,7 @@ class Reporter(Protocol):
         ...
 
     def check_cancelled(self) -> None:
-        """Raise `CancelledError` once somebody asked for the end; call it wherever the work waits."""
+        """Raise `CancelledError` once cancellation was requested; call it wherever the work waits."""
         ...
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bedplate.core.errors import BedplateError
+from bedplate.core.implements import implements
 from bedplate.core.json import Json, JsonObject
 
 
 class TaskChannel(Protocol):
-    """The task's line back to its engine; both calls return at once and may be made from any thread."""
+    """The task's line back to its engine; both calls return immediately and may be made from any thread."""
 
     def heartbeat(self) -> None:
         """Report that the main loop advances: call it from the loop that does the work, never from a thread of its own."""
@@ -44,17 +45,17 @@ class TaskContext:
     """A directory of the task's own, empty at its start, removed by the engine once the task has ended."""
     channel: TaskChannel
 
+    @implements(TaskChannel)
     def heartbeat(self) -> None:
-        """See `TaskChannel.heartbeat`."""
         self.channel.heartbeat()
 
+    @implements(TaskChannel)
     def progress(self, **attributes: Json) -> None:
-        """See `TaskChannel.progress`."""
         self.channel.progress(attributes)
 
 
 class TaskReporter:
-    """A `Reporter` for code inside a task: what it says reaches whoever runs the gang, and counts as a heartbeat."""
+    """A `Reporter` for code inside a task: what it says reaches the caller that runs the gang, and counts as a heartbeat."""
 
     def __init__(self, context: TaskContext) -> None:
         self._context = context
@@ -77,7 +78,7 @@ class TaskReporter:
 def worker_errors(entry: Callable[[TaskContext], JsonObject]) -> Callable[[TaskContext], JsonObject]:
     """Wrap a worker's entry: an error of the tree becomes the result `{"error": …}` instead of a traceback.
 
-    Whoever reads the result raises it again with its class: `BedplateError.from_json(result["error"])`.
+    The reader of the result raises it again with its class: `BedplateError.from_json(result["error"])`.
     """
 
     @functools.wraps(entry)

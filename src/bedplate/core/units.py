@@ -76,7 +76,7 @@ def parse_fraction(text: str | float) -> float:
     """
     number = _parse(text, _FRACTION, "a fraction", "5% or 0.05")
     if number > 1:
-        raise UsageError("a fraction lies between 0 and 1", seen=text, expected="5% or 0.05")
+        raise UsageError("a fraction must be between 0 and 1", seen=text, expected="5% or 0.05")
     return number
 
 

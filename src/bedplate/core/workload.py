@@ -14,11 +14,11 @@ class Resources:
     """What one task needs."""
 
     cpus: int = 1
-    """Whole cores; the engine pins the task to them and sets thread counts to match."""
+    """Number of cores; the engine pins the task to them and sets thread counts to match."""
     memory_bytes: int | None = None
     """Upper limit of resident memory; a task that passes it is ended with cause `memory`. None: no limit."""
     accelerators: int = 0
-    """Whole accelerators, made visible through the vendor's variable."""
+    """Number of accelerators, made visible through the vendor's variable."""
     accelerator: str = "any"
     """Model wanted; `any` takes what there is."""
 
@@ -49,9 +49,9 @@ class Gang:
     name: str
     """For people and log paths: letters, digits, `.`, `_`, `-`."""
     tasks: tuple[Task, ...]
-    """One task a rank, in rank order."""
+    """One task per rank, in rank order."""
     heartbeat_timeout_s: float | None = None
-    """A task that was heard once and is then silent for this long is killed with cause `hung`. None: never."""
+    """A task that has sent a heartbeat and is then silent for this long is killed with cause `hung`. None: never."""
     node_labels: Mapping[str, str] = field(default_factory=dict)
     """Only nodes with these labels may carry the gang."""
 
@@ -83,11 +83,11 @@ class Placement:
     """Where a gang runs: what a scheduler decides and an engine carries out."""
 
     tasks: tuple[TaskPlacement, ...]
-    """One entry a rank, in rank order."""
+    """One entry per rank, in rank order."""
 
 
 class TaskState(enum.StrEnum):
-    """Where a task is in its life; the last three are final."""
+    """State of a task; the last three are final."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -135,7 +135,7 @@ class TaskStatus:
     cause: ExitCause | None = None
     message: str = ""
     """The last line of what went wrong, for people."""
-    last_heard_s: float | None = None
+    last_heartbeat_s: float | None = None
     """Time of its last heartbeat, progress or start."""
     result: JsonObject | None = None
     """What its entry returned."""

@@ -61,7 +61,12 @@ def parse_document(text: str, name: str, folder: Path, *, expected: str = "versi
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, name) from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigurationError("cannot be read as YAML", where=name, seen=str(error) or "too deep") from None
+        raise ConfigurationError(
+            "cannot be read as YAML",
+            where=name,
+            seen=str(error) or "nested too deep",
+            expected="printable text, nested moderately",
+        ) from None
     if not isinstance(node, yaml.MappingNode):
         seen = "an empty file" if node is None else f"a {node.tag.removeprefix(TAG)}"
         raise ConfigurationError("must be a mapping", where=f"{name}:1", seen=seen, expected=expected)
@@ -89,9 +94,18 @@ def _read_text(file: Path, max_bytes: int) -> str:
             "there is no such file", seen=file, next_step=f"in the same folder: {near}" if near else "check the path"
         ) from None
     except UnicodeDecodeError as error:
-        raise ConfigurationError("is not UTF-8 text", where=str(file), seen=f"byte {error.start}: {error.reason}") from None
+        raise ConfigurationError(
+            "is not UTF-8 text",
+            where=str(file),
+            seen=f"byte {error.start}: {error.reason}",
+            next_step="check the path, or save the file as UTF-8",
+        ) from None
     except OSError as error:
-        raise UnavailableError("the file cannot be read", seen=f"{file}: {error.strerror}") from None
+        raise UnavailableError(
+            "the file cannot be read",
+            seen=f"{file}: {error.strerror}",
+            next_step="check the path and the file's permissions",
+        ) from None
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, name: str) -> ConfigurationError:
@@ -118,7 +132,7 @@ class _Reader:
                 "too many values, or nested too deep",
                 where=self._source.where(path[:1]),
                 expected=f"at most {self._max_values} values, nested at most {_MAX_DEPTH} deep",
-                next_step="write repeated parts out instead of using aliases (*name)",
+                next_step="write out repeated parts instead of using aliases (*name)",
             )
         if isinstance(node, yaml.MappingNode):
             return self._read_mapping(node, path)
@@ -139,7 +153,12 @@ class _Reader:
                 )
             if key in value:
                 before = self._lines[(*path, key)]
-                raise ConfigurationError(f"'{key}' is given twice", where=self._where(line), seen=f"first on line {before}")
+                raise ConfigurationError(
+                    f"'{key}' is given twice",
+                    where=self._where(line),
+                    seen=f"first on line {before}",
+                    next_step="remove or rename one of them",
+                )
             self._lines[(*path, key)] = line
             value[key] = self.read(item, (*path, key))
         return value

@@ -1,1 +1,1 @@
-"""Where work runs: one small protocol, one package an engine."""
+"""Where work runs: one small protocol, one package per engine."""

@@ -4,7 +4,7 @@ An engine starts all tasks of a gang or none, where a scheduler or its own defau
 reports what happened, in order. It never restarts anything: what a failure means is the caller's business. `tests/engines/` is
 the one suite that every engine passes.
 
-An engine keeps what it knows of a gang until `forget`: whoever opened the engine calls it, once nobody reads the gang any more.
+An engine keeps what it knows of a gang until `forget`: the owner of the engine calls it, once nobody reads the gang any more.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class HasResources(Protocol):
     """An engine, or a view of one that can only be looked at."""
 
     def resources(self) -> tuple[Node, ...]:
-        """See `Engine.resources`."""
+        """Nodes and devices that the engine owns, taken or not, excluded or not."""
         ...
 
 

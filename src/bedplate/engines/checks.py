@@ -1,4 +1,4 @@
-"""What no engine could run."""
+"""Checks of a gang that hold for every engine."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ def check_gang(gang: Gang) -> None:
         UsageError: No tasks, a name that does not fit a path, a malformed entry, cpus below 1, a spec that is not JSON.
     """
     if not gang.tasks:
-        raise UsageError(f"gang '{gang.name}' has no tasks", expected="one task a rank")
+        raise UsageError(f"gang '{gang.name}' has no tasks", expected="one task per rank")
     if not _NAME.fullmatch(gang.name):
-        raise UsageError("a gang's name must fit a path", seen=repr(gang.name), expected="letters, digits, '.', '_', '-'")
+        raise UsageError("invalid gang name", seen=repr(gang.name), expected="letters, digits, '.', '_', '-'")
     for rank, task in enumerate(gang.tasks):
         if task.entry.count(":") != 1 or not all(task.entry.split(":")):
-            raise UsageError(f"rank {rank}: not an entry", seen=repr(task.entry), expected="package.module:function")
+            raise UsageError(f"rank {rank}: invalid entry", seen=repr(task.entry), expected="package.module:function")
         if task.resources.cpus < 1 or task.resources.accelerators < 0:
-            raise UsageError(f"rank {rank}: a task needs at least one core", seen=task.resources)
+            raise UsageError(
+                f"rank {rank}: a task needs at least one core",
+                seen=task.resources,
+                expected="cpus of 1 or more, accelerators of 0 or more",
+            )
         try:
             canonical({"spec": task.spec, "stores": task.stores})
         except (TypeError, ValueError) as error:

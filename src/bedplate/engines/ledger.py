@@ -1,4 +1,4 @@
-"""What is taken of each node, and the one way to take more: a whole gang's placement, or nothing of it.
+"""What is taken on each node, and the one way to take more: the placement of an entire gang, or nothing.
 
 Where a gang goes is decided elsewhere, by a scheduler or by `engines/slots.py`; the ledger checks the decision against what
 is free and keeps the books. Not locked: the engine serialises.
@@ -68,7 +68,7 @@ class NodeLedger:
         self._free = None
 
     def release(self, place: TaskPlacement, wanted: Resources) -> None:
-        """Give back what `take` booked."""
+        """Release what `take` booked."""
         self._taken.subtract(place.cores)
         self._free_memory_bytes += wanted.memory_bytes or 0
         self._free_devices |= {device: self._accelerators[device] for device in place.devices}
@@ -122,12 +122,13 @@ def check_placement(gang: Gang, placement: Placement, labels: Mapping[str, Mappi
 
     Raises:
         ResourcesError: A node is not there, perhaps not any more.
-        UsageError: Not one entry a rank, a node that lacks the gang's labels, or other numbers of cores and accelerators than
+        UsageError: Not one entry per rank, a node that lacks the gang's labels, or other numbers of cores and accelerators than
             the task asks for.
     """
     if len(placement.tasks) != len(gang.tasks):
         raise UsageError(
-            f"the placement of gang '{gang.name}' has {len(placement.tasks)} entries", expected=f"one a rank: {len(gang.tasks)}"
+            f"the placement of gang '{gang.name}' has {len(placement.tasks)} entries",
+            expected=f"one per rank: {len(gang.tasks)}",
         )
     for rank, (place, task) in enumerate(zip(placement.tasks, gang.tasks, strict=True)):
         if place.node not in labels:

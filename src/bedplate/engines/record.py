@@ -1,6 +1,6 @@
 """What an engine reports, kept the same way by every engine: states, one ordered sequence of events, counters.
 
-An engine opens a `GangRecord` for each gang and says what happened to it (`started`, `heard`, `progress`, `node_lost`,
+An engine opens a `GangRecord` for each gang and says what happened to it (`started`, `heartbeat`, `progress`, `node_lost`,
 `exited`). The record moves the task's state; the `EngineRecord` above it numbers the event over all gangs and counts. Neither
 has a lock or a thread: the engine that owns them serialises the calls.
 
@@ -166,17 +166,17 @@ class GangRecord:
 
     def started(self, rank: int, at_s: float, pid: int | None = None) -> None:
         """The task runs now."""
-        status = replace(self._tasks[rank], state=TaskState.RUNNING, pid=pid, last_heard_s=at_s)
+        status = replace(self._tasks[rank], state=TaskState.RUNNING, pid=pid, last_heartbeat_s=at_s)
         self._move(rank, status)
         self._add(TaskEventKind.STARTED, rank, at_s, {"pid": pid, "node": status.node, "cores": list(status.cores)})
 
-    def heard(self, rank: int, at_s: float) -> None:
+    def heartbeat(self, rank: int, at_s: float) -> None:
         """The task gave a heartbeat."""
-        self._tasks[rank] = replace(self._tasks[rank], last_heard_s=at_s)
+        self._tasks[rank] = replace(self._tasks[rank], last_heartbeat_s=at_s)
 
     def progress(self, rank: int, at_s: float, attributes: Mapping[str, Json]) -> None:
         """The task reported something; counts as a heartbeat."""
-        self.heard(rank, at_s)
+        self.heartbeat(rank, at_s)
         self._progress.append(self._add(TaskEventKind.PROGRESS, rank, at_s, attributes).sequence)
         if len(self._progress) > self._max_progress * 5 // 4:
             self._drop_oldest_progress()

@@ -107,6 +107,6 @@ def _refusal(gang: Gang, nodes: Sequence[FreeNode]) -> ResourcesError:
         f"gang '{gang.name}' does not fit: its {len(asked)} tasks ask for {cpus} cores, {accelerators} accelerators and "
         f"{memory_bytes / 1e9:.3g} GB",
         seen="free: " + ("; ".join(item.describe() for item in nodes[:4]) or "no node with its labels"),
-        expected="room for all tasks of a gang at once, each on cores that differ",
+        expected="room for all tasks of the gang at the same time, each on different cores",
         next_step="wait for other gangs to end, ask for less, or use fewer workers",
     )

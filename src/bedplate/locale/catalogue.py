@@ -17,7 +17,7 @@ from bedplate.core.text import AnyText
 from bedplate.locale.languages import Language
 
 
-def spoken(words: AnyText, language: Language) -> str:
+def in_language(words: AnyText, language: Language) -> str:
     """A text in `language`; in English where its catalogue does not have it. A plain string stays as it is."""
     if isinstance(words, str):
         return words
@@ -61,5 +61,5 @@ def _entries(source: str) -> Iterator[dict[str, str]]:
             field = keyword.strip() or field
             if field not in ("msgid", "msgstr") or not rest.endswith('"'):
                 where = f"line {number} of a catalogue"
-                raise ConfigurationError("not an entry", where=where, seen=line, expected='msgid "…" or msgstr "…"')
+                raise ConfigurationError("invalid entry", where=where, seen=line, expected='msgid "…" or msgstr "…"')
             entry[field] = entry.get(field, "") + ast.literal_eval(f'"{rest}')

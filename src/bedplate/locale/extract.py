@@ -69,7 +69,7 @@ def update_catalogue(file: Path, texts: dict[str, tuple[str, ...]], *, write: bo
 
 
 def catalogue_file(language: Language) -> Path:
-    """Where the catalogue of a language lies."""
+    """File of a language's catalogue."""
     return PACKAGE / "locale" / language.value / "LC_MESSAGES" / "bedplate.po"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.text import Text, text, text_of
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.grade import Grade, PartScore, Scorecard, grade_all
@@ -47,8 +47,8 @@ class Assessment:
             "coverage_frac": self.scorecard.coverage_frac,
             "limiting": {
                 "id": limiting.indicator.id if limiting else None,
-                "why": spoken(self.limiting.why, language),
-                "advice": spoken(text_of(limiting.indicator.advice), language) if limiting else None,
+                "why": in_language(self.limiting.why, language),
+                "advice": in_language(text_of(limiting.indicator.advice), language) if limiting else None,
                 "what_if": [answer.as_json(language) for answer in self.what_if],
             },
         }
@@ -66,7 +66,7 @@ def _grade_json(grade: Grade, language: Language) -> JsonObject:
     return {
         "id": indicator.id,
         "part": indicator.part.value,
-        "name": spoken(text_of(indicator.name), language),
+        "name": in_language(text_of(indicator.name), language),
         "value": measured.value,
         "unit": indicator.unit,
         "provenance": measured.provenance.value if measured.provenance else None,

@@ -1,4 +1,4 @@
-"""Reads the indicator files; what is wrong in one is said with its file and line.
+"""Reads the indicator files; errors name file and line.
 
 They are checked against the `Indicator` dataclass like every other file that people write.
 """
@@ -34,7 +34,8 @@ def all_indicators() -> tuple[Indicator, ...]:
     seen: set[str] = set()
     for indicator in read:
         if indicator.id in seen:
-            raise ConfigurationError(f"indicator '{indicator.id}' is given twice", where=f"{indicator.part.value}.yaml")
+            where = f"{indicator.part.value}.yaml"
+            raise ConfigurationError(f"indicator '{indicator.id}' is defined twice", where=where, expected="each id once")
         seen.add(indicator.id)
     return tuple(read)
 

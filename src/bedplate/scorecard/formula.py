@@ -73,7 +73,7 @@ def _check(node: ast.expr, text: str, names: dict[str, None]) -> None:
             pass
         case _:
             raise UsageError(
-                "the formula holds more than arithmetic", seen=f"{ast.unparse(node)} in {text}", expected=_EXPECTED
+                "the formula contains more than arithmetic", seen=f"{ast.unparse(node)} in {text}", expected=_EXPECTED
             )
 
 

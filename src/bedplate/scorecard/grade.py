@@ -27,7 +27,7 @@ class Level(enum.StrEnum):
     GOOD = "good"
     LEAD = "lead"
     UNGRADED = "ungraded"
-    """Shown, but published by somebody else: it says nothing about this machine."""
+    """Shown, but published by others: it is no evidence about this machine."""
     MISSING = "missing"
     """Nothing has measured it."""
 

@@ -2,7 +2,7 @@
 
 Indicator   id, part, question, formula over measurement ids, unit, direction, weight
 Thresholds  base (a working minimum), good (published large-scale practice), lead (best public value)
-Basis       where a threshold comes from; only what the CAICT report itself says may be marked `report`
+Basis       where a threshold comes from; only what the CAICT report itself states may be marked `report`
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Basis(enum.StrEnum):
     """Where a threshold comes from."""
 
     REPORT = "report"
-    """The CAICT report on AI infrastructure (2024) says so."""
+    """From the CAICT report on AI infrastructure (2024)."""
     LITERATURE = "literature"
-    """A paper, a benchmark's rules or a standard says so."""
+    """From a paper, a benchmark's rules or a standard."""
     PROJECT = "project"
     """This project's own judgement."""
 
@@ -75,7 +75,7 @@ class Collection:
     command: str
     """The command that measures it."""
     available: bool = True
-    """False where the command comes with a later version: shown as missing, and said so."""
+    """False where the command comes with a later version: shown as missing, with a note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The limiting indicator: the one whose rise to `good` would raise the overall score most.
 
 A candidate was graded, is below `good`, and is so by its value: one that is only held back by its provenance or scale
-is limited by evidence, not by the platform, and is listed apart. The rise is weight * (points of good - points now), over
+is limited by evidence, not by the platform, and is listed separately. The rise is weight * (points of good - points now), over
 the weight of all that was graded; ties go to the lower level, then to the larger weight, then to the order of the files.
 """
 
@@ -29,7 +29,7 @@ class Limiting:
 
 
 def find_limiting(scorecard: Scorecard) -> Limiting:
-    """Name the limiting indicator, and say why it is the one."""
+    """Find the limiting indicator, and explain why it limits."""
     candidates = [grade for grade in scorecard.grades if _limits(grade)]
     if scorecard.score_frac is None:
         return Limiting(

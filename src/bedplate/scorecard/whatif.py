@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.text import Text, text, text_of
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.format import format_value
 from bedplate.scorecard.limiting import Limiting
@@ -47,12 +47,12 @@ class WhatIf:
         return {
             "id": self.id,
             "indicator": self.indicator,
-            "change": spoken(self.change, language),
+            "change": in_language(self.change, language),
             "unit": self.unit,
             "before": self.before,
             "after": self.after,
             "provenance": self.provenance.value,
-            "source": spoken(self.source, language),
+            "source": in_language(self.source, language),
         }
 
 

@@ -1,4 +1,4 @@
-"""What the scorecard's own terms are called when people read them."""
+"""How the scorecard's own terms are shown to people."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateLocation:
-    """Where state lies: the database, and the folder with the runs' directories."""
+    """Where the state is: the database, and the folder with the runs' directories."""
 
     url: sqlalchemy.URL
     runs_folder: Path

@@ -1,4 +1,4 @@
-"""One runner a run across machines: a lock in the database, given back by the server when its holder's session ends.
+"""One runner per run across machines: a lock in the database, which the server releases when its holder's session ends.
 
 Only PostgreSQL is shared between machines that share no files; the runs of an SQLite database are locked by a file in
 their directory alone, so there these locks do nothing. A session can end while its run is under way (the server restarts,

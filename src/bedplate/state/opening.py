@@ -84,6 +84,6 @@ def _make_folder(folder: Path) -> None:
         raise UnavailableError(
             "the folder for the state cannot be made",
             seen=f"{folder}: {error.strerror}",
-            expected="a place that you may write",
+            expected="a writable directory",
             next_step="choose another with --state FOLDER",
         ) from error

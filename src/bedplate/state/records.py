@@ -96,7 +96,7 @@ class MetricRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GangRecord:
-    """One gang that a step submitted; tells where its logs are."""
+    """One gang that a step submitted, and where its logs are."""
 
     step: str
     attempt: int

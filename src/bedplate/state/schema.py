@@ -3,7 +3,7 @@
 A database is ours when it has the version table (in SQLite also our application id), or exactly the tables of bedplate
 before that table existed. An empty one becomes ours. Any other is left as it is.
 
-The whole upgrade is one transaction under the write lock, so two processes that open an old state at the same time
+The upgrade is one transaction under the write lock, so two processes that open an old state at the same time
 upgrade it once, and one that is killed in between leaves it as it was.
 """
 

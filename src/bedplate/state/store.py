@@ -1,4 +1,4 @@
-"""The state: one store a noun, over one database."""
+"""The state: one store per noun, over one database."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class _Score:
         mean = self.loss / self.count
         if not math.isfinite(mean):
             next_step = "the weights hold NaN or infinity; take an earlier checkpoint or fetch the model again"
-            raise CheckFailedError("the model gives values that are not numbers", seen=mean, next_step=next_step)
+            raise CheckFailedError("the model's output is NaN or infinite", seen=mean, next_step=next_step)
         return PerplexityResult(perplexity=perplexity_of(self.loss, self.count), tokens=self.count, context=context, text=text)
 
 

@@ -1,7 +1,7 @@
 """uvicorn with an orderly end: while running answers finish, new requests get an answer too, and it is 503.
 
-uvicorn itself closes its sockets first, so that clients and load balancers see a refused connection and cannot tell a server
-that restarts from one that is gone.
+uvicorn itself closes its sockets first, so that clients and load balancers see a refused connection and cannot distinguish
+a server that restarts from one that is gone.
 """
 
 from __future__ import annotations

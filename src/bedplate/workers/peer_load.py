@@ -1,4 +1,4 @@
-"""The same load against a server that runs already: an engine of others, by its URL."""
+"""The same load against a server that is already running: a third-party engine, by its URL."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PeerLoadTask:
     model: str
     """Folder of the model that it serves, for the tokenizer."""
     load: LoadSettings
-    """What is asked of it."""
+    """The load to play."""
 
 
 @worker_errors
@@ -62,7 +62,7 @@ def main(context: TaskContext) -> JsonObject:
     try:
         return encode(play(plan, engine, report))
     except (OSError, http.client.HTTPException, RuntimeError) as error:
-        raise TaskError("the load failed", seen=f"{task.url}: {error}") from error
+        raise TaskError("the load failed", seen=f"{task.url}: {error}", expected="an answer to every request") from error
 
 
 def _served_model(url: str, api_key: str) -> tuple[str, str]:
@@ -76,7 +76,7 @@ def _served_model(url: str, api_key: str) -> tuple[str, str]:
         return str(model.get("owned_by") or address.netloc), str(model["id"])
     except urllib.error.HTTPError as error:
         raise UnavailableError(
-            "the peer refuses to name its models",
+            "the peer refuses to list its models",
             seen=f"{endpoint}: status {error.code}",
             next_step=f"give its key in {API_KEY_VARIABLE}" if error.code in (401, 403) else None,
         ) from error

@@ -1,4 +1,4 @@
-"""A served model inside its process: opens the model and the KV store, builds the engine and the API server, listens.
+"""Serves a model inside its process: opens the model and the KV store, builds the engine and the API server, listens.
 
 `main` serves until it is stopped (SIGTERM, SIGINT, SIGHUP): new requests are refused, what runs gets some seconds to
 finish and is then cut with an error, and engine and store are closed, so every KV block that was put is on disk.
@@ -122,7 +122,7 @@ def open_server(task: ServeTask, kv_url: str | None, num_cores: int | None = Non
 
     Raises:
         UnavailableError: The port is in use, or the KV store is.
-        ResourcesError: The model does not fit the memory.
+        ResourcesError: The model does not fit in memory.
         NotFoundError: No such model.
     """
     with _listen(task.host, task.port) as listener:
@@ -176,12 +176,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _check_memory(folder: Path) -> None:
-    """Weights are read, then reordered: for a moment they are there twice."""
+    """Weights are read, then reordered: for a moment there are two copies."""
     needed_bytes = 2 * size_bytes(folder)
     free_bytes = psutil.virtual_memory().available
     if needed_bytes > free_bytes:
         raise ResourcesError(
-            "the model does not fit the memory",
+            "the model does not fit in memory",
             seen=f"{format_bytes(free_bytes)} free",
             expected=f"{format_bytes(needed_bytes)}: twice the weights of {folder}",
             next_step="free memory, or serve a smaller or a compressed model",

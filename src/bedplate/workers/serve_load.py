@@ -31,7 +31,7 @@ class ServeLoadTask:
     serve: ServeTask
     """What is served."""
     load: LoadSettings
-    """What is asked of it."""
+    """The load to play."""
 
 
 @worker_errors
@@ -93,14 +93,14 @@ class _Client:
             with process.stdin:
                 process.stdin.write(self._plan)
             for line in process.stdout:
-                self._hear(decode(LoadLine, json.loads(line)).message)
+                self._take(decode(LoadLine, json.loads(line)).message)
             self._failure = self._failure or process.stderr.read().strip()
         except (OSError, ValueError, MessageError) as error:
             self._failure = str(error)
         finally:
             self._server.stop()
 
-    def _hear(self, message: LoadProgress | LoadResult | LoadFailure) -> None:
+    def _take(self, message: LoadProgress | LoadResult | LoadFailure) -> None:
         if isinstance(message, LoadResult):
             self._result = message
         elif isinstance(message, LoadFailure):
@@ -120,13 +120,13 @@ class _Client:
         """What the client measured.
 
         Raises:
-            CancelledError: The server was stopped before the load had ended.
+            CancelledError: The server was stopped before the load finished.
             TaskError: A request failed, or the client was killed.
         """
         if self._result is not None:
             return self._result
         if self._is_stopped:
-            raise CancelledError("the load was stopped before its end")
+            raise CancelledError("the load was stopped before it finished", next_step="run it again")
         code = self._process.returncode
         if code is not None and code < 0:
             raise TaskError(
@@ -134,4 +134,4 @@ class _Client:
                 seen=f"killed by signal {-code} ({signal.Signals(-code).name})",
                 next_step="free memory if the system ran out of it (see the kernel log), then run it again",
             )
-        raise TaskError("the load failed", seen=self._failure or f"exit code {code}")
+        raise TaskError("the load failed", seen=self._failure or f"exit code {code}", expected="an answer to every request")

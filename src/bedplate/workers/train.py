@@ -1,4 +1,4 @@
-"""One rank of a training run: opens the stores, builds the trainer, reports to the supervisor how far it is.
+"""One rank of a training run: opens the stores, builds the trainer, reports its progress to the supervisor.
 
 Order of work after a failure, each reported: imports, shapes and buffers, rendezvous, state from the newest intact
 checkpoint, first forward pass. The base model's weights are not read when a checkpoint is there.
@@ -52,7 +52,7 @@ def main(context: TaskContext) -> JsonObject:
     """Train to the end; returns a `TrainingResult`. The entry of each rank's task.
 
     Raises:
-        PeerLostError: Another rank ended; the cause is there.
+        PeerLostError: Another rank ended; it has the cause.
     """
     observer = Observer(context)
     observer.report(Imported())
@@ -183,7 +183,7 @@ class _Rank:
 
 
 def _open_stores(context: TaskContext) -> list[NamedStore]:
-    """Memory first where the supervisor gave memory files, then disk."""
+    """Memory first if the supervisor passed memory files, then disk."""
     stores = []
     descriptors = [context.descriptors[name] for name in sorted(context.descriptors) if name.startswith("checkpoint-")]
     if descriptors:

@@ -128,7 +128,7 @@ def test_too_few_good_slots_fail_the_check_and_name_the_bad_ones(tmp_path: Path,
     finally:
         engine.close()
     assert raised.value.exit_code == 4
-    assert "slot 0: it computes wrongly: fp32, bf16" in str(raised.value.seen)
+    assert "slot 0: wrong results: fp32, bf16" in str(raised.value.seen)
 
 
 def test_a_store_without_room_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path)
 def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
     _spoil_for_int8(trained, _text(tmp_path))
     settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=64, context=64)
-    with pytest.raises(CheckFailedError, match="int8 costs more than agreed"):
+    with pytest.raises(CheckFailedError, match="int8 loses more quality than allowed"):
         run(settings, context)
 
 
@@ -214,7 +214,7 @@ def test_a_result_that_fails_the_gate_leaves_the_earlier_one(context: StepContex
     compress(settings, folders, context)
     before = snapshot(tmp_path / "out")
     _spoil_for_int8(trained, text)
-    with pytest.raises(CheckFailedError, match="costs more than agreed"):
+    with pytest.raises(CheckFailedError, match="loses more quality than allowed"):
         compress(replace(settings, max_perplexity_rise=0.005), folders, context)
     assert snapshot(tmp_path / "out") == before
     assert not list(tmp_path.glob(".out.*"))

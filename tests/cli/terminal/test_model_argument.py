@@ -22,7 +22,7 @@ def test_both_forms_name_the_model(words: list[str]) -> None:
     assert CliRunner().invoke(verb, words).output == "m\n"
 
 
-@pytest.mark.parametrize(("words", "what"), [([], "no model is named"), (["a", "--model", "b"], "two models are named")])
+@pytest.mark.parametrize(("words", "what"), [([], "no model was given"), (["a", "--model", "b"], "two models were given")])
 def test_none_and_two_are_refused(words: list[str], what: str) -> None:
     with pytest.raises(UsageError, match=what):
         verb.main(words, standalone_mode=False)

@@ -52,7 +52,7 @@ def test_plain_lines_show_of_progress_one_line_in_five_seconds(
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "run demo-1: a -> b",
-        "done before, kept: a",
+        "already done, kept: a",
         "[b] running: train",
         "[b] 5 of 12 steps, 1 steps/s, 7 s left",
         "[b] 10 of 12 steps, 1 steps/s, 2 s left",

@@ -160,7 +160,7 @@ def test_a_job_file_that_cannot_be_meant_is_named(tmp_path: Path, changes: dict[
 def test_a_job_file_cut_short_is_named_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "training.json"
     file.write_text('{"world_size": 2,\n "collectives": [')
-    with pytest.raises(ConfigurationError, match=r"training.json:2: .*cut short"):
+    with pytest.raises(ConfigurationError, match=r"training.json:2: .*complete"):
         read_job(file)
 
 
@@ -175,8 +175,8 @@ def test_a_missing_job_is_not_found(tmp_path: Path) -> None:
     ("specification", "says"),
     [
         ("ringshift", "unknown traffic 'ringshift'"),
-        ("permutation", "named by its seed"),
-        ("permutation:-1", "named by its seed"),
+        ("permutation", "needs a seed"),
+        ("permutation:-1", "needs a seed"),
         ("permuttion:3", "unknown traffic"),
         ("matrix.cm", "not supported yet"),
     ],

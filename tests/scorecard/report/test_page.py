@@ -6,7 +6,7 @@ import pytest
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.text import text, text_of
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.assess import assess
 from bedplate.scorecard.catalogue import all_indicators
@@ -170,7 +170,7 @@ def test_every_indicator_is_there_with_its_value_level_and_provenance() -> None:
     for indicator in all_indicators():
         start = html.index(f'<details class="indicator" id="{indicator.id}">')
         entry = html[start : html.index("</details>", start)]
-        assert spoken(text_of(indicator.name), Language.CHINESE) in entry and 'class="level level-' in entry
+        assert in_language(text_of(indicator.name), Language.CHINESE) in entry and 'class="level level-' in entry
         is_known = all(name in {item.id for item in measurements()} for name in indicator.parsed.names)
         assert ('class="badge provenance-' in entry.partition("</summary>")[0]) == is_known
 

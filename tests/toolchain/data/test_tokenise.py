@@ -97,7 +97,7 @@ def test_a_flipped_byte_is_found_when_the_shard_is_opened(corpus: Path, tiny_mod
     with pytest.raises(IntegrityError, match=r"train-00000\.bin is damaged"):
         TokenShards(folder)
     file.write_bytes(data[:-2])
-    with pytest.raises(IntegrityError, match="another size"):
+    with pytest.raises(IntegrityError, match="the wrong size"):
         TokenShards(folder, verify=False)
     file.unlink()
     with pytest.raises(NotFoundError, match="missing"):
@@ -165,7 +165,7 @@ def test_the_end_of_sequence_token_is_looked_for_where_models_name_it(
     model = model_without_end_of_text(tiny_model, tmp_path / "model")
     set_end_of_sequence(model, None)
     (model / "tokenizer_config.json").unlink()
-    with pytest.raises(UsageError, match="no token that ends a document"):
+    with pytest.raises(UsageError, match="no end-of-document token"):
         tokenise(corpus, model)
     content = {
         "generation_config.json": {"eos_token_id": [2]},

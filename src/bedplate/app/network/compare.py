@@ -45,9 +45,9 @@ class Settings:
     job: InputFile
     """Result of a training step (`$train`), or a JSON file with `world_size` and `collectives`."""
     topology: FabricSpecification = "leaf-spine:8x8"
-    """Fabric: `leaf-spine:LxS` (S hosts a leaf, links at 400 Gb/s), or a file."""
+    """Fabric: `leaf-spine:LxS` (S hosts per leaf, links at 400 Gb/s), or a file."""
     order: RankOrder = RankOrder.SPREAD
-    """How ranks are dealt over hosts, one a host: round robin over the leaves, or leaf after leaf."""
+    """How ranks are assigned to hosts, one per host: round robin over the leaves, or leaf after leaf."""
     seeds: Annotated[int, Range(1, 1000)] = 51
     """Number of hash seeds; hash ECMP is reported as the median over them."""
 
@@ -55,8 +55,8 @@ class Settings:
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
     """What would be simulated, and what is assumed."""
     return (
-        f"lay the largest collective of {settings.job} over {settings.topology}, one rank a host, with the same message size",
-        f"assumed: the job widened to as many ranks as hosts, dealt '{settings.order.value}'; the other order is shown as well",
+        f"map the largest collective of {settings.job} onto {settings.topology}, one rank per host, same message size",
+        f"assumed: the job widened to as many ranks as hosts, assigned '{settings.order.value}'; the other order is shown too",
         f"hash ECMP (median of {settings.seeds} seeds, 1 queue pair per flow) against planned paths (1 queue pair per flow)",
         "simulated at flow level: no packets, no latency, nothing is measured on a network",
     )

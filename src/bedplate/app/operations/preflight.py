@@ -42,25 +42,25 @@ class Settings:
     """The keys of an `ops.preflight` step."""
 
     budget: Annotated[Duration, Range(0.1)] = 1.2
-    """Time to measure a slot; more of it makes rates steadier."""
+    """Time spent measuring each slot; more time gives steadier rates."""
     slow_share: Fraction = 0.5
-    """How much of its peers' rate a slot may lack before it is left out."""
+    """How far below its peers' rate a slot may fall before it is excluded."""
     max_slots: Annotated[Count, Range(1)] = 32
-    """Most slots that are screened; the job's slots are those that the engine gives out first."""
+    """Maximum number of slots to screen, starting with those that the engine hands out first."""
     pair_bytes: Annotated[ByteCount, Range(4)] = 4 * 2**20
-    """Size of the sum that two slots make together."""
+    """Size of the all-reduce that each pair of slots runs."""
     pair_timeout: Annotated[Duration, Range(1)] = 10.0
-    """How long a pair may take to meet, and for each sum."""
+    """Timeout for a pair to connect, and for each all-reduce."""
     slow_pair_ratio: Annotated[float, Range(1)] = 5.0
-    """How many times the time of the quicker quarter of the pairs a pair may take."""
+    """Maximum time of a pair, as a multiple of the time of the fastest quarter of the pairs."""
     retries: Count = 2
-    """How often a slow slot is measured again before it is left out."""
+    """How many times a slow slot is measured again before it is excluded."""
     hung_after: Annotated[Duration, Range(2)] = 30.0
     """Silence after which a slot's process counts as hung."""
     store_need: ByteCount = 2 * 10**9
-    """Free space that the job wants in each store."""
+    """Free space that the job needs in each store."""
     store_floor: Rate = 5e6
-    """Slowest writing or reading that a store may show."""
+    """Minimum write and read rate of each store."""
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
@@ -182,7 +182,7 @@ def _fit_stores(settings: Settings, context: StepContext) -> list[StoreReport]:
         raise CheckFailedError(
             f"store '{unfit[0].name}' {unfit[0].reason}",
             seen=unfit[0].path,
-            expected="a directory that takes and gives back the job's data",
+            expected="a directory that stores and returns the job's data",
             next_step="free space there, or set XDG_STATE_HOME or XDG_CACHE_HOME to another disk",
         )
     return stores
@@ -193,10 +193,10 @@ def _emit_findings(context: StepContext, screening: Screening, kept: Sequence[Sl
         name = f"slot {slot.slot} (core {cores_text(slot)})"
         if slot not in kept:
             facts = PreflightSlotExcluded(node=slot.node, cores=slot.cores, verdict=slot.verdict.value, reason=slot.reason)
-            _emit(context, facts, f"{name} is left out: {slot.reason}")
+            _emit(context, facts, f"{name} is excluded: {slot.reason}")
         elif slot.verdict is SlotVerdict.DISTURBED:
             disturbed = PreflightSlotDisturbed(node=slot.node, cores=slot.cores, reason=slot.reason)
-            _emit(context, disturbed, f"{name} is kept, since the job wants it, but {slot.reason}")
+            _emit(context, disturbed, f"{name} is kept because the job needs it, but {slot.reason}")
     for a, b in screening.bad_links:
         _emit(context, PreflightBadLink(slots=(a, b)), f"slots {a} and {b} are good, but not with each other")
 

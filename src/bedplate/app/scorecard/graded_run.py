@@ -96,7 +96,11 @@ def write_report(run: GradedRun, assessment: Assessment, file: Path, *, language
         file.parent.mkdir(parents=True, exist_ok=True)
         write_file(file, render(report))
     except OSError as error:
-        raise UnavailableError("the report cannot be written", seen=f"{file}: {error.strerror}") from error
+        raise UnavailableError(
+            "the report cannot be written",
+            seen=f"{file}: {error.strerror}",
+            next_step="check the disk and the folder's permissions, or choose another file",
+        ) from error
 
 
 def _stored_step(record: StepRecord) -> ReportStep:

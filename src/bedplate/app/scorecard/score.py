@@ -8,12 +8,12 @@ from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepCon
 from bedplate.app.scorecard.graded_run import GradedRun, write_report
 from bedplate.core.settings import settings
 from bedplate.core.text import text
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language, choose_language
 from bedplate.scorecard.catalogue import all_indicators
 from bedplate.scorecard.report.model import ReportStep
 
-EXPLANATION = text("Grade all that was measured over five parts, name what limits it, and write one page that shows it.")
+EXPLANATION = text("Grade everything that was measured in five parts, name what limits it, and write a one-page report.")
 
 
 @settings
@@ -42,7 +42,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     report = context.directory / "report.html"
     write_report(graded, assessment, report, language=language, created_s=context.clock.now())
     for line in assessment.summary():
-        context.reporter.say(spoken(line, language))
+        context.reporter.say(in_language(line, language))
     return StepResult(path=report, kind=ResultKind.REPORT, outputs=assessment.as_json(language))
 
 

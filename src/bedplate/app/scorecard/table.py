@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bedplate.core.text import text, text_of
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard import words
 from bedplate.scorecard.assess import Assessment as Assessment
@@ -14,7 +14,7 @@ from bedplate.scorecard.grade import Grade
 def table_headings(language: Language) -> list[str]:
     """Headings of `table_rows`."""
     headings = (text("Part"), text("Indicator"), text("Value"), text("Level"), text("Provenance"), text("Measured by"))
-    return [spoken(heading, language) for heading in headings]
+    return [in_language(heading, language) for heading in headings]
 
 
 def table_rows(assessment: Assessment, language: Language) -> list[list[str]]:
@@ -24,21 +24,21 @@ def table_rows(assessment: Assessment, language: Language) -> list[list[str]]:
 
 def summary_lines(assessment: Assessment, language: Language) -> list[str]:
     """What limits the platform, and what was covered."""
-    return [spoken(line, language) for line in assessment.summary()]
+    return [in_language(line, language) for line in assessment.summary()]
 
 
 def _row(grade: Grade, language: Language) -> list[str]:
     indicator, measured = grade.indicator, grade.measured
     value = words.NO_VALUE if measured.value is None else format_value(measured.value, indicator.unit)
-    provenance = "" if measured.provenance is None else spoken(words.PROVENANCES[measured.provenance], language)
+    provenance = "" if measured.provenance is None else in_language(words.PROVENANCES[measured.provenance], language)
     if measured.is_disturbed:
-        provenance += f" ({spoken(words.DISTURBED, language)})"
-    uncapped = f" ({spoken(words.LEVELS[grade.uncapped], language)})" if grade.cap else ""
+        provenance += f" ({in_language(words.DISTURBED, language)})"
+    uncapped = f" ({in_language(words.LEVELS[grade.uncapped], language)})" if grade.cap else ""
     return [
-        spoken(words.PARTS[indicator.part], language),
-        spoken(text_of(indicator.name), language),
-        spoken(value, language),
-        spoken(words.LEVELS[grade.level], language) + uncapped,
+        in_language(words.PARTS[indicator.part], language),
+        in_language(text_of(indicator.name), language),
+        in_language(value, language),
+        in_language(words.LEVELS[grade.level], language) + uncapped,
         provenance,
         indicator.collect.command if measured.value is None else "",
     ]

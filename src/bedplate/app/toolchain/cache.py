@@ -12,4 +12,4 @@ from bedplate.core.reporter import Reporter
 def lock_entry(target: Path, reporter: Reporter) -> AbstractContextManager[None]:
     """Hold the lock of the cache entry `target`; see `core.files.file_lock` for the errors."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    return file_lock(target.with_name(f".{target.name}.lock"), reporter, f"makes {target.name}")
+    return file_lock(target.with_name(f".{target.name}.lock"), reporter, f"is making {target.name}")

@@ -1,6 +1,6 @@
 """Make a model smaller and say what it cost: size, held-out perplexity, divergence, decoding speed, compared with the original.
 
-Int8 weight-only: each weight matrix keeps one byte a weight and one scale an output channel. A result whose perplexity
+Int8 weight-only: each weight matrix keeps one byte per weight and one scale per output channel. A result whose perplexity
 rises by more than the gate allows fails the step, so that nothing worse than agreed is served.
 """
 
@@ -45,26 +45,26 @@ class Settings:
     """Schemes to try: `int8` (the smallest), `int8-linear` (embedding table and head stay bf16; what vLLM loads). The first is
     what later steps get."""
     data: Annotated[str, Input(words=tuple(TEXTS), derived=DERIVED)] | None = None
-    """Corpus (its held-out part) or text to judge by; by default what the model was trained on, else wikipedia-sample."""
+    """Corpus (its held-out part) or text to evaluate on; by default what the model was trained on, else wikipedia-sample."""
     tokens: Annotated[Count, Range(2)] = 8192
-    """Held-out tokens to judge by."""
+    """Number of held-out tokens to evaluate on."""
     context: Annotated[Count, Range(2)] = 1024
-    """Tokens of a window."""
+    """Tokens per window."""
     max_perplexity_rise: Fraction = 0.005
-    """Gate: the most that perplexity may rise, as a share of the original's."""
+    """Gate: maximum rise in perplexity, as a fraction of the original's."""
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """See `app/pipeline/contract/step.py`."""
+    """What would be compressed, and what it would be judged on."""
     schemes = ", ".join(settings.schemes)
     return (
-        f"compress {settings.model} by {schemes}",
-        f"judge it on {settings.tokens} held-out tokens; a rise in perplexity above {settings.max_perplexity_rise:.1%} fails",
+        f"compress {settings.model} with {schemes}",
+        f"evaluate it on {settings.tokens} held-out tokens; a perplexity rise above {settings.max_perplexity_rise:.1%} fails",
     )
 
 
 def run(settings: Settings, context: StepContext) -> StepResult:
-    """See `app/pipeline/contract/step.py`.
+    """Compress, measure, and hold the result to the gate; `path` is the folder of the first scheme.
 
     Raises:
         NotFoundError: No model there.
@@ -134,11 +134,11 @@ def as_json(results: CompressionResults) -> dict[str, Any]:
 
 
 def _check(settings: Settings, model: Path, folders: Mapping[str, Path]) -> None:
-    """What can be known before minutes are spent."""
+    """The quick checks, before minutes are spent."""
     if not settings.schemes:
-        raise UsageError("no scheme to compress by", expected="schemes: [int8]")
+        raise UsageError("no compression scheme was given", expected="schemes: [int8]")
     if not inspect_model(model).is_plain:
-        raise UsageError("the model is compressed already", seen=model, expected="a model with plain weights")
+        raise UsageError("the model is already compressed", seen=model, expected="a model with plain weights")
     for scheme, out in folders.items():
         check_scheme(scheme)
         check_out(model, out)
@@ -160,7 +160,7 @@ def _held_out(settings: Settings, model: Path, context: StepContext) -> Path:
     if source not in TEXTS and (Path(source) / "manifest.json").is_file():
         return Path(source).expanduser().absolute()
     if settings.data is None:
-        context.reporter.say(f"the model names no corpus of its own; it is judged by {DEFAULT_TEXT}")
+        context.reporter.say(f"the model names no training corpus; evaluating on {DEFAULT_TEXT}")
     share = 0.05 if source == DEFAULT_TEXT else 1.0
     inner = dataclasses.replace(context, directory=context.directory / "text")
     made = data_text.run(data_text.Settings(source=source, validation=share), inner)

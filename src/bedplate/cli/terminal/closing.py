@@ -16,7 +16,7 @@ def closing_words(outcome: RunOutcome) -> str:
         lines += [f"  The report, one page that opens in any browser:\n    {outcome.report}"]
     if (model := outcome.model) is not None:
         lines += [
-            "  Talk to the model that came out of it. In one terminal:",
+            "  Talk to the model it produced. In one terminal:",
             f"    bedplate serve {shlex.quote(str(model))}",
             "  It prints its address and an API key. In another:",
             "    curl http://127.0.0.1:8000/v1/chat/completions -H 'Authorization: Bearer KEY' \\",
@@ -32,5 +32,5 @@ def closing_words(outcome: RunOutcome) -> str:
     }
     width = max(map(len, commands))
     lines += [f"    {command:<{width}}  {what}" for command, what in commands.items()]
-    lines.append(f"  Everything the run made lies in {outcome.directory}")
+    lines.append(f"  Everything the run produced is in {outcome.directory}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The live view of a run: one line a step with its state, bar, rate and remaining time; what steps say stays above."""
+"""The live view of a run: one line per step with its state, bar, rate and remaining time; what steps say stays above."""
 
 from __future__ import annotations
 
@@ -52,28 +52,28 @@ class LiveWatcher:
         self._live.start()
 
     def step_started(self, name: str, use: str, explanation: str) -> None:
-        """Its line comes alive."""
+        """Show the step as running."""
         self._lines[name] = _Line(Status.RUNNING, time.monotonic())
         if self._explain:
             self._print(f"\n[bold]{escape(name)}[/bold] [dim]({escape(use)})[/dim] {escape(explanation)}")
 
     def step_progressed(self, name: str, done: float, total: float, unit: str) -> None:
-        """Drives the bar."""
+        """Advance the bar."""
         line = self._lines[name]
         line.pace = line.pace or Pace()
         line.pace.move(time.monotonic(), done, total, unit)
 
     def said(self, name: str, text: str) -> None:
-        """Above the table, and kept."""
+        """Print it above the table, where it stays."""
         self._print(f"[dim]{escape(name)}[/dim] {escape(text)}" if name else escape(text))
 
     def step_ended(self, name: str, status: Status, seconds: float, error: BedplateError | None) -> None:
-        """Its line shows how it ended."""
+        """Show how it ended."""
         line = self._lines[name]
         line.status, line.seconds, line.pace = status, seconds, None
 
     def run_ended(self, status: Status) -> None:
-        """The table goes; the verb prints the outcome."""
+        """Remove the table; the verb prints the outcome."""
         self.close()
 
     def close(self) -> None:

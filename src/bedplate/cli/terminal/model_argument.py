@@ -20,11 +20,11 @@ def model_argument(command: Command) -> Command:
     def called(model_argument: str | None, model_option: str | None, **given: Any) -> Any:
         if model_argument and model_option and model_argument != model_option:
             raise UsageError(
-                "two models are named", seen=f"{model_argument} and --model {model_option}", expected="one of them"
+                "two models were given", seen=f"{model_argument} and --model {model_option}", expected="one of them"
             )
         model = model_argument or model_option
         if not model:
-            raise UsageError("no model is named", expected="MODEL, a folder or the name of a fetched model")
+            raise UsageError("no model was given", expected="MODEL, a folder or the name of a fetched model")
         return command(model=model, **given)
 
     text = "The same as MODEL: a model folder, or the name of a fetched model."

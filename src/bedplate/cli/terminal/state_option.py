@@ -27,7 +27,7 @@ def engine_option(command: Command) -> Command:
 
 def use_option(command: Command) -> Command:
     """Adds `--use NAME=MODULE`, as a mapping `use`."""
-    text = "A use case of your own: the name that files give it, and its module. May be repeated."
+    text = "Your own use case: its name in pipeline files, and its module. May be repeated."
     return click.option("--use", metavar="NAME=MODULE", multiple=True, callback=_read_uses, help=text)(command)
 
 

@@ -45,7 +45,7 @@ class PlainWatcher:
         """Name the run, and what is skipped."""
         self._print(f"run {run_id}: {' -> '.join(steps)}")
         if done:
-            self._print(f"done before, kept: {', '.join(done)}")
+            self._print(f"already done, kept: {', '.join(done)}")
 
     def step_started(self, name: str, use: str, explanation: str) -> None:
         """Name the step."""

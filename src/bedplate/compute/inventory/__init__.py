@@ -1,4 +1,4 @@
-"""What devices this machine has: one file a vendor, behind `base.DeviceProbe`."""
+"""What devices this machine has: one file per vendor, behind `base.DeviceProbe`."""
 
 from bedplate.compute.inventory.base import DeviceProbe, HealthCode, Vendor
 from bedplate.compute.inventory.node import NODE_READER, this_node

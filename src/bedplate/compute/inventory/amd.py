@@ -1,4 +1,4 @@
-"""AMD Instinct and Radeon: recognised by its tools; a probe is still to be written."""
+"""AMD Instinct and Radeon: recognised by its tools; there is no probe yet."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the platform knows about a vendor's devices: one record, in the vendor's own file, and one line in `registry.py`.
 
 The record says how to find the devices (probe, tools, device files), how a process is limited to some of them (visibility
-variable), what they can compute (precisions) and what their error codes mean (health codes). Whoever needs one of these reads
+variable), what they can compute (precisions) and what their error codes mean (health codes). Code that needs one of these reads
 it here or from the `Device` that the probe returns: an engine gets the visibility with each device, `doctor` the tools.
 """
 
@@ -17,10 +17,10 @@ from bedplate.core.devices import Device, HealthState
 
 
 class DeviceProbe(Protocol):
-    """How one vendor's devices are found. Built without arguments in the process that asks it."""
+    """Finds the devices of one vendor. Constructed without arguments in the process that calls it."""
 
     def is_present(self) -> bool:
-        """Whether there is anything to ask: the library, tool or files of the vendor. Quick; False is normal."""
+        """Whether the vendor's library, tool or files are present. Quick; False is normal."""
         ...
 
     def devices(self) -> tuple[Device, ...]:
@@ -35,9 +35,9 @@ class HealthCode:
     state: HealthState
     """`ok` for codes that blame the program and not the device."""
     meaning: str
-    """What happened, in a few words."""
+    """What happened, briefly."""
     next_step: str
-    """What an operator does about it."""
+    """What an operator should do about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,9 @@ class Vendor:
     """Everything vendor-specific about a family of devices."""
 
     name: str
-    """As in `Device.vendor`; for the processors of this machine, whoever made them, `cpu`."""
+    """As in `Device.vendor`; `cpu` for the processors of this machine, whatever their make."""
     probe: str = ""
-    """`module:class` of its `DeviceProbe`. Empty: not supported yet; `doctor` then says that its tool was seen."""
+    """`module:class` of its `DeviceProbe`. Empty: not supported yet; `doctor` then reports that its tool was found."""
     reads_files_only: bool = False
     """Whether the probe only reads files of the kernel, so that it cannot crash or hang and needs no process of its own."""
     device_files: tuple[str, ...] = ()

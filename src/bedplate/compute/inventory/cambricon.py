@@ -1,4 +1,4 @@
-"""Cambricon MLU: recognised by its tools; a probe is still to be written."""
+"""Cambricon MLU: recognised by its tools; there is no probe yet."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the control groups of a container leave us: memory and processor time.
 
-A container sees the whole machine in /proc/meminfo and /proc/cpuinfo; what it may use stands in the files of its control
+A container sees the whole machine in /proc/meminfo and /proc/cpuinfo; what it may use is in the files of its control
 group and of every group above it, the smallest of which counts. Version 2 (one tree) and version 1 (a tree a
 controller) both occur, also side by side. Source: kernel documentation, admin-guide/cgroup-v1 and cgroup-v2.
 """

@@ -1,4 +1,4 @@
-"""This machine's CPUs: one device a NUMA node, as far as this process may use it.
+"""This machine's CPUs: one device per NUMA node, as far as this process may use it.
 
 Read from /proc and /sys alone, so it needs no tool and works in containers: cores are those of our affinity mask (cpusets
 included), no more of them than the control groups grant processor time for; memory is that of the node, cut to the share that
@@ -141,8 +141,8 @@ class CpuProbe:
 def _within_quota(cores: frozenset[int], limit: float | None, host: str) -> frozenset[int]:
     """As many cores as there is processor time for, one at least: more threads than that only wait for the next period.
 
-    Which ones is nobody's business but ours, and every container of a machine sees the same numbers. So each begins at a
-    place of its own, from its host name, or all of them would be pinned to the first cores.
+    The choice is free, but every container on a machine sees the same core numbers. So each starts at an offset derived
+    from its host name; otherwise all of them would be pinned to the first cores.
     """
     count = len(cores) if limit is None else max(1, int(limit))
     if count >= len(cores):
@@ -190,18 +190,18 @@ def _numa_nodes(root: Path) -> dict[int, frozenset[int]]:
 
 
 def _usable_memory_bytes(root: Path, nodes: Mapping[int, frozenset[int]]) -> dict[int, int]:
-    """Memory of each node that this process may have: a limit over all of them is shared out by size."""
+    """Memory of each node that this process may have: a limit over all of them is divided in proportion to size."""
     allowed = _allowed_memory_nodes(root)
     totals = _node_memory_bytes(root, nodes)
     usable = {node: totals.get(node, 0) if allowed is None or node in allowed else 0 for node in nodes}
-    limit, whole = memory_limit_bytes(root), sum(usable.values())
-    if limit is None or limit >= whole:
+    limit, total = memory_limit_bytes(root), sum(usable.values())
+    if limit is None or limit >= total:
         return usable
-    return {node: size * limit // whole for node, size in usable.items()}
+    return {node: size * limit // total for node, size in usable.items()}
 
 
 def _node_memory_bytes(root: Path, nodes: Mapping[int, frozenset[int]]) -> dict[int, int]:
-    """Memory of every node, those without cores (CXL) included; together what /proc/meminfo says.
+    """Memory of every node, those without cores (CXL) included; their sum is the total of /proc/meminfo.
 
     The nodes' own totals serve as shares only: on virtual machines that grew while they ran they can add up to less than half.
     """

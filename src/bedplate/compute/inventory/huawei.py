@@ -1,4 +1,4 @@
-"""Huawei Ascend: recognised by its tools; a probe is still to be written."""
+"""Huawei Ascend: recognised by its tools; there is no probe yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hygon DCU: recognised by its tools; a probe is still to be written."""
+"""Hygon DCU: recognised by its tools; there is no probe yet."""
 
 from __future__ import annotations
 

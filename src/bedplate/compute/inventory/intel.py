@@ -1,4 +1,4 @@
-"""Intel Data Center GPU: recognised by its tools; a probe is still to be written."""
+"""Intel Data Center GPU: recognised by its tools; there is no probe yet."""
 
 from __future__ import annotations
 

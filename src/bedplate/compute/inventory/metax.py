@@ -1,4 +1,4 @@
-"""MetaX: recognised by its tools; a probe is still to be written."""
+"""MetaX: recognised by its tools; there is no probe yet."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from bedplate.compute.inventory.base import HealthCode, Vendor
 from bedplate.core.devices import Device, DeviceHealth, DeviceLink, DevicePartition, HealthState, Visibility
 
 _RESET = "drain the node and reset the GPU (nvidia-smi -r); replace it if it returns"
-_REPLACE = "take it out of use and have it replaced"
-_PROGRAM = "look at the program first: it is rarely the GPU"
+_REPLACE = "take it out of service and replace it"
+_PROGRAM = "check the program first: the GPU is rarely at fault"
 
 VENDOR = Vendor(
     name="nvidia",
@@ -36,16 +36,16 @@ VENDOR = Vendor(
     },
     health_codes={
         "Xid 13": HealthCode(state=HealthState.OK, meaning="the program faulted on the GPU", next_step=_PROGRAM),
-        "Xid 31": HealthCode(state=HealthState.OK, meaning="the program used a wrong address", next_step=_PROGRAM),
+        "Xid 31": HealthCode(state=HealthState.OK, meaning="the program accessed an invalid address", next_step=_PROGRAM),
         "Xid 43": HealthCode(state=HealthState.OK, meaning="the program stopped on the GPU", next_step=_PROGRAM),
         "Xid 48": HealthCode(state=HealthState.FAILED, meaning="uncorrectable memory error", next_step=_RESET),
-        "Xid 63": HealthCode(state=HealthState.DEGRADED, meaning="a memory row is to be remapped", next_step=_RESET),
-        "Xid 64": HealthCode(state=HealthState.FAILED, meaning="no memory row is left to remap to", next_step=_REPLACE),
+        "Xid 63": HealthCode(state=HealthState.DEGRADED, meaning="a memory row is pending a remap", next_step=_RESET),
+        "Xid 64": HealthCode(state=HealthState.FAILED, meaning="no spare memory row is left", next_step=_REPLACE),
         "Xid 74": HealthCode(state=HealthState.DEGRADED, meaning="NVLink error", next_step="check the link, then reset"),
         "Xid 79": HealthCode(state=HealthState.FAILED, meaning="the GPU fell off the bus", next_step="power-cycle the node"),
         "Xid 94": HealthCode(state=HealthState.DEGRADED, meaning="contained memory error", next_step=_RESET),
         "Xid 95": HealthCode(state=HealthState.FAILED, meaning="uncontained memory error", next_step=_RESET),
-        "Xid 119": HealthCode(state=HealthState.FAILED, meaning="the GPU's system processor hangs", next_step=_RESET),
+        "Xid 119": HealthCode(state=HealthState.FAILED, meaning="the GPU's system processor does not answer", next_step=_RESET),
     },
 )
 
@@ -60,7 +60,7 @@ class NvidiaProbe:
     """GPUs of this machine that this process may use."""
 
     def is_present(self) -> bool:
-        """Whether NVML or nvidia-smi is there to be asked."""
+        """Whether NVML or nvidia-smi is available."""
         return shutil.which("nvidia-smi") is not None or _import_nvml() is not None
 
     def devices(self) -> tuple[Device, ...]:

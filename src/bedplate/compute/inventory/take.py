@@ -1,7 +1,7 @@
-"""The devices of this machine, asked for in a way that no vendor's library can break.
+"""Lists the devices of this machine in a way that no vendor's library can break.
 
 A vendor's library may be absent, may raise, may crash the process that loaded it, and may hang in a driver call that
-no thread can be cut out of. So each probe that has something to look at runs in a process of its own, all at once, and
+no thread can be cut out of. So each probe that has something to look at runs in a process of its own, all in parallel, and
 answers with JSON on stdout. Absent is normal and silent; broken and hanging are events, and cost only that vendor's
 devices. Cost: with CPUs only, some file reads; else one start of Python, about 0.1 s, whatever the number of vendors.
 """
@@ -31,18 +31,18 @@ from bedplate.core.messages import decode, encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeTrouble:
-    """A vendor whose devices seem to be there, and whose probe gave no answer."""
+    """A vendor whose devices seem to be present, but whose probe did not answer."""
 
     probe: str
     """`Vendor.name`."""
     kind: Literal["broken", "hung"]
     message: str
-    """Its last words, one line."""
+    """The last line of its error output, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Devices of this machine, and whom we could not ask."""
+    """Devices of this machine, and the vendors whose probe failed."""
 
     devices: tuple[Device, ...]
     troubles: tuple[ProbeTrouble, ...] = ()
@@ -55,7 +55,7 @@ def take_inventory(
     events: EventSink | None = None,
     clock: Clock | None = None,
 ) -> Inventory:
-    """Ask the probes of all vendors at once.
+    """Run the probes of all vendors in parallel.
 
     Args:
         vendors: Whose devices to look for.
@@ -91,7 +91,7 @@ def _ask(vendor: Vendor, timeout_s: float) -> tuple[Device, ...] | ProbeTrouble:
         _cut_off(process)
         return ProbeTrouble(probe=vendor.name, kind="hung", message=f"no answer within {timeout_s:g} s; its process was killed")
     if process.returncode:
-        last_words = (errors.strip().splitlines() or ["it said nothing"])[-1]
+        last_words = (errors.strip().splitlines() or ["no error output"])[-1]
         return ProbeTrouble(probe=vendor.name, kind="broken", message=f"exit code {process.returncode}: {last_words}")
     try:
         return tuple(decode(Device, item) for item in json.loads(output.splitlines()[-1]))

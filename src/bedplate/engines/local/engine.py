@@ -1,6 +1,6 @@
 """Gangs as processes of this machine.
 
-    engine (this process) --one watch thread a gang--> keeper a task --> task
+    engine (this process) --one watch thread per gang--> one keeper per task --> task
 
 The engine books slots, starts the keepers and answers questions; `gang.py` follows what runs, `keeper.py` makes sure that
 nothing outlives its task or this process. What is cancelled, killed, closed or abandoned (`kill -9` of this process) leaves no
@@ -21,8 +21,9 @@ from typing import Literal
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
+from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent
-from bedplate.engines.base import EngineStatistics
+from bedplate.engines.base import CanExclude, Engine, EngineStatistics, FaultInjection
 from bedplate.engines.checks import check_gang
 from bedplate.engines.ledger import NodeLedger, reserve
 from bedplate.engines.local.gang import LocalGang
@@ -49,11 +50,11 @@ class GangPart:
     """What of a larger gang is started here: a gang over several machines is one part a machine."""
 
     ranks: tuple[int, ...]
-    """Rank in the whole gang of each task of the part, in order."""
+    """Rank in the complete gang of each task of the part, in order."""
     world_size: int
-    """Tasks of the whole gang."""
+    """Tasks of the complete gang."""
     rendezvous: str
-    """`host:port` that is held for the whole gang."""
+    """`host:port` that is held for the complete gang."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,18 +126,18 @@ class LocalEngine:
                     raise _machine_refused(gang, error) from error
                 raise
 
+    @implements(Engine)
     def gangs(self) -> tuple[GangHandle, ...]:
-        """See `Engine.gangs`."""
         with self._changed:
             return self._record.gangs()
 
+    @implements(Engine)
     def status(self, handle: GangHandle) -> GangStatus:
-        """See `Engine.status`."""
         with self._changed:
             return self._record.find(handle).status()
 
+    @implements(Engine)
     def events(self, handle: GangHandle | None = None, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
-        """See `Engine.events`."""
         with self._changed:
             if handle is None:
                 self._changed.wait_for(lambda: self._record.num_events > after or self._is_closed, wait_s)
@@ -145,8 +146,8 @@ class LocalEngine:
                 self._changed.wait_for(lambda: record.has_news(after), wait_s)
             return self._record.events(handle, after)
 
+    @implements(Engine)
     def wait(self, handle: GangHandle, timeout_s: float | None = None) -> GangStatus:
-        """See `Engine.wait`."""
         with self._changed:
             record = self._record.find(handle)
             self._changed.wait_for(lambda: record.is_final, timeout_s)
@@ -164,8 +165,8 @@ class LocalEngine:
         gang.cancel(grace_s)
         self._wait_gone([gang], grace_s)
 
+    @implements(Engine)
     def logs(self, handle: GangHandle, rank: int) -> str:
-        """See `Engine.logs`."""
         with self._changed:
             self._record.find(handle).task(rank)
             submitted = self._gangs[handle.id]
@@ -174,8 +175,8 @@ class LocalEngine:
             file.seek(max(0, size - _MAX_LOG_BYTES))
             return file.read().decode(errors="replace")
 
+    @implements(Engine)
     def forget(self, handle: GangHandle) -> None:
-        """See `Engine.forget`."""
         with self._changed:
             self._record.forget(handle)
             del self._gangs[handle.id]
@@ -184,8 +185,8 @@ class LocalEngine:
         """This machine as one node; a core is listed as often as it may be taken."""
         return (self._node,)
 
+    @implements(Engine)
     def statistics(self) -> EngineStatistics:
-        """See `Engine.statistics`."""
         with self._changed:
             return self._record.statistics()
 
@@ -199,8 +200,8 @@ class LocalEngine:
             gang.cancel(CLOSE_GRACE_S)
         self._wait_gone(gangs, CLOSE_GRACE_S)
 
+    @implements(FaultInjection)
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
-        """See `FaultInjection.kill`."""
         with self._changed:
             self._record.find(handle)
             gang = self._gangs[handle.id].gang
@@ -217,8 +218,8 @@ class LocalEngine:
                 raise NotFoundError(f"no node '{node_id}'", expected=self._node.id)
             self._ledger.exclude(tuple(cores), reason)
 
+    @implements(CanExclude)
     def exclusions(self) -> tuple[Exclusion, ...]:
-        """See `CanExclude.exclusions`."""
         with self._changed:
             return self._ledger.exclusions
 
@@ -272,7 +273,7 @@ class LocalEngine:
                 raise UnavailableError(
                     f"gang '{gang.record.handle.id}' has a process that SIGKILL does not end",
                     seen=f"alive {grace_s + _UNKILLABLE_S:.0f} s after the request",
-                    next_step="see its state with ps (D is a driver or file system that hangs)",
+                    next_step="check its state with ps (D: a hung driver or file system)",
                 )
 
 
@@ -291,4 +292,8 @@ def _check_descriptors(gang: Gang) -> None:
             try:
                 os.fstat(fd)
             except OSError as error:
-                raise UsageError(f"rank {rank}: descriptor '{name}' is not open", seen=f"{fd}: {error.strerror}") from error
+                raise UsageError(
+                    f"rank {rank}: descriptor '{name}' is not open",
+                    seen=f"{fd}: {error.strerror}",
+                    expected="a descriptor that stays open until submit returns",
+                ) from error

@@ -1,6 +1,6 @@
 """One running gang: its processes, its record, and the thread that watches them.
 
-The thread sleeps in epoll over two sockets a task, so an exit is known as soon as the keeper says so; it wakes by itself
+The thread sleeps in epoll over two sockets per task, so an exit is known as soon as the keeper says so; it wakes by itself
 only for the next heartbeat deadline. Everything that is readable is read before silence is judged: a supervisor that was
 busy or stopped for a while does not take its own absence for a hang.
 """
@@ -45,7 +45,7 @@ class LocalGang:
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._rendezvous = rendezvous
         self._on_task_end = on_task_end
-        self._heard: set[int] = set()
+        self._with_heartbeat: set[int] = set()
         self._is_cancelled = False
         self._hung: dict[int, str] = {}
         self._open = set(range(len(processes)))
@@ -56,7 +56,7 @@ class LocalGang:
         self._thread.start()
 
     def cancel(self, grace_s: float) -> None:
-        """Ask all tasks to end, and after `grace_s` make them; returns at once."""
+        """Ask all tasks to end, and kill them after `grace_s`; returns immediately."""
         with self._changed:
             self._is_cancelled = True
             for rank, process in enumerate(self._processes):
@@ -119,9 +119,9 @@ class LocalGang:
         while (message := _receive(self._processes[rank].channel)) is not None:
             if message == b"":
                 return False
-            self._heard.add(rank)
+            self._with_heartbeat.add(rank)
             if message == HEARTBEAT:
-                self.record.heard(rank, self._clock.now())
+                self.record.heartbeat(rank, self._clock.now())
             else:
                 self.record.progress(rank, self._clock.now(), json.loads(message))
                 self._changed.notify_all()
@@ -165,14 +165,14 @@ class LocalGang:
         end_marked(self._processes[rank].mark)
         shutil.rmtree(self._processes[rank].scratch, ignore_errors=True)
         self._drain_channel(rank)
-        message = "its keeper process was killed or failed, and the task ended with it; see the task's log"
+        message = "its keeper process was killed or failed, and so the task ended; see the task's log"
         cause = ExitCause.CANCELLED if self._is_cancelled else ExitCause.SIGNAL
         self.record.exited(rank, self._clock.now(), exit_code=-signal.SIGKILL, cause=cause, message=message)
         self._on_task_end(rank)
         self._changed.notify_all()
 
     def _next_deadline_s(self) -> float | None:
-        """Seconds until the first task that was heard is silent for too long; None when nobody is timed."""
+        """Seconds until the first task with a heartbeat has been silent for too long; None if no task is timed."""
         silences = self._silences()
         if self._heartbeat_timeout_s is None or not silences:
             return None
@@ -182,16 +182,16 @@ class LocalGang:
         for rank, silence_s in self._silences().items():
             is_late = self._heartbeat_timeout_s is not None and silence_s >= self._heartbeat_timeout_s
             if is_late and rank not in just_read:
-                self._hung[rank] = f"silent for {silence_s:.3g} s, allowed are {self._heartbeat_timeout_s:.3g} s"
+                self._hung[rank] = f"silent for {silence_s:.3g} s, the limit is {self._heartbeat_timeout_s:.3g} s"
                 self._processes[rank].command({"signal": signal.SIGKILL})
 
     def _silences(self) -> dict[int, float]:
         now_s = self._clock.now()
         silences = {}
-        for rank in self._heard & self._open - self._hung.keys():
+        for rank in self._with_heartbeat & self._open - self._hung.keys():
             task = self.record.task(rank)
-            if task.state is TaskState.RUNNING and task.last_heard_s is not None:
-                silences[rank] = now_s - task.last_heard_s
+            if task.state is TaskState.RUNNING and task.last_heartbeat_s is not None:
+                silences[rank] = now_s - task.last_heartbeat_s
         return silences
 
 

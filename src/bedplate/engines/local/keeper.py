@@ -1,9 +1,9 @@
-"""The keeper: one small process beside each task, whose only duty is that nothing of the task outlives it.
+"""The keeper: one small process per task, whose only duty is that nothing of the task outlives it.
 
-    supervisor --control socket--> keeper --fork, exec--> task --> whatever the task starts
+    supervisor --control socket--> keeper --fork, exec--> task --> what the task starts
 
 The keeper is a subreaper (prctl), so orphans of the task, also those that called setsid or forked twice, become its children.
-It ends the whole tree when
+It ends the entire tree when
 
 - the task ends: leftovers are killed, then the exit is reported, so "exited" means that nothing is left;
 - the supervisor goes: end of file on the control socket, or its pidfd fires (a forked copy of the supervisor may hold
@@ -118,7 +118,7 @@ class _Keeper:
         os._exit(127)
 
     def _is_abandoned(self) -> bool:
-        """Wait for the next thing to happen; True when the supervisor, or the will to go on, is gone."""
+        """Wait for the next thing to happen; True when the supervisor is gone, or the end was requested."""
         poll = select.poll()
         for fd in (self._control.fileno(), self._supervisor_fd, self._wakeup_fd):
             if fd >= 0:

@@ -45,7 +45,7 @@ class Launch:
     index: int
     """Position in the gang as this engine was given it; names the log and the scratch directory."""
     rank: int
-    """Rank in the whole gang, which may run on more machines than this."""
+    """Rank in the complete gang, which may run on more machines than this."""
     world_size: int
     task: Task
     place: TaskPlacement
@@ -68,12 +68,12 @@ class TaskProcess:
     outcome_fd: int
     """Memory file that the task leaves its outcome in."""
     scratch: Path
-    """Its scratch directory; the keeper removes it, and whoever finds the keeper dead does."""
+    """Its scratch directory; the keeper removes it, or the process that finds the keeper dead."""
     mark: str
     """Environment entry that the task and all its descendants carry."""
 
     def command(self, words: JsonObject) -> None:
-        """Tell the keeper; nothing happens when it is gone already."""
+        """Send a command to the keeper; does nothing if it is gone."""
         try:
             self.control.send(json.dumps(words).encode())
         except OSError:

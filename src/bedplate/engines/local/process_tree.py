@@ -17,7 +17,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def descendants(pid: int) -> list[int]:
-    """All living or dead processes below `pid`, parents before children. One pass over /proc, about 20 µs a process."""
+    """All living or dead processes below `pid`, parents before children. One pass over /proc, about 20 µs per process."""
     children: dict[int, list[int]] = {}
     for process in _processes():
         if (parent := _parent(process)) is not None:
@@ -66,7 +66,7 @@ def resident_bytes(pids: list[int]) -> int:
         try:
             total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
         except (OSError, IndexError):
-            continue  # it ended meanwhile
+            continue  # it has ended
     return total
 
 
@@ -77,7 +77,7 @@ def proportional_bytes(pids: list[int]) -> int:
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
-            continue  # it ended meanwhile
+            continue  # it has ended
         total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     return total
 
@@ -91,21 +91,21 @@ def _parent(pid: int) -> int | None:
     try:
         return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
     except OSError:
-        return None  # it ended meanwhile
+        return None  # it has ended
 
 
 def _environment(pid: int) -> list[bytes]:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return []  # it ended meanwhile, or belongs to somebody else
+        return []  # it has ended, or belongs to somebody else
 
 
 def _is_janitor(pid: int) -> bool:
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return False  # it ended meanwhile
+        return False  # it has ended
     return any(name in command for name in _JANITORS)
 
 

@@ -1,7 +1,7 @@
 """A Ray cluster of several raylets on this machine, on loopback: for trying, for tests, and to lose a node on purpose.
 
 Each raylet with its helpers is one task of a local engine, so its keeper sees to it that nothing outlives this process, also
-not its `kill -9`. Killing the task is losing the node: raylet, agents and all that they started end at once, with no goodbye.
+not its `kill -9`. Killing the task is losing the node: raylet, agents and all that they started end without notice.
 Where this differs from `ray.cluster_utils.Cluster`: no process stays, the user's `/tmp/ray` and its address file are not
 touched, and nothing is printed.
 """
@@ -33,7 +33,7 @@ _HEALTH_CHECKS = {
 }
 """A lost node is known within about two seconds; Ray's own defaults take some thirteen."""
 _NO_SPARE_WORKERS = {"RAY_prestart_worker_first_driver": "0", "RAY_enable_worker_prestart": "0"}
-"""Ray would start an idle Python worker a core for each driver that comes; one agent a node is all that is needed."""
+"""Ray would start an idle Python worker per core for each driver; one agent per node is all that is needed."""
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 _HEAD = 2
 """Last part of the head's address; the nodes follow. Ray takes 127.0.0.1 to mean the machine's outward address."""
@@ -44,7 +44,7 @@ _PREFIX = "bp-ray-"
 
 
 class LocalRayCluster:
-    """Raylets labelled `bedplate-node: node-<i>`, beside a head that carries no work and so is never lost.
+    """Raylets labelled `bedplate-node: node-<i>`, next to a head that carries no work and so is never lost.
 
     Args:
         machine: This machine, whose cores the nodes share.

@@ -31,7 +31,7 @@ def open_engine(root: Path, location: str, node_reader: str) -> RemoteEngine:
     address = location or os.environ.get("RAY_ADDRESS")
     if not address:
         raise UsageError(
-            "which Ray cluster?",
+            "no Ray cluster was named",
             expected="--engine ray://HOST:PORT, or RAY_ADDRESS",
             next_step="'ray start --head' starts one on this machine; then --engine ray://auto",
         )

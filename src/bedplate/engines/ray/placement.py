@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedplate.core.errors import ResourcesError, UsageError
+from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, Placement, Task
-from bedplate.engines.remote.transport import RemoteNode
+from bedplate.engines.remote.transport import RemoteNode, Reservation
 
 PLACEMENT_S = 3.0
 """How long Ray may take to place a gang for which there seem to be cores."""
@@ -27,8 +28,8 @@ class RayReservation:
     node_ids: tuple[str, ...] = ()
     """Ray's id of the node of each task, in rank order."""
 
+    @implements(Reservation)
     def release(self) -> None:
-        """See `Reservation.release`."""
         _remove(self.group)
 
 

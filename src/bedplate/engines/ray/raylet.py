@@ -1,7 +1,7 @@
 """One Ray node as a task of the local engine: `ray start`, then nothing until the end.
 
-`ray start` leaves daemons behind that outlive the one who started them. Under a keeper they do not: whatever ends this task,
-a kill included, ends them all, and Ray's session directory goes with the task's scratch directory.
+`ray start` leaves daemons behind that outlive the process that started them. Under a keeper they do not: anything that
+ends this task, a kill included, ends them all, and Ray's session directory goes with the task's scratch directory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main(context: TaskContext) -> None:
 
     arguments = [str(argument) for argument in context.spec["arguments"]]  # type: ignore[union-attr]
     cli(["start", "--disable-usage-stats", "--temp-dir", context.scratch, *arguments], standalone_mode=False)
-    told = Path(context.scratch) / "ray_current_cluster"  # a head writes it
-    context.progress(address=told.read_text().strip() if told.exists() else "")
+    address_file = Path(context.scratch) / "ray_current_cluster"  # a head writes it
+    context.progress(address=address_file.read_text().strip() if address_file.exists() else "")
     while True:
         signal.pause()

@@ -1,6 +1,6 @@
 """This process as a driver of a Ray cluster: which nodes there are, and one agent on each.
 
-Ray allows one connection a process. A transport may serve several engines, one after the other or at once: starting an
+Ray allows one connection per process. A transport may serve several engines, in turn or at the same time: starting an
 agent costs two seconds of Python and Ray imports, opening an engine on it a millisecond. When this process goes, Ray ends the
 agents of its job, and the keepers end their tasks.
 """
@@ -14,15 +14,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedplate.core.errors import AgentLostError, BedplateError, UnavailableError, UsageError
+from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, Placement
 from bedplate.engines.local.launch import import_path
 from bedplate.engines.ray.address import check_cluster, no_cluster
 from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
 from bedplate.engines.ray.placement import RayReservation, hold_back, place
-from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode
+from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode, Transport
 
 _SPARE_CALLS = 16
-"""Threads of an agent beside one a slot: each gang of a node has a poll out there, and takes a slot at least."""
+"""Threads of an agent in addition to one per slot: each gang of a node has one poll under way there, and at least one slot."""
 _LOOK_EVERY_S = 0.1
 
 
@@ -65,12 +66,12 @@ class RayTransport:
         with self._lock:
             self._agents = {node_id: kept for node_id, kept in self._agents.items() if kept is not agent}
 
+    @implements(Transport)
     def call(self, agent: Agent, method: str, *arguments: object) -> Call:
-        """See `Transport.call`."""
         return getattr(agent, method).remote(*arguments)
 
+    @implements(Transport)
     def ready(self, calls: Sequence[Call], timeout_s: float) -> Sequence[Call]:
-        """See `Transport.ready`."""
         ready, _ = self.ray.wait(list(calls), num_returns=1, timeout=timeout_s)
         return list(ready)
 
@@ -78,8 +79,8 @@ class RayTransport:
         """See `Transport.reserve`: a placement group."""
         return place(gang, self.nodes(), held, placement)
 
+    @implements(Transport)
     def hold_back(self, node: RemoteNode, num_cores: int) -> RayReservation:
-        """See `Transport.hold_back`."""
         return hold_back(node, num_cores)
 
     def answer(self, call: Call, timeout_s: float = ANSWER_S) -> Any:
@@ -97,10 +98,15 @@ class RayTransport:
         except RayTaskError as error:
             if isinstance(error.cause, BedplateError):
                 raise error.cause from error
-            raise UnavailableError("an agent failed", seen=error, next_step="see the logs of Ray on its node") from error
+            raise UnavailableError(
+                "a node's agent raised an unexpected error", seen=error, next_step="see the logs of Ray on its node"
+            ) from error
         except (ActorUnavailableError, GetTimeoutError) as error:
             raise UnavailableError(
-                "an agent did not answer", seen=error, expected=f"within {timeout_s:g} s", next_step="ray status"
+                "a node's agent did not answer",
+                seen=error,
+                expected=f"within {timeout_s:g} s",
+                next_step="check the cluster: ray status",
             ) from error
         except RayActorError as error:
             raise AgentLostError(
@@ -165,7 +171,7 @@ def _connect(address: str, *, is_known: bool) -> Any:
         raise UsageError(
             "this process is in a Ray cluster already",
             seen=ray.get_runtime_context().gcs_address,
-            expected="one connection a process",
+            expected="one connection per process",
             next_step="close the engine that is open, or give its transport to the new one",
         )
     if not is_known:
@@ -184,9 +190,9 @@ def _connect(address: str, *, is_known: bool) -> Any:
 
 
 def _let_ray_print(allowed: bool) -> None:
-    """Ray's driver prints what raylets complain of, on stdout, whatever `log_to_driver` says; only its debugger can stop it.
+    """Ray's driver prints raylets' warnings on stdout regardless of `log_to_driver`; only its debugger can stop it.
 
-    Stdout is where `-o json` goes, and the loss of a node is told as an event.
+    Stdout is where `-o json` goes, and the loss of a node is reported as an event.
     """
     import ray
 

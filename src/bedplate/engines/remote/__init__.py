@@ -1,1 +1,1 @@
-"""Gangs on other machines: one agent a node, behind a small transport. Ray is the first transport."""
+"""Gangs on other machines: one agent per node, behind a small transport. Ray is the first transport."""

@@ -1,4 +1,4 @@
-"""One agent a node: local engines of that machine, reachable through a transport.
+"""One agent per node: local engines of that machine, reachable through a transport.
 
 The driver decides which node carries which task; the agent pins, starts, watches and ends the process there, exactly as on a
 single machine: same cores, limits, logs, causes, and no orphans. When the driver or the node's manager goes, the transport ends
@@ -119,7 +119,7 @@ class NodeAgent:
             is_abandoned = key in session.abandoned
         if is_abandoned:
             session.engine.cancel(handle, 0.0)
-            raise UnavailableError(f"gang '{gang.name}' was abandoned before it started")
+            raise UnavailableError(f"gang '{gang.name}' was abandoned before it started", next_step="submit it again")
         tasks_here = session.engine.status(handle).tasks
         return tuple(TaskPlacement(node=task.node, cores=task.cores, devices=task.devices) for task in tasks_here)
 
@@ -132,7 +132,7 @@ class NodeAgent:
                 del self._sessions[engine].handles[key]
 
     def abandon(self, engine: str, key: str) -> None:
-        """A gang could not be started as a whole: end what of it runs here, also if its start is still under way."""
+        """Not all of a gang could be started: end what of it runs here, even if its start is still under way."""
         with contextlib.suppress(NotFoundError):
             session = self._session(engine)
             with self._lock:
@@ -145,10 +145,10 @@ class NodeAgent:
     def events(
         self, engine: str, key: str, after: int, wait_s: float
     ) -> tuple[tuple[TaskEvent, ...], tuple[float | None, ...]]:
-        """Events of the part from `after` on, and when each of its tasks was last heard."""
+        """Events of the part from `after` on, and the time of each of its tasks' last heartbeat."""
         local, handle = self._part(engine, key)
         events = local.events(handle, after, wait_s)
-        return events, tuple(task.last_heard_s for task in local.status(handle).tasks)
+        return events, tuple(task.last_heartbeat_s for task in local.status(handle).tasks)
 
     def cancel(self, engine: str, key: str, grace_s: float) -> None:
         """End the part; returns when it is gone."""

@@ -1,7 +1,7 @@
 """Gangs on a cluster of machines, over a transport.
 
     engine (driver) --reserve--> cluster manager: which node carries which task, or none of them
-           |--------one call for events a node and gang--> NodeAgent (one a node) --> keeper --> task
+           |--------one call for events per node, gang--> NodeAgent (one per node) --> keeper --> task
 
 The driver keeps the gang's record, fed by the agents' events. A gang holds its cores until its last task has ended: a
 reservation is freed as one. Engines share the manager's count of cores, but each hands out core ids by itself, so tasks of two
@@ -23,8 +23,9 @@ from pathlib import Path
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import AgentLostError, BedplateError, NotFoundError, UnavailableError, UsageError
+from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent, TaskPlacement
-from bedplate.engines.base import EngineStatistics
+from bedplate.engines.base import Engine, EngineStatistics
 from bedplate.engines.checks import check_gang
 from bedplate.engines.ledger import check_placement
 from bedplate.engines.local.engine import CLOSE_GRACE_S, GangPart
@@ -94,18 +95,18 @@ class RemoteEngine:
                         raise
                     time.sleep(_RETRY_S)
 
+    @implements(Engine)
     def gangs(self) -> tuple[GangHandle, ...]:
-        """See `Engine.gangs`."""
         with self._changed:
             return self._record.gangs()
 
+    @implements(Engine)
     def status(self, handle: GangHandle) -> GangStatus:
-        """See `Engine.status`."""
         with self._changed:
             return self._record.find(handle).status()
 
+    @implements(Engine)
     def events(self, handle: GangHandle | None = None, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
-        """See `Engine.events`."""
         with self._changed:
             if handle is None:
                 self._changed.wait_for(lambda: self._record.num_events > after or self._is_closed, wait_s)
@@ -114,8 +115,8 @@ class RemoteEngine:
                 self._changed.wait_for(lambda: record.has_news(after), wait_s)
             return self._record.events(handle, after)
 
+    @implements(Engine)
     def wait(self, handle: GangHandle, timeout_s: float | None = None) -> GangStatus:
-        """See `Engine.wait`."""
         with self._changed:
             record = self._record.find(handle)
             self._changed.wait_for(lambda: record.is_final, timeout_s)
@@ -137,8 +138,8 @@ class RemoteEngine:
             gang = self._find(handle)
         return gang.logs(rank)
 
+    @implements(Engine)
     def forget(self, handle: GangHandle) -> None:
-        """See `Engine.forget`."""
         with self._changed:
             gang = self._find(handle)
             self._record.forget(handle)
@@ -161,13 +162,13 @@ class RemoteEngine:
                 described.append(replace(seen, labels={**seen.labels, **node.labels}))
         return tuple(sorted(described, key=lambda node: node.id))
 
+    @implements(Engine)
     def statistics(self) -> EngineStatistics:
-        """See `Engine.statistics`."""
         with self._changed:
             return self._record.statistics()
 
     def close(self) -> None:
-        """Cancel what runs, give back what was reserved; logs, events and status stay readable."""
+        """Cancel what runs, release what was reserved; logs, events and status stay readable."""
         with self._placing:
             if self._is_closed:
                 return
@@ -217,7 +218,11 @@ class RemoteEngine:
         try:
             chosen = reservation.node_ids
             if not set(chosen) <= nodes.keys():
-                raise AgentLostError("a node of the cluster went away", seen=", ".join(set(chosen) - nodes.keys()))
+                raise AgentLostError(
+                    "a node of the cluster went away",
+                    seen=", ".join(set(chosen) - nodes.keys()),
+                    next_step="submit again, or add nodes",
+                )
             directory = new_directory(self._root, gang.name)
             return self._start(gang, wanted, [nodes[node_id] for node_id in chosen], directory, reservation)
         except BaseException:
@@ -299,7 +304,7 @@ class RemoteEngine:
         for gang in gangs:
             if not gang.wait_gone(grace_s + ANSWER_S):
                 raise UnavailableError(
-                    f"the end of gang '{gang.record.handle.id}' did not become known", next_step="see whether its nodes answer"
+                    f"could not confirm that gang '{gang.record.handle.id}' ended", next_step="check whether its nodes respond"
                 )
 
     def _give_back(self, agent: Agent, key: str, reservation: Reservation) -> None:

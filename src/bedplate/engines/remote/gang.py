@@ -44,7 +44,7 @@ class RemoteGang:
     Args:
         key: Name of the gang on every agent.
         engine: Name of the engine on every agent.
-        record: Where its story goes.
+        record: Where its states and events are recorded.
         parts: Its tasks by node.
         directory: Where the logs of its tasks are kept once they have ended.
         transport: The way to the agents.
@@ -88,7 +88,7 @@ class RemoteGang:
         return not self._thread.is_alive()
 
     def ask_to_cancel(self, grace_s: float) -> list[Call]:
-        """Calls that end the parts which are not over, one a node."""
+        """Calls that end the parts that are not over, one per node."""
         with self._changed:
             parts = [part for part in self.parts if not part.is_over]
         return [self._transport.call(part.agent, "cancel", *self._names, grace_s) for part in parts]
@@ -121,9 +121,9 @@ class RemoteGang:
     def _watch(self) -> None:
         try:
             self._follow()
-        except Exception as error:  # whatever it was: who waits for the gang must not wait for ever
+        except Exception as error:  # any error: the caller that waits for the gang must not wait forever
             for part in self.parts:
-                self._end(part, ExitCause.ERROR, f"the engine lost sight of it: {error}")
+                self._end(part, ExitCause.ERROR, f"the engine lost track of it: {error}")
             raise
         finally:
             self._on_end()
@@ -144,7 +144,7 @@ class RemoteGang:
     def _hear(self, call: Call, part: Part) -> None:
         """Enter what an agent answered. One that is out of reach for a moment is asked again, from the same event on."""
         try:
-            events, heard = self._transport.answer(call)
+            events, heartbeats_s = self._transport.answer(call)
             self._keep_logs(part, events)
         except AgentLostError:
             self._transport.forget(part.agent)
@@ -152,38 +152,38 @@ class RemoteGang:
         except UnavailableError:
             self._clock.wait(_POLL_S)
         else:
-            self._enter(part, events, heard)
+            self._enter(part, events, heartbeats_s)
 
     def _keep_logs(self, part: Part, events: Sequence[TaskEvent]) -> None:
-        """Copy the log of each task that has ended before its end is known: then it can be read whatever follows."""
+        """Copy the log of each task that has ended before its end is reported, so that it stays readable."""
         for event in events:
             if event.kind is TaskEventKind.EXITED:
                 rank = part.ranks[event.rank]
                 text = self._fetch_log(rank)
                 try:
                     log_path(self._directory, rank).write_text(text)
-                except OSError:  # a full disk here: the agent goes on to answer for it
+                except OSError:  # the disk is full here: the agent still has it
                     log_path(self._directory, rank).unlink(missing_ok=True)
 
     def _fetch_log(self, rank: int) -> str:
         part, index = self._place[rank]
         return str(self._transport.answer(self._transport.call(part.agent, "logs", *self._names, index)))
 
-    def _enter(self, part: Part, events: Sequence[TaskEvent], heard: Sequence[float | None]) -> None:
+    def _enter(self, part: Part, events: Sequence[TaskEvent], heartbeats_s: Sequence[float | None]) -> None:
         with self._changed:
             for event in events:
                 part.num_seen = event.sequence + 1
                 _repeat(self.record, event, part.ranks[event.rank], self._in_order(event.at_s))
-            for rank, heard_s in zip(part.ranks, heard, strict=True):
-                if heard_s is not None and not self.record.task(rank).state.is_final:
-                    self.record.heard(rank, heard_s)
+            for rank, heartbeat_s in zip(part.ranks, heartbeats_s, strict=True):
+                if heartbeat_s is not None and not self.record.task(rank).state.is_final:
+                    self.record.heartbeat(rank, heartbeat_s)
             part.is_over = all(self.record.task(rank).state.is_final for rank in part.ranks)
             self._changed.notify_all()
 
     def _lose(self, part: Part) -> None:
         """Its agent is gone. With the node; or alone, and then the node's keepers have ended the tasks with it."""
         if part.node.id in self._transport.nodes():
-            self._end(part, ExitCause.SIGNAL, f"the agent on node {part.node.name} ended, and its tasks with it")
+            self._end(part, ExitCause.SIGNAL, f"the agent on node {part.node.name} ended, and so did its tasks")
         else:
             self._end(part, ExitCause.NODE_LOST, f"node {part.node.name} went away")
 

@@ -90,7 +90,7 @@ class EngineSessions:
         return Counter({node_id: sum(len(item.cores) for item in items) for node_id, items in self._exclusions.items()})
 
     def close(self) -> None:
-        """End all sessions, and give back what was left out."""
+        """End all sessions, and release what was excluded."""
         for call in [self._transport.call(agent, "close", self.key) for agent in self._agents.values()]:
             with contextlib.suppress(AgentLostError):
                 self._transport.answer(call)

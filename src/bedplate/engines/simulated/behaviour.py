@@ -1,4 +1,4 @@
-"""What a simulated task does, told in its spec: `{"simulated": {"exit_code": 3, "at_s": 2.0}}`.
+"""What a simulated task does, as its spec says: `{"simulated": {"exit_code": 3, "at_s": 2.0}}`.
 
 Real engines hand the key to the entry like any other, so one task can describe itself for both.
 """
@@ -42,7 +42,7 @@ class SimulatedBehaviour:
     silent_after_s: Annotated[float, Range(0)] | None = None
     """From then on it gives no heartbeat. None: it always does."""
     ignores_sigterm: bool = False
-    """`cancel` takes its whole grace."""
+    """It ignores SIGTERM: `cancel` takes its full grace period."""
 
 
 def read_behaviour(task: Task) -> SimulatedBehaviour:
@@ -53,7 +53,7 @@ def read_behaviour(task: Task) -> SimulatedBehaviour:
     """
     if "simulated" not in task.spec:
         return SimulatedBehaviour(at_s=task.duration_s)
-    told = task.spec["simulated"]
-    if isinstance(told, Mapping) and "at_s" not in told and task.duration_s is not None:
-        told = {**told, "at_s": task.duration_s}
-    return read_settings(SimulatedBehaviour, told)
+    written = task.spec["simulated"]
+    if isinstance(written, Mapping) and "at_s" not in written and task.duration_s is not None:
+        written = {**written, "at_s": task.duration_s}
+    return read_settings(SimulatedBehaviour, written)

@@ -17,8 +17,9 @@ from typing import Any
 from bedplate.core.clock import VirtualClock
 from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import NotFoundError, UnavailableError, UsageError
+from bedplate.core.implements import implements
 from bedplate.core.workload import ExitCause, Gang, GangHandle, GangStatus, Placement, TaskEvent
-from bedplate.engines.base import EngineStatistics
+from bedplate.engines.base import Engine, EngineStatistics
 from bedplate.engines.checks import check_gang
 from bedplate.engines.ledger import NodeLedger, exclusions_of, reserve
 from bedplate.engines.record import EngineRecord, GangRecord
@@ -96,12 +97,12 @@ class SimulatedEngine:
             self._start(handle.id, rank)
         return handle
 
+    @implements(Engine)
     def gangs(self) -> tuple[GangHandle, ...]:
-        """See `Engine.gangs`."""
         return self._record.gangs()
 
+    @implements(Engine)
     def status(self, handle: GangHandle) -> GangStatus:
-        """See `Engine.status`."""
         return self._record.find(handle).status()
 
     def events(self, handle: GangHandle | None = None, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
@@ -123,7 +124,7 @@ class SimulatedEngine:
         self._advance_until(lambda: record.is_final, _FOREVER_S if timeout_s is None else timeout_s)
         if timeout_s is None and not record.is_final:
             raise UnavailableError(
-                f"gang '{record.handle.id}' will never end: nothing is due any more",
+                f"gang '{record.handle.id}' will never end: no event is scheduled",
                 next_step="give its tasks a duration_s, or wait with a timeout",
             )
         return record.status()
@@ -148,8 +149,8 @@ class SimulatedEngine:
         gang.record.task(rank)
         return gang.behaviours[rank].log
 
+    @implements(Engine)
     def forget(self, handle: GangHandle) -> None:
-        """See `Engine.forget`."""
         self._record.forget(handle)
         del self._gangs[handle.id]
 
@@ -157,8 +158,8 @@ class SimulatedEngine:
         """Nodes that are left."""
         return tuple(machine.ledger.node for machine in self._machines.values())
 
+    @implements(Engine)
     def statistics(self) -> EngineStatistics:
-        """See `Engine.statistics`."""
         return self._record.statistics()
 
     def close(self) -> None:
@@ -244,7 +245,7 @@ class SimulatedEngine:
         message: str,
         with_result: bool = False,
     ) -> None:
-        """End a task and give back what it holds; nothing happens to one that has ended."""
+        """End a task and release what it holds; does nothing if it has ended."""
         gang = self._gangs[gang_id]
         if gang.record.task(rank).state.is_final:
             return

@@ -1,4 +1,4 @@
-"""Balancing: which path each flow takes. One file an algorithm, named here as people write them; loaded when used."""
+"""Balancing: which path each flow takes. One file per algorithm, named here as people write them; loaded when used."""
 
 from __future__ import annotations
 

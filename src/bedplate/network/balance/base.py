@@ -1,4 +1,4 @@
-"""What every balancing algorithm is given, and what it gives back.
+"""What every balancing algorithm takes and returns.
 
 A balancer turns routes (flows and the paths open to them) into streams: what the fabric serves as one. A queue pair on
 one path is a stream; a sprayed flow is a stream that uses many links a little.
@@ -54,7 +54,7 @@ class Balancer(Protocol):
 
         Args:
             routes: Flows and their paths. A flow without a live path stays on a dead one and gets nothing.
-            seed: Of whatever is drawn or hashed.
+            seed: Seed of everything that is drawn or hashed.
             num_queue_pairs: Most queue pairs of a flow; None leaves it to the algorithm.
         """
         ...

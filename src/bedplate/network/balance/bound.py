@@ -19,7 +19,7 @@ from bedplate.network.topology.fabric import Ints
 from bedplate.network.topology.paths import Routes
 
 
-@lru_cache(maxsize=4)  # a planner and the report beside it ask for the same routes, which never change
+@lru_cache(maxsize=4)  # a planner and its report use the same routes, which never change
 def best_worst_share(routes: Routes) -> float:
     """Largest t such that every flow can be sent at t times its NIC's rate, split over its live paths at will.
 
@@ -47,7 +47,7 @@ def cut_bound(routes: Routes) -> float:
 def _tightest(routes: Routes, end_E: Ints) -> float:
     """Over nodes: capacity of the links that have the node as their `end`, over demand; all paths of a flow use one of them.
 
-    Links to hosts and links between switches are told apart: a flow that goes on to another switch cannot use a host's link.
+    Links to hosts and links between switches count separately: a flow bound for another switch cannot use a host's link.
     """
     fabric = routes.fabric
     group_E = end_E * 2 + fabric.joins_switches_E

@@ -1,7 +1,7 @@
-"""Hash ECMP: the leaf picks the path by a hash of the five-tuple, blind to who else is on it. The baseline.
+"""Hash ECMP: the leaf picks the path by a hash of the five-tuple, blind to the other flows on it. The baseline.
 
 Each queue pair of a flow has its own UDP source port (RoCEv2: 0xC000 to 0xFFFF, destination 4791) and so its own hash;
-a flow's bytes are dealt to its queue pairs as they become free, so its rate is the sum of theirs. That favours hashing:
+a flow's bytes are assigned to its queue pairs as they become free, so its rate is the sum of theirs. That favours hashing:
 a sender that must fill all queue pairs equally waits for the slowest. Routing has converged: paths over dead links are
 withdrawn.
 
@@ -23,7 +23,7 @@ _UDP = 17
 
 
 def balance(routes: Routes, *, seed: int, num_queue_pairs: int | None) -> Streams:
-    """One hashed path a queue pair, equal shares; one queue pair a flow where `num_queue_pairs` is None. O(flows * paths)."""
+    """One hashed path per queue pair, equal shares; one queue pair per flow if `num_queue_pairs` is None. O(flows * paths)."""
     queue_pairs = num_queue_pairs or 1
     flow_S = np.repeat(np.arange(len(routes.flows)), queue_pairs)
     hashes_S = five_tuple_hashes(routes, flow_S, seed)

@@ -17,7 +17,7 @@ def colour_edges(lefts: Sequence[int], rights: Sequence[int], num_colours: int) 
 
     Args:
         lefts: Left end of each edge, from 0.
-        rights: Right end of each edge, from 0; its numbers are apart from those of `lefts`.
+        rights: Right end of each edge, from 0; numbered separately from `lefts`.
         num_colours: At least the largest number of edges at one end.
 
     Raises:

@@ -1,6 +1,6 @@
 """One path for each flow: an edge colouring where the fabric has two tiers, improved by local search where it must.
 
-The colouring is optimal on an intact fabric of equal links. Flows whose colour lies on a dead link, and fabrics of other
+The colouring is optimal on an intact fabric of equal links. Flows whose colour maps to a dead link, and fabrics of other
 shapes, go to the path that leaves links least loaded; then flows move one at a time for as long as the sum of
 (load / capacity)^4 over links falls, which it can do only finitely often.
 
@@ -16,7 +16,7 @@ from bedplate.network.topology.fabric import Bools, Floats, Ints
 from bedplate.network.topology.paths import Routes
 
 _STEEPNESS = 4
-_MOST_ROUNDS = 50
+_MAX_ROUNDS = 50
 _FEW_PATHS = 4
 
 
@@ -80,7 +80,7 @@ class _LocalSearch:
         for flow in (flow for flow in routable if self._path_F[flow] < 0):
             self._path_F[flow] = self._costs(flow).argmin()
             self._add(flow, 1)
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             if not sum(self._improve(flow) for flow in routable):
                 break
         return self._path_F

@@ -2,7 +2,7 @@
 
 What a planned flow may do:
     1 queue pair   one path. On an intact two-tier fabric an edge colouring gives each flow links of its own; where a leaf
-                   lost an uplink that it needed, two flows must share a link and get 50 %, whoever plans.
+                   lost an uplink that it needed, two flows must share a link and get 50 % under any plan.
     N queue pairs  up to N paths with unequal shares, each queue pair paced to its share at the sender. Shares come from a
                    linear program; each flow's largest N are kept and solved again.
     not given      as few as reach the bound: 1, 2, 4, … up to the number of paths.
@@ -35,9 +35,9 @@ def balance(routes: Routes, *, seed: int, num_queue_pairs: int | None) -> Stream
         UnavailableError: Flows must be split, and scipy is not installed.
     """
     path_F = one_path_each(routes)
-    whole = streams_on_paths(routes, np.arange(len(path_F)), path_F, np.ones(len(path_F)))
+    unsplit = streams_on_paths(routes, np.arange(len(path_F)), path_F, np.ones(len(path_F)))
     hashed = ecmp.balance(routes, seed=seed, num_queue_pairs=num_queue_pairs)
-    best = max((whole, hashed), key=lambda streams: _merit(routes, streams))
+    best = max((unsplit, hashed), key=lambda streams: _merit(routes, streams))
     if num_queue_pairs == 1 or not routes.is_routable.any():
         return best
     bound_frac = best_worst_share(routes)

@@ -22,7 +22,7 @@ _SLACK = 1e-9
 
 
 def largest_floor(routes: Routes, allowed_FP: Bools) -> float:
-    """The largest fraction of its NIC that every flow can have at once over its allowed paths.
+    """The largest fraction of its NIC that all flows can have simultaneously over their allowed paths.
 
     Flows without an allowed path are left out; 0 where that leaves none.
 
@@ -54,11 +54,11 @@ def share_out(routes: Routes, allowed_FP: Bools, cost_FP: Floats, floor_frac: fl
     Args:
         routes: Flows and paths.
         allowed_FP: Paths that may be used.
-        cost_FP: Price of sending a whole flow on each path, 0 to 1.
+        cost_FP: Price of sending an entire flow over each path, 0 to 1.
         floor_frac: At most `largest_floor`.
 
     Raises:
-        BedplateError: The floor cannot be had.
+        BedplateError: The floor cannot be reached.
         UnavailableError: scipy is not installed.
     """
     flow_K, path_K, carried_EK = _table(routes, allowed_FP)
@@ -101,7 +101,11 @@ def _solve(cost: Floats, rows: list[tuple[Any, Any, Any]], upper: float) -> Floa
     constraints = [LinearConstraint(matrix, lower, above) for matrix, lower, above in rows]
     result = milp(cost, constraints=constraints, bounds=Bounds(0.0, upper))
     if result.x is None:
-        raise BedplateError("the linear program of the path plan has no solution", seen=result.message)
+        raise BedplateError(
+            "the linear program of the path plan has no solution",
+            seen=result.message,
+            expected="a floor that the allowed paths can carry",
+        )
     solution: Floats = result.x
     return solution
 

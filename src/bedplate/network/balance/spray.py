@@ -1,8 +1,8 @@
 """Per-packet spraying, at flow level: every flow is spread over all its live paths in proportion to their capacity.
 
 This is the fluid limit of oblivious spraying: no queues, no reordering, no loss; what those cost is the packet
-simulator's question. The spread is fixed, so one congested path holds back the whole flow (the receiver waits for all
-packets). On an intact leaf-spine with as many hosts a leaf as spines it gives every flow of a permutation its NIC's rate.
+simulator's question. The spread is fixed, so one congested path holds back the entire flow (the receiver waits for all
+packets). On an intact leaf-spine with as many hosts per leaf as spines it gives every flow of a permutation its NIC's rate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bedplate.network.topology.paths import Routes
 
 
 def balance(routes: Routes, *, seed: int, num_queue_pairs: int | None) -> Streams:
-    """One stream a flow, over the union of its paths; seed and queue pairs change nothing. O(flows * paths * hops)."""
+    """One stream per flow, over the union of its paths; seed and queue pairs change nothing. O(flows * paths * hops)."""
     num_flows, num_paths, num_hops = routes.hops_FPH.shape
     share_FP = path_shares(routes)
     hops_FPH = np.where((share_FP > 0)[:, :, None], routes.hops_FPH, -1)

@@ -1,6 +1,6 @@
 """A collective as flows between ranks, with the bytes that each carries in one operation.
 
-Counted as nccl-tests does: `message_bytes` is the whole buffer on one rank, n the size of the group. Rings are the
+Counted as nccl-tests does: `message_bytes` is the full buffer of one rank, n the size of the group. Rings are the
 algorithm here (trees, halving-doubling and in-node stages come with the network part proper):
 
     all-reduce       each rank to the next    2(n-1)/n * message   (reduce-scatter, then all-gather)

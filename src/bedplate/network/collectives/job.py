@@ -1,4 +1,4 @@
-"""Reads what a training step says about its collectives: `training.json` with `world_size` and `collectives`."""
+"""Reads what a training step reports about its collectives: `training.json` with `world_size` and `collectives`."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def _parse(file: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         line = getattr(error, "lineno", None)
         where = f"{file}:{line}" if line else str(file)
-        raise ConfigurationError("not JSON; is the file cut short?", where=where, seen=error) from error
+        raise ConfigurationError("not JSON", where=where, seen=error, next_step="check that the file is complete") from error
     if not isinstance(data, dict):
-        raise ConfigurationError("not a job", where=str(file), seen=type(data).__name__, expected="a JSON object")
+        raise ConfigurationError("not a job file", where=str(file), seen=type(data).__name__, expected="a JSON object")
     return data
 
 

@@ -10,7 +10,7 @@ from bedplate.core.topology import Topology
 
 
 class RankOrder(enum.StrEnum):
-    """How a job's ranks are dealt over hosts, one rank a host."""
+    """How a job's ranks are distributed over hosts, one rank per host."""
 
     SPREAD = "spread"
     """Round robin over the leaves (Slurm's cyclic distribution): each neighbour in the ring is on another leaf."""
@@ -21,7 +21,7 @@ class RankOrder(enum.StrEnum):
 def hosts_by_leaf(topology: Topology) -> tuple[tuple[str, ...], ...]:
     """Hosts of each leaf, leaves and hosts in the order of the topology; a host of several leaves counts at its first.
 
-    A leaf is a switch that a host hangs on.
+    A leaf is a switch with at least one host attached.
     """
     hosts, groups = set(topology.hosts), {switch: list[str]() for switch in topology.switches}
     leaf_of: dict[str, str] = {}
@@ -35,7 +35,7 @@ def hosts_by_leaf(topology: Topology) -> tuple[tuple[str, ...], ...]:
 
 
 def place_ranks(topology: Topology, world_size: int, order: RankOrder) -> tuple[str, ...]:
-    """Host of each rank, one rank a host.
+    """Host of each rank, one rank per host.
 
     Raises:
         UsageError: More ranks than hosts.
@@ -48,9 +48,9 @@ def place_ranks(topology: Topology, world_size: int, order: RankOrder) -> tuple[
             next_step="take a larger fabric",
         )
     groups = hosts_by_leaf(topology)
-    return (_dealt(groups) if order is RankOrder.SPREAD else sum(groups, ()))[:world_size]
+    return (_round_robin(groups) if order is RankOrder.SPREAD else sum(groups, ()))[:world_size]
 
 
-def _dealt(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def _round_robin(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
     rounds = range(max(map(len, groups), default=0))
     return tuple(group[slot] for slot in rounds for group in groups if slot < len(group))

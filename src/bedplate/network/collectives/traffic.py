@@ -1,6 +1,6 @@
 """What people write for traffic: `ring-shift`, `permutation:SEED`, or a job file; each becomes flows between hosts.
 
-Patterns carry one flow a host, of one byte: only rates are asked of them. A job's flows carry the bytes of one optimiser step.
+Patterns carry one flow per host, of one byte: only their rates matter. A job's flows carry the bytes of one optimiser step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def open_traffic(specification: str, topology: Topology, order: RankOrder = Rank
     Args:
         specification: A pattern, or the path of a job file or training folder.
         topology: Whose hosts send.
-        order: How a job's ranks are dealt over the hosts; patterns do not ask.
+        order: How a job's ranks are distributed over the hosts; ignored by patterns.
 
     Raises:
         UsageError: An unknown pattern, a seed that is not a number, a fabric that the pattern does not fit.
@@ -46,7 +46,7 @@ def open_traffic(specification: str, topology: Topology, order: RankOrder = Rank
 
 
 def ring_shift(topology: Topology) -> tuple[Flow, ...]:
-    """Host i to host i + hosts per leaf, cyclic: what neighbouring leaves exchange in rings of one host a leaf.
+    """Host i to host i + hosts per leaf, cyclic: what neighbouring leaves exchange in rings of one host per leaf.
 
     Raises:
         UsageError: Leaves with different numbers of hosts, or fewer than two leaves.
@@ -73,7 +73,7 @@ def permutation(topology: Topology, seed: int) -> tuple[Flow, ...]:
     """
     hosts = topology.hosts
     if len(hosts) < 2:
-        raise UsageError("a permutation needs two hosts or more", seen=len(hosts))
+        raise UsageError("a permutation needs two hosts or more", seen=len(hosts), next_step="take a larger fabric")
     generator, own = np.random.default_rng(seed), np.arange(len(hosts))
     while (targets := generator.permutation(len(hosts)))[targets == own].size:
         pass
@@ -86,7 +86,7 @@ def _flow(source: str, target: str) -> Flow:
 
 def _seed(specification: str, text: str) -> int:
     if not text.isdecimal():
-        raise UsageError("a permutation is named by its seed", seen=specification, expected="permutation:7")
+        raise UsageError("a permutation needs a seed", seen=specification, expected="permutation:7")
     return int(text)
 
 

@@ -5,7 +5,7 @@ round, every link that is a local minimum: one whose streams have no tighter lin
 streams that freeze elsewhere first only leave it more room, so the answer is the same in far fewer rounds (1,024
 streams over hashed paths: about 10 rounds instead of about 60 levels).
 
-A stream is whatever the fabric serves as one: a queue pair on one path, or a flow sprayed over several links, of which
+A stream is anything that the fabric serves as a unit: a queue pair on one path, or a flow sprayed over several links, of which
 each carries the fraction `usage` of its bytes.
 """
 
@@ -72,7 +72,7 @@ def sum_by(key: Ints, value: Floats, num_keys: int) -> Floats:
 
 
 def _levels(free: Floats, link: Ints, push: Floats) -> Floats:
-    """Pace at which each link would be full; infinite for a link that nobody uses."""
+    """Pace at which each link would be full; infinite for a link that no stream uses."""
     demand = sum_by(link, push, len(free))
     level: Floats = np.divide(free, demand, out=np.full(len(free), np.inf), where=demand > 0)
     return level

@@ -34,7 +34,7 @@ class Outcome:
 
 
 def lay_out(topology: Topology, collective: Collective, world_size: int, order: RankOrder) -> Routes:
-    """The collective of a job of `world_size` ranks, widened to one rank a host (`collectives/scale.py`).
+    """The collective of a job of `world_size` ranks, widened to one rank per host (`collectives/scale.py`).
 
     Raises:
         UsageError: Nothing crosses between hosts.
@@ -45,7 +45,7 @@ def lay_out(topology: Topology, collective: Collective, world_size: int, order: 
 
 
 def simulate_balancing(routes: Routes, balance: str, seed: int) -> LoadReport:
-    """The routes under one balancing with one queue pair a flow."""
+    """The routes under one balancing with one queue pair per flow."""
     return simulate_streams(routes, open_balancer(balance)(routes, seed=seed, num_queue_pairs=1))
 
 

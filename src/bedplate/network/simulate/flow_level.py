@@ -1,6 +1,6 @@
 """A fabric under steady load: what every flow and every link gets when streams share links max-min fairly.
 
-No packets, queues or start-up: all flows are on at once and stay on. Good for "which links are hot, and who suffers",
+No packets, queues or start-up: all flows are always active. Good for "which links are hot, and which flows suffer",
 not for latency.
 """
 
@@ -42,7 +42,7 @@ class LoadReport:
 
     @property
     def mean_flow_frac(self) -> float:
-        """Mean share."""
+        """Mean share of the flows."""
         return float(self.flow_frac_F.mean())
 
     @property

@@ -53,7 +53,7 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
     """Answer `scenario`.
 
     Raises:
-        UsageError, NotFoundError, ConfigurationError: Words, files or links that cannot be meant.
+        UsageError, NotFoundError, ConfigurationError: Invalid words, files or links.
         UnavailableError: A linear program is needed, and scipy is not installed.
     """
     balancer = open_balancer(scenario.balance)

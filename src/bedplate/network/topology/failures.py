@@ -1,4 +1,4 @@
-"""Links that are out of order: taken down in both directions, as a broken cable is."""
+"""Failed links: taken down in both directions, as a broken cable is."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class CableSettings:
     rate: Annotated[Rate, Range(1)] | None = None
     """Rate in each direction; the file's `rate` where it is left out."""
     down: bool = False
-    """Out of order."""
+    """Whether it has failed."""
 
 
 @settings
@@ -64,7 +64,7 @@ def read_topology(file: Path) -> Topology:
 
     Raises:
         NotFoundError: No such file.
-        ConfigurationError: Not YAML, an unknown key, or a wiring that cannot be meant; names `file:line`.
+        ConfigurationError: Not YAML, an unknown key, or an invalid wiring; names `file:line`.
     """
     if not file.is_file():
         raise NotFoundError("no such topology file", seen=file, expected="a YAML or JSON file with hosts, switches and links")
@@ -98,7 +98,7 @@ def _check_nodes(settings: FabricSettings, source: Source) -> None:
                     "two nodes have the same name",
                     where=source.where((key, index)),
                     seen=group[index],
-                    expected="one name a node",
+                    expected="one name per node",
                 )
 
 

@@ -1,6 +1,6 @@
 """Two-tier leaf-spine fabrics: every leaf is joined to every spine, every host to one leaf.
 
-With as many hosts a leaf as spines and one link rate everywhere, the fabric is non-blocking: König's theorem gives each
+With as many hosts per leaf as spines and one link rate everywhere, the fabric is non-blocking: König's theorem gives each
 flow of a permutation links of its own (see `balance/edge_colouring.py`). Hash ECMP does not find them.
 """
 
@@ -19,7 +19,7 @@ def leaf_spine(
     hosts_per_leaf: int | None = None,
     rate_bytes_per_s: float = NIC_RATE_BYTES_PER_S,
 ) -> Topology:
-    """A leaf-spine fabric; host h hangs on leaf h // hosts_per_leaf.
+    """A leaf-spine fabric; host h is attached to leaf h // hosts_per_leaf.
 
     Args:
         num_leaves: Leaves, at least 1.

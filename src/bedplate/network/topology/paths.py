@@ -19,7 +19,7 @@ from bedplate.core.collectives import Flow
 from bedplate.core.errors import UsageError, did_you_mean
 from bedplate.network.topology.fabric import Bools, Fabric, Floats, Ints
 
-_MOST_PATHS = 4096
+_MAX_PATHS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,12 +152,12 @@ class _PathFinder:
             if node >= self._num_hosts and self._distance(node, target) == left
             for rest in self._switch_paths(node, target)
         ]
-        if len(paths) > _MOST_PATHS:
+        if len(paths) > _MAX_PATHS:
             names = self._fabric.topology.switches
             ends = f"{names[source - self._num_hosts]} and {names[target - self._num_hosts]}"
             raise UsageError(
                 "too many shortest paths between two switches",
                 seen=f"{len(paths)} between {ends}",
-                expected=f"at most {_MOST_PATHS}",
+                expected=f"at most {_MAX_PATHS}",
             )
         return paths

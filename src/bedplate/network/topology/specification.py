@@ -15,14 +15,14 @@ GENERATORS = ("leaf-spine",)
 _SUPPORTED = "leaf-spine:LxS (leaf-spine:8x8), or a YAML or JSON file"
 FabricSpecification = Annotated[str, Input(or_name="leaf-spine:LxS", name_pattern=r"[\w-]+:\S*")]
 """Settings type: a fabric as people write it."""
-_LARGEST_SIDE = 256
+_MAX_SIDE = 256
 
 
 def open_topology(specification: str) -> Topology:
     """The fabric that `specification` names.
 
     Args:
-        specification: `leaf-spine:LxS`: L leaves, S spines, S hosts a leaf, every link 400 Gb/s; or a path.
+        specification: `leaf-spine:LxS`: L leaves, S spines, S hosts per leaf, every link 400 Gb/s; or a path.
 
     Raises:
         UsageError: An unknown generator or a size that is not LxS.
@@ -48,10 +48,10 @@ def open_topology(specification: str) -> Topology:
 def _sides(specification: str, size: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", size)
     sides = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not all(1 <= side <= _LARGEST_SIDE for side in sides):
+    if not all(1 <= side <= _MAX_SIDE for side in sides):
         raise UsageError(
             "a leaf-spine fabric is written as leaves x spines",
             seen=specification,
-            expected=f"leaf-spine:8x8, each side 1 to {_LARGEST_SIDE}",
+            expected=f"leaf-spine:8x8, each side 1 to {_MAX_SIDE}",
         )
     return sides

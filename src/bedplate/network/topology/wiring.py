@@ -1,4 +1,4 @@
-"""Is the fabric one that flows can be simulated on? Every fault is named with what it is about."""
+"""Is the fabric one that flows can be simulated on? Every fault names the node or link concerned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bedplate.core.topology import Topology
 
 
 def check_wiring(topology: Topology) -> None:
-    """Refuse a fabric that cannot be meant.
+    """Refuse an invalid fabric.
 
     Raises:
         UsageError: Two nodes of one name, a link to nowhere or from a node to itself, two links between the same
@@ -23,7 +23,7 @@ def check_wiring(topology: Topology) -> None:
 def _check_names(topology: Topology) -> None:
     counts = Counter(topology.hosts + topology.switches)
     if twice := [name for name, count in counts.items() if count > 1]:
-        raise UsageError("two nodes have the same name", seen=", ".join(twice), expected="one name a node")
+        raise UsageError("two nodes have the same name", seen=", ".join(twice), expected="one name per node")
     if not topology.hosts:
         raise UsageError("the fabric has no hosts", expected="at least two hosts")
 
@@ -46,14 +46,14 @@ def _check_links(topology: Topology) -> None:
                 f"the capacity of link '{link.name}' is not above 0",
                 seen=f"{link.capacity_bytes_per_s:g} bytes/s",
                 expected="a rate above 0",
-                next_step="mark a link that is out of order as down instead",
+                next_step="mark a failed link as down instead",
             )
     counts = Counter((link.source, link.target) for link in topology.links)
     if twice := [f"{a}-{b}" for (a, b), count in counts.items() if count > 1]:
         raise UsageError(
             "two links join the same nodes",
             seen=", ".join(twice),
-            expected="one link a pair",
+            expected="one link per pair",
             next_step="write parallel cables as one link with the sum of their rates",
         )
 

@@ -1,7 +1,7 @@
-"""What a machine needs around its devices: small checks, each with the command that mends what it finds.
+"""What a machine needs around its devices: small checks, each with the command that fixes what it finds.
 
-Every check is a function from `HostFacts` to `Check`s and changes nothing that stays. `fail` is kept for what stops bedplate
-itself; what only some use cases miss is a warning, and what cannot be found out here is unknown.
+Every check is a function from `HostFacts` to `Check`s and leaves nothing behind. `fail` is kept for what stops bedplate
+itself; what only some use cases need is a warning, and what cannot be determined is unknown.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What the checks are given instead of looking it up: places, and limits that other parts know."""
+    """Facts passed to the checks: paths, and limits that other parts know."""
 
     state: Path
     cache: Path
@@ -64,9 +64,9 @@ PACKAGES = {
 }
 """Package -> oldest version, and what it is for."""
 EXTRAS = {"torch": "train", "transformers": "train", "tokenizers": "train", "ray": "ray"}
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
-LEAST_DISK_BYTES, GOOD_DISK_BYTES = 10**9, 10**10
-LEAST_MEMORY_BYTES, GOOD_MEMORY_BYTES = 2 * 10**9, 12 * 10**9
+MIN_PYTHON, MAX_PYTHON = (3, 11), (3, 13)
+MIN_DISK_BYTES, GOOD_DISK_BYTES = 10**9, 10**10
+MIN_MEMORY_BYTES, GOOD_MEMORY_BYTES = 2 * 10**9, 12 * 10**9
 GOOD_SHARED_MEMORY_BYTES = 10**9
 GOOD_DESCRIPTORS = 4096
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
@@ -80,7 +80,7 @@ def check_host(facts: HostFacts) -> tuple[Check, ...]:
 def _python(_facts: HostFacts) -> Iterable[Check]:
     version = sys.version_info[:2]
     seen = sys.version.split()[0]
-    if OLDEST_PYTHON <= version <= NEWEST_PYTHON:
+    if MIN_PYTHON <= version <= MAX_PYTHON:
         yield Check(name="python", status="ok", seen=seen)
     else:
         yield Check(
@@ -109,7 +109,7 @@ def _version_numbers(version: str) -> tuple[int, ...]:
 def _disks(facts: HostFacts) -> Iterable[Check]:
     for name, path, variable in _places(facts):
         free_bytes = shutil.disk_usage(_nearest_existing(path)).free
-        status: CheckStatus = "ok" if free_bytes >= GOOD_DISK_BYTES else "warn" if free_bytes >= LEAST_DISK_BYTES else "fail"
+        status: CheckStatus = "ok" if free_bytes >= GOOD_DISK_BYTES else "warn" if free_bytes >= MIN_DISK_BYTES else "fail"
         fix = f"free space there, or use another disk: export {variable}=DIR"
         yield Check(
             name=f"disk-{name}",
@@ -123,12 +123,12 @@ def _writable(facts: HostFacts) -> Iterable[Check]:
     for name, path, variable in _places(facts):
         existing = _nearest_existing(path)
         try:
-            # A file is really made: permission bits do not tell of read-only mounts and quotas.
+            # A real file is created: permission bits do not reveal read-only mounts and quotas.
             with tempfile.TemporaryFile(dir=existing) as file:
                 file.write(b"x")
                 file.flush()
         except OSError as error:
-            fix = f"chown -R $USER {existing}, or use another place: export {variable}=DIR"
+            fix = f"chown -R $USER {existing}, or use another folder: export {variable}=DIR"
             yield Check(name=f"{name}-writable", status="fail", seen=str(error), fix=fix)
         else:
             yield Check(name=f"{name}-writable", status="ok", seen=str(path))
@@ -147,13 +147,13 @@ def _memory(facts: HostFacts) -> Iterable[Check]:
 
     available = psutil.virtual_memory().available
     usable = available if facts.memory_limit_bytes is None else min(available, facts.memory_limit_bytes)
-    status: CheckStatus = "ok" if usable >= GOOD_MEMORY_BYTES else "warn" if usable >= LEAST_MEMORY_BYTES else "fail"
-    fix = "end what you do not need (ps aux --sort=-rss | head), or use smaller models; the demo wants 12 GB"
+    status: CheckStatus = "ok" if usable >= GOOD_MEMORY_BYTES else "warn" if usable >= MIN_MEMORY_BYTES else "fail"
+    fix = "stop what you do not need (ps aux --sort=-rss | head), or use smaller models; the demo needs 12 GB"
     yield Check(name="memory", status=status, seen=f"{format_bytes(usable)} available", fix="" if status == "ok" else fix)
 
 
 def _shared_memory(_facts: HostFacts) -> Iterable[Check]:
-    place = Path("/dev/shm")  # noqa: S108 -- looked at, not written to
+    place = Path("/dev/shm")  # noqa: S108 -- inspected, not written to
     fix = "mount -o remount,size=4G /dev/shm, or start the container with --shm-size=4g"
     size_bytes = shutil.disk_usage(place).total if place.is_dir() else 0
     status: CheckStatus = "ok" if size_bytes >= GOOD_SHARED_MEMORY_BYTES else "warn"
@@ -164,7 +164,7 @@ def _descriptors(_facts: HostFacts) -> Iterable[Check]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     is_enough = soft >= GOOD_DESCRIPTORS or soft == resource.RLIM_INFINITY
     wanted = GOOD_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, 65536)
-    fix = "" if is_enough else f"ulimit -n {wanted} (and 'nofile' in /etc/security/limits.conf for good)"
+    fix = "" if is_enough else f"ulimit -n {wanted} (and 'nofile' in /etc/security/limits.conf to keep it)"
     yield Check(name="file-descriptors", status="ok" if is_enough else "warn", seen=f"{soft} of at most {hard}", fix=fix)
 
 
@@ -173,9 +173,9 @@ def _loopback(_facts: HostFacts) -> Iterable[Check]:
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = server.getsockname()
             with socket.create_connection(address, timeout=2.0):
-                yield Check(name="loopback", status="ok", seen=f"a port of 127.0.0.1 ({address[1]}) was opened and reached")
+                yield Check(name="loopback", status="ok", seen=f"port {address[1]} of 127.0.0.1 accepts connections")
     except OSError as error:
-        fix = "ip link set lo up; and let a firewall pass 127.0.0.1"
+        fix = "ip link set lo up; and allow 127.0.0.1 in the firewall"
         yield Check(name="loopback", status="fail", seen=str(error), fix=fix)
 
 
@@ -195,9 +195,9 @@ def _affinity(facts: HostFacts) -> Iterable[Check]:
     seen = f"{usable} of {present} cores"
     if facts.cpu_limit is not None and facts.cpu_limit < usable:
         fix = f"request full cores (docker --cpuset-cpus), or run with fewer: taskset -c 0-{max(0, int(facts.cpu_limit) - 1)} …"
-        yield Check(name="affinity", status="warn", seen=f"{seen}, but time for {facts.cpu_limit:g} only", fix=fix)
+        yield Check(name="affinity", status="warn", seen=f"{seen}, but CPU time for only {facts.cpu_limit:g}", fix=fix)
     elif usable < present:
-        yield Check(name="affinity", status="ok", seen=f"{seen}: the others are not ours (cpuset or taskset)")
+        yield Check(name="affinity", status="ok", seen=f"{seen}: the others are not available (cpuset or taskset)")
     else:
         yield Check(name="affinity", status="ok", seen=seen)
 
@@ -209,7 +209,7 @@ def _models(facts: HostFacts) -> Iterable[Check]:
 
 
 def _kernel_powers(_facts: HostFacts) -> Iterable[Check]:
-    fix = "the local engine needs Linux 5.3 or newer and no filter against it: docker run --security-opt seccomp=unconfined"
+    fix = "the local engine needs Linux 5.3 or newer without a seccomp filter: docker run --security-opt seccomp=unconfined"
     for name, look in (("memfd", _try_memfd), ("pidfd", _try_pidfd), ("subreaper", _try_subreaper)):
         try:
             look()
@@ -241,7 +241,7 @@ def _gpu_tools(facts: HostFacts) -> Iterable[Check]:
     if not found:
         yield Check(name="gpu-tools", status="ok", seen="none found: CPUs only")
         return
-    fix = "this version places work on CPUs only; accelerators are left alone"
+    fix = "this version places work on CPUs only; accelerators are not used"
     yield Check(name="gpu-tools", status="warn", seen=", ".join(found), fix=fix)
 
 

@@ -1,9 +1,9 @@
 """Was the machine busy with something else? How much of some cores' time other work took while we measured on them.
 
 The kernel counts how long each core was busy, and how long the hypervisor held it back (steal); what is left after taking
-away our own CPU time was other work. Time slices are counted in ticks of 10 ms, so one tick a core is forgiven. Where the
-counters do not move (some containers hide them), the pressure of the CPU's run queue (PSI, `some`) stands in; it cannot tell
-our own waiting from others', so it is second choice. Source: proc(5), Documentation/accounting/psi.rst.
+away our own CPU time was other work. Time slices are counted in ticks of 10 ms, so one tick per core is forgiven. Where the
+counters do not move (some containers hide them), the pressure of the CPU's run queue (PSI, `some`) stands in; it does not
+separate our own waiting from that of others, so it comes second. Source: proc(5), Documentation/accounting/psi.rst.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Reading:
 
 
 class OtherWork:
-    """Watches from its construction on.
+    """Measures from its construction on.
 
     Args:
         cores: Cores that are measured on; empty for all cores of the machine.
@@ -48,7 +48,7 @@ class OtherWork:
         self._start = self._read()
 
     def busy_frac(self) -> float | None:
-        """Share of the cores' time since construction that others took, 0 to 1; None where the kernel does not say."""
+        """Share of the cores' time since construction that others took, 0 to 1; None where the kernel does not report it."""
         now, start = self._read(), self._start
         elapsed_s = now.at_s - start.at_s
         if elapsed_s <= 0:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bedplate.operations.host.other_work import OtherWork
 
-SMALLEST_BUFFER_BYTES = 64 * 2**20
+MIN_BUFFER_BYTES = 64 * 2**20
 NUM_SAMPLES = 3
 ASSUMED_CACHE_BYTES = 32 * 2**20
 """Where the kernel does not show its caches."""
@@ -28,7 +28,7 @@ ASSUMED_CACHE_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyResult:
-    """What the copies came to."""
+    """Outcome of the copies."""
 
     bandwidth_bytes_per_s: float
     """Median over the samples."""
@@ -36,7 +36,7 @@ class CopyResult:
     """Whether the copy equals its source."""
     buffer_bytes: int
     busy_frac: float | None
-    """Share of the cores' time that other work took; None where the system does not say."""
+    """Share of the cores' time that other work took; None where the system does not report it."""
 
 
 def copy_bandwidth(
@@ -83,16 +83,16 @@ def copy_bandwidth(
 def _touch(source: NDArray[np.uint64], target: NDArray[np.uint64]) -> None:
     """Fill with a pattern whose period is no power of two, so that a block copied to the wrong place differs."""
     pattern = np.arange(1, 8192, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    whole = len(source) // len(pattern) * len(pattern)
-    source[:whole].reshape(-1, len(pattern))[:] = pattern
-    source[whole:] = pattern[: len(source) - whole]
+    full = len(source) // len(pattern) * len(pattern)
+    source[:full].reshape(-1, len(pattern))[:] = pattern
+    source[full:] = pattern[: len(source) - full]
     target[:] = 0
 
 
 def _buffer_bytes(cores: Iterable[int], largest_bytes: int) -> int:
     import psutil
 
-    wanted_bytes = min(max(2 * last_cache_bytes(cores), SMALLEST_BUFFER_BYTES), largest_bytes)
+    wanted_bytes = min(max(2 * last_cache_bytes(cores), MIN_BUFFER_BYTES), largest_bytes)
     return max(2**20, min(wanted_bytes, psutil.virtual_memory().available // 8))
 
 

@@ -1,8 +1,8 @@
-"""Slots measured, and each compared with its own kind.
+"""Measures slots, and compares each with its own kind.
 
 A slow slot is measured again, alone, before it is judged, and the best of each rate counts: on a shared machine one slow
 second proves nothing. Where it stays slow, but only as much as other work on its cores explains, nothing is proved either: the
-slot is marked as disturbed, and used where there are not enough others. A wrong result needs no second one.
+slot is marked as disturbed, and used where there are not enough others. A wrong result needs no confirmation.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SLOT_BUFFER_BYTES = 2**28
 
 
 def measure_slots(session: Session) -> None:
-    """Measure all standing slots; strike out those that compute wrongly or stay behind their kind."""
-    session.replace_ended()  # what ended before it had started
+    """Measure all remaining slots; exclude those that compute wrong results or fall behind their kind."""
+    session.replace_ended()  # tasks that ended before they started
     session.reporter.say(f"measuring {len(session.standing)} slots against each other")
     turns = [[slot] for slot in session.standing] if session.one_by_one else [session.standing]
     for turn in turns:
@@ -57,7 +57,7 @@ def _judge_rates(session: Session) -> None:
     """Wrong results are final; slow slots are measured again, alone, and the best of each rate counts."""
     for slot, report in session.rates.items():
         if report.wrong and slot not in session.reasons:
-            session.reasons[slot] = f"it computes wrongly: {', '.join(report.wrong)}"
+            session.reasons[slot] = f"wrong results: {', '.join(report.wrong)}"
     for _ in range(session.limits.num_retries):
         for slot in _slow(session):
             session.reporter.say(f"slot {slot} is slow; measuring it again")

@@ -2,7 +2,7 @@
 
 The tasks connect. They hold their slots throughout the screening, so that what was measured is what was paired. Each has a
 connection of its own to the coordinator and none depends on another, so a task that ends or stays silent is an answer too:
-`lost`. A token that only the tasks' spec carries keeps strangers out.
+`lost`. A token that only the tasks' spec carries keeps other processes out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bedplate.operations.preflight.messages import (
 POLL_S = 0.1
 MAX_LINE_BYTES = 2**20
 Loss = Literal["ended", "late"]
-"""The task ended, as the engine or the connection says; or it lives and gave no answer in time."""
+"""The task ended, according to the engine or the connection; or it is alive but did not answer in time."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class ScreeningCoordinator:
     """Gives orders and collects answers. One thread only.
 
     Args:
-        ended: Slots whose task the engine says has ended; asked several times a second. May raise, to end a wait.
+        ended: Slots whose task has ended according to the engine; called several times a second. May raise, to end a wait.
         host: Address that the tasks can reach.
     """
 
@@ -58,7 +58,7 @@ class ScreeningCoordinator:
         self._token = secrets.token_hex(16)
         self._connections: dict[int, _Connection] = {}
         self.lost: dict[int, Loss] = {}
-        """Slots whose task will answer no more, and why."""
+        """Slots whose task will not answer again, and why."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -88,17 +88,17 @@ class ScreeningCoordinator:
             try:
                 self._connections[slot].socket.sendall(_line(OrderLine(order=orders[slot])))
             except OSError:
-                self._lose(slot, "ended")
+                self._mark_lost(slot, "ended")
         answers: dict[int, Answer] = {}
         deadline_s = time.monotonic() + timeout_s
         while waiting := waiting - answers.keys() - self.lost.keys():
             if time.monotonic() > deadline_s:
                 for slot in waiting:
-                    self._lose(slot, "late")
+                    self._mark_lost(slot, "late")
                 break
             answers |= dict(self._received(waiting))
             for slot in self._ended() & waiting - answers.keys():
-                self._lose(slot, "ended")
+                self._mark_lost(slot, "ended")
         return answers
 
     def expect_again(self, slot: int) -> None:
@@ -108,7 +108,7 @@ class ScreeningCoordinator:
             connection.socket.close()
 
     def close(self) -> None:
-        """Disconnect everybody; tasks that wait for an order then end."""
+        """Disconnect all tasks; those that wait for an order then end."""
         self._listener.close()
         for connection in self._connections.values():
             connection.socket.close()
@@ -145,7 +145,7 @@ class ScreeningCoordinator:
             data = b""
         connection.pending += data
         if not data or len(connection.pending) > MAX_LINE_BYTES:
-            self._lose(slot, "ended")
+            self._mark_lost(slot, "ended")
             return None
         if not connection.pending.endswith(b"\n"):
             return None
@@ -156,7 +156,7 @@ class ScreeningCoordinator:
         except (ValueError, MessageError) as error:
             return FailedAnswer(error=f"its answer cannot be read: {error}")
 
-    def _lose(self, slot: int, loss: Loss) -> None:
+    def _mark_lost(self, slot: int, loss: Loss) -> None:
         self.lost[slot] = loss
         self._connections[slot].socket.close()
 
@@ -175,7 +175,9 @@ def follow_orders(endpoint: Endpoint, slot: int, carry_out: Callable[[Order], An
         connection = socket.create_connection((endpoint.host, endpoint.port), timeout=10.0)
     except OSError as error:
         raise UnavailableError(
-            "cannot reach the screening process", seen=f"{endpoint.host}:{endpoint.port}: {error}"
+            "cannot reach the screening process",
+            seen=f"{endpoint.host}:{endpoint.port}: {error}",
+            expected="an address that the tasks' machines can reach",
         ) from error
     beat()  # before it can be given orders: from now on silence is noticed
     num_done = 0

@@ -1,7 +1,7 @@
 """What a device does: rates of exact matrix products and of a large copy, within a time budget.
 
 Runs inside a task, whose cores and thread counts its engine has set. A rate is the median of a few long samples, and a
-sample is many products timed as one: a processor that is stopped for part of every 50 or 100 ms (a quota, a thief) shows
+sample is many products timed as one: a processor that is stopped for part of every 50 or 100 ms (a quota, a hypervisor) shows
 its true rate only in samples that are longer than that.
 
 Other work on the same cores makes a rate too low, by a factor of ten where threads wait for each other. So each rate carries
@@ -32,7 +32,7 @@ class MeasureSpec:
 
     budget_s: float
     num_tries: int = 3
-    """How often a rate is measured at most while other work disturbs it."""
+    """Most measurements of a rate while other work disturbs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,9 @@ class RateReport:
     reasons: dict[str, str] = field(default_factory=dict)
     """Precision or `copy` -> why there is no rate."""
     wrong: tuple[str, ...] = ()
-    """Precisions, and `copy`, whose result was not the right one."""
+    """Precisions, and `copy`, whose result was wrong."""
     busy_frac: dict[str, float | None] = field(default_factory=dict)
-    """Precision or `copy` -> share of the cores' time that other work took; None where the system does not say."""
+    """Precision or `copy` -> share of the cores' time that other work took; None where the system does not report it."""
 
     @property
     def disturbed(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def measure_rates(
     num_tries: int = 1,
     beat: Callable[[], None] = lambda: None,
 ) -> RateReport:
-    """Measure products in each precision, and a copy; the budget is shared evenly among them, imports and first touch apart.
+    """Measure products in each precision, and a copy; the budget, without imports and first touch, is shared evenly.
 
     Args:
         cores: Cores of this task: one copying thread each.
@@ -72,7 +72,7 @@ def measure_rates(
         precisions: Some of `PRECISIONS`.
         size: Rows of the matrices; None: what keeps that many cores busy.
         largest_buffer_bytes: Upper limit of each of the copy's two buffers.
-        num_tries: How often a rate is measured at most while other work disturbs it.
+        num_tries: Most measurements of a rate while other work disturbs it.
         beat: Called between samples; the task's heartbeat.
 
     Raises:
@@ -103,7 +103,7 @@ def measure_rates(
 
 @dataclass(frozen=True, slots=True)
 class _Rate:
-    """One rate and what is to be said about it."""
+    """One rate and what is known about it."""
 
     rate: float | None
     """Per second; None where it could not be measured, with the reason."""
@@ -115,7 +115,7 @@ class _Rate:
         """Why there is no rate of `what`; empty where there is one."""
         if self.is_right:
             return self.reason
-        return "the copy differs from its source" if what == COPY else "its product was not the right one"
+        return "the copy differs from its source" if what == COPY else "its product was wrong"
 
 
 def _least_disturbed(measure: Callable[[], _Rate], num_tries: int) -> _Rate:

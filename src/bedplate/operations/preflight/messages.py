@@ -1,4 +1,4 @@
-"""What the screening process and the tasks on the slots send each other: one line of JSON a message, by the common codec."""
+"""What the screening process and the tasks on the slots send each other: one line of JSON per message, by the common codec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Endpoint:
     host: str
     port: int
     token: str
-    """Keeps strangers out."""
+    """Keeps other processes out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Slots paired: two rounds of all-reduces, and what they say about slots and links.
+"""Pairs slots for two rounds of all-reduces, and judges slots and links by them.
 
-A pair one of whose tasks was lost says nothing about the other: only pairs of slots that still stand are evidence.
+A pair that lost one of its tasks proves nothing about the other: only pairs of slots still in are evidence.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from bedplate.operations.preflight.products import has_torch
 from bedplate.operations.preflight.session import Session
 from bedplate.operations.preflight.verdicts import Pair, SlotVerdict, Wave, first_round, second_round, verdicts
 
-FEWEST_PAIRS_TO_COMPARE = 3
+MIN_PAIRS_TO_COMPARE = 3
 
 
 def pair_slots(session: Session) -> tuple[Pair, ...]:
-    """Pair all standing slots in two rounds and strike out the bad and the undecided.
+    """Pair all remaining slots in two rounds and exclude the bad and the undecided.
 
     Returns:
-        Bad links: pairs that failed although both slots are good. Nothing is paired where only one slot stands, or
+        Bad links: pairs that failed although both slots are good. Nothing is paired where only one slot remains, or
         where torch is not installed.
     """
     if len(session.standing) < 2:
@@ -109,12 +109,12 @@ def _keep(session: Session, pair: Pair, answers: Sequence[Answer | None]) -> Non
 
 
 def _failures(session: Session) -> dict[Pair, str]:
-    """Pairs of standing slots that did not work, or took several times longer than the quicker quarter of the pairs.
+    """Pairs of remaining slots that did not work, or took several times longer than the fastest quarter of the pairs.
 
-    Where slots share cores, times say who had to wait for whom, and are not judged.
+    Where slots share cores, times show who had to wait for whom, and are not judged.
     """
     failures = dict(session.pair_errors)
-    if len(session.pair_seconds) >= FEWEST_PAIRS_TO_COMPARE and not session.one_by_one:
+    if len(session.pair_seconds) >= MIN_PAIRS_TO_COMPARE and not session.one_by_one:
         quick_s = statistics.quantiles(session.pair_seconds.values(), n=4, method="inclusive")[0]
         limit_s = session.limits.slow_pair_ratio * quick_s
         failures |= {
@@ -126,7 +126,7 @@ def _failures(session: Session) -> dict[Pair, str]:
 
 
 def _results(session: Session, failures: Mapping[Pair, str]) -> dict[Pair, bool]:
-    """Pair of standing slots -> whether it passed."""
+    """Pair of remaining slots -> whether it passed."""
     worked = {pair: True for pair in session.pair_seconds if not session.reasons.keys() & set(pair)}
     return worked | dict.fromkeys(failures, False)
 

@@ -1,7 +1,7 @@
 """One pair of slots, from the inside: an all-reduce between two processes, with its right result known.
 
 Each pair gets a process group of its own, through a store that its first member opens, and leaves nothing behind: the
-next pair starts afresh, also after a failure. The numbers are whole and small, so the sum is exact.
+next pair starts from scratch, also after a failure. The numbers are small integers, so the sum is exact.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class PairMember:
             host: Where the store is.
             port: Its port.
             num_bytes: Size of the buffer.
-            timeout_s: For the meeting and for each sum.
+            timeout_s: For the rendezvous and for each sum.
 
         Raises:
-            RuntimeError: The partner does not come, dies or hangs.
+            RuntimeError: The partner does not connect, dies or hangs.
         """
         import torch.distributed
         from torch.distributed import TCPStore  # type: ignore[attr-defined]

@@ -1,10 +1,10 @@
-"""Slots of one kind judged by each other: who is slower than its peers, and by how much.
+"""Slots of one kind judged by each other: which is slower than its peers, and by how much.
 
 The reference is the upper median: with an odd number the median, with two slots the faster one, which shows what the
 kind can do. A slot is suspect when it falls short of the reference by more than the stated share and by more than three
 standard deviations as estimated from the median absolute deviation, so that a kind whose members spread widely anyway is
 not thinned out. Below `HOPELESS_SHARE` of the limit the spread excuses nothing. An absolute floor catches what peers
-cannot show: all slots slow alike.
+cannot show: all slots equally slow.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PeerFinding:
     slot: int
     rate: float
     limit: float
-    """What it would have had to reach."""
+    """The rate required to pass."""
     reference: float | None
     """What its peers do; None where the absolute floor decided."""
 
@@ -37,11 +37,11 @@ def slow_slots(rates: Mapping[int, float], slow_share: float, floor: float = 0.0
 
     Args:
         rates: Slot -> rate, in any unit.
-        slow_share: How much of the reference a slot may lack, 0 to 1.
-        floor: Rate below which a slot is suspect whatever its peers do.
+        slow_share: How far below the reference a slot may fall, as a share of it, 0 to 1.
+        floor: Rate below which a slot is suspect regardless of its peers.
 
     Returns:
-        One finding a suspect slot, in the order of `rates`.
+        One finding per suspect slot, in the order of `rates`.
     """
     if not rates:
         return ()
@@ -60,7 +60,7 @@ def other_work_explains(finding: PeerFinding, busy_frac: float, num_cores: int) 
     """Whether a slow slot might have reached its limit without the other work on its cores.
 
     A single core loses the share that others take. Several cores also wait for each other at every step, which can cost ten
-    times as much, so there any disturbance is taken for an explanation.
+    times as much, so there any disturbance counts as an explanation.
 
     Args:
         finding: A rate below its limit.

@@ -1,7 +1,7 @@
 """Matrix products whose right answer is known, so that a fast wrong one does not pass.
 
-Both factors hold only -1, 0 and 1, half of them 0. Every sum on the way is then a whole number small enough for each
-precision (sums of up to 4,096 terms keep below 256, the end of bf16's whole numbers, by eight standard deviations),
+Both factors hold only -1, 0 and 1, half of them 0. Every partial sum is then an integer small enough for each
+precision (sums of up to 4,096 terms keep below 256, the end of bf16's exact integers, by eight standard deviations),
 whatever the order of addition: the product is exact, and its row and column sums are known beforehand in O(size^2).
 A single wrong element shows in both. Source: Huang & Abraham 1984, algorithm-based fault tolerance.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bedplate.core.errors import UnavailableError
 
 PRECISIONS = ("fp32", "bf16", "int8")
-LARGEST_SIZE = 4096
+MAX_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,9 @@ def exact_product(precision: str, size: int, seed: int = 0) -> ExactProduct:
     Kept for the next call, since a slow slot is measured again.
 
     Raises:
-        UnavailableError: This precision cannot be run here; the text says why.
+        UnavailableError: This precision cannot be run here; the message gives the reason.
     """
-    assert size <= LARGEST_SIZE, "larger sums would not be exact in bf16"
+    assert size <= MAX_SIZE, "larger sums would not be exact in bf16"
     generator = np.random.default_rng(seed)
     values = np.array([-1, 0, 0, 1], dtype=np.int8)
     left, right = (values[generator.integers(0, 4, (size, size))] for _ in range(2))

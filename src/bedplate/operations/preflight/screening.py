@@ -1,11 +1,11 @@
 """Screening: which slots of an engine are fit for a job, found out by work like the job's, and why the others are not.
 
-One task holds each slot throughout the screening. First every slot is measured and compared with its kind, then those that
-stand are paired, in two rounds. A task that dies or hangs is replaced once; the second time it is a finding about its slot.
-It is never the end of the screening.
+One task holds each slot throughout the screening. First every slot is measured and compared with its kind, then the
+remaining ones are paired, in two rounds. A task that dies or hangs is replaced once; the second time
+it is a finding about its slot. It never ends the screening.
 
 On an over-subscribed engine (a core listed for several slots) slots are measured and paired one after another, and rates
-are relative: they say what a slot did while the others waited. Of pairs, only the results are then judged.
+are relative: they show what a slot did while the others waited. Of pairs, only the results are then judged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Screening:
 
     @property
     def good(self) -> tuple[SlotReport, ...]:
-        """Slots that nothing speaks against."""
+        """Slots with no finding against them."""
         return self._with_verdict(SlotVerdict.GOOD)
 
     @property

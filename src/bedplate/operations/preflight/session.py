@@ -1,8 +1,8 @@
 """The state of one screening, which measuring and pairing share: the tasks that hold the slots, and what is known of them.
 
-A process that ends during the screening is not yet a bad slot: anybody may have killed it. So its slot is tried once more by
+A process that ends during the screening is not yet a bad slot: anything may have killed it. So its slot is tried once more by
 a fresh process on the same cores, and only a second end counts against the slot. A process that is alive but gives no
-answer in time says nothing about the slot either: the slot is excluded as unknown.
+answer in time proves nothing about the slot either: the slot is excluded as unknown.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ class ScreeningLimits:
 
     precisions: tuple[str, ...] = ("fp32", "bf16")
     budget_s: float = 1.2
-    """For the measurements of one slot."""
+    """Time for the measurements of one slot."""
     slow_share: float = 0.5
-    """How much of its peers' rate a slot may lack."""
+    """How far below its peers' rate a slot may fall."""
     floor_flops: float = 1e9
-    """Slower than any core that is in use today: catches slots that are all slow alike, in every precision."""
+    """Below any core in use today: catches slots that are all equally slow, in every precision."""
     floor_bytes_per_s: float = 2.5e8
-    """The same for copies."""
+    """The same for copies, in bytes/s."""
     pair_bytes: int = 4 * 2**20
     """Buffer of a pair's all-reduce."""
     pair_timeout_s: float = 10.0
-    """For the meeting of a pair, and for each of its sums."""
+    """For the rendezvous of a pair, and for each of its sums."""
     slow_pair_ratio: float = 5.0
-    """How many times the time of the quicker quarter of the pairs one may take."""
+    """A pair may take at most this many times as long as the fastest quarter of the pairs."""
     start_timeout_s: float = 120.0
     """For all tasks to start and connect."""
     hung_after_s: float = 30.0
     """Silence after which a slot's task counts as hung."""
     num_retries: int = 2
-    """How often a slow slot is measured again before it is left out."""
+    """How often a slow slot is measured again before it is excluded."""
 
     def __post_init__(self) -> None:
         times_s = (self.budget_s, self.pair_timeout_s, self.start_timeout_s, self.hung_after_s)
         if not min(times_s) > 0:
-            raise UsageError("a screening without time says nothing", seen=f"{min(times_s)} s", expected="times above 0 s")
+            raise UsageError("a screening needs time", seen=f"{min(times_s)} s", expected="times above 0 s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Session:
     disturbed: dict[int, str] = field(default_factory=dict)
     """Slots that were slow because of other work, and how slow; they are still in."""
     undecided: set[int] = field(default_factory=set)
-    """Those of them that may not be at fault themselves."""
+    """Those of them that may be innocent."""
     first_losses: dict[int, str] = field(default_factory=dict)
     """Slots whose first process ended, and how."""
     unreplaced: set[int] = field(default_factory=set)
@@ -96,7 +96,7 @@ class Session:
 
     @property
     def standing(self) -> list[int]:
-        """Slots that have a process and nothing against them so far."""
+        """Slots that have a process and no finding against them so far."""
         return [slot for slot in self.members if slot not in self.reasons and slot not in self.unreplaced]
 
     def status(self, slot: int) -> TaskStatus:
@@ -121,12 +121,12 @@ class Session:
         return answers
 
     def note_losses(self, doing: str) -> None:
-        """Note what became of slots whose task will answer no more."""
+        """Note what became of slots whose task will not answer again."""
         for slot, loss in self.coordinator.lost.items():
             if slot in self.reasons or slot in self.unreplaced:
                 continue
             if loss == "late":
-                self.reasons[slot] = f"its process gave no answer in time while {doing}"
+                self.reasons[slot] = f"its process did not answer in time while {doing}"
                 self.undecided.add(slot)
             elif slot in self.first_losses:
                 self.reasons[slot] = f"{self._how_it_ended(slot)} while {doing}; before that {self.first_losses[slot]}"
@@ -139,7 +139,7 @@ class Session:
         slots = sorted(self.unreplaced)
         if not slots:
             return []
-        self.reporter.say(f"slots {', '.join(map(str, slots))}: the process ended; trying them once more with a fresh one")
+        self.reporter.say(f"slots {', '.join(map(str, slots))}: the process ended; retrying once with a fresh one")
         places = [self.status(slot) for slot in slots]
         placement = Placement(tasks=tuple(TaskPlacement(node=place.node, cores=place.cores) for place in places))
         self.unreplaced.clear()
@@ -147,7 +147,7 @@ class Session:
             self._submit("screen-again", slots, placement)
         except (ResourcesError, UnavailableError) as error:
             for slot in slots:
-                self.reasons[slot] = f"{self.first_losses[slot]}, and it could not be tried again: {error.what}"
+                self.reasons[slot] = f"{self.first_losses[slot]}, and it could not be retried: {error.what}"
             self.undecided.update(slots)
             return []
         for slot in slots:

@@ -1,4 +1,4 @@
-"""The directories that a job will write to and read from: what they take and give per second, and whether there is room.
+"""The directories that a job will write to and read from: their write and read rates, and whether they have room.
 
 A file is written, flushed to the device, dropped from the page cache, read back and compared. The rate of a small file on
 a device with a cache of its own is an upper bound; what matters here is the store that is ten times too slow, or full.
@@ -58,7 +58,7 @@ def try_store(name: str, path: Path, need_bytes: int, floor_bytes_per_s: float, 
         )
     reason = ""
     if not is_right:
-        reason = "gave back other bytes than were written"
+        reason = "returned other bytes than were written"
     elif free_bytes < need_bytes:
         reason = f"has {format_bytes(free_bytes)} free, the job needs {format_bytes(need_bytes)}"
     elif min(write_rate, read_rate) < floor_bytes_per_s:

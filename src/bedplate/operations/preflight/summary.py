@@ -50,7 +50,7 @@ def screening_scale(screening: Screening) -> str:
 
 
 def screening_table(screening: Screening) -> ResultTable:
-    """One row a slot: rates, pair times, verdict, reason."""
+    """One row per slot: rates, pair times, verdict, reason."""
     return ResultTable(
         id="screening",
         title=text("Slots before the job"),

@@ -1,11 +1,11 @@
-"""Pairs of slots: whom to pair, and what the results say about slots and about the links between them.
+"""Pairs of slots: which to pair, and what the results reveal about slots and the links between them.
 
-A pair that fails does not say whose fault it is. So there are two rounds. In the first every slot meets one partner (with
+A pair that fails does not show whose fault it is. So there are two rounds. In the first every slot meets one partner (with
 an odd number one slot meets two). A pair that passes clears both its slots. In the second, each slot that is not yet
-cleared meets a cleared one, and the cleared ones meet a partner other than before; where nobody was cleared, everybody
-meets somebody else. A round is a list of waves: the pairs of a wave share no slot, so they run at the same time.
+cleared meets a cleared one, and the cleared ones meet a partner other than before; where none was cleared, each meets a
+new partner. A round is a list of waves: the pairs of a wave share no slot, so they run at the same time.
 
-Verdict: a slot that passed with anybody is good. One that passed with nobody and failed with a good one is bad. One that
+Verdict: a slot that passed with any partner is good. One that passed with none and failed with a good one is bad. One that
 only ever failed with slots that are not good themselves cannot be distinguished from them: unknown, and not to be used. A pair
 that failed between two good slots is a bad link. If only slots are at fault, good and bad are always right. A good slot is
 called bad only if every link that was tried between it and good slots is faulty: it could not do its work there either.
@@ -25,7 +25,7 @@ Wave = tuple[Pair, ...]
 
 
 class SlotVerdict(enum.StrEnum):
-    """What the pairs say about one slot."""
+    """What the pairs reveal about one slot."""
 
     GOOD = "good"
     BAD = "bad"
@@ -37,7 +37,7 @@ class SlotVerdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairVerdicts:
-    """What all pairs together say."""
+    """What all pairs together reveal."""
 
     slots: Mapping[int, SlotVerdict]
     bad_links: tuple[Pair, ...]
@@ -65,7 +65,7 @@ def second_round(slots: Sequence[int], first: Mapping[Pair, bool]) -> tuple[Wave
 
 
 def verdicts(slots: Iterable[int], results: Mapping[Pair, bool]) -> PairVerdicts:
-    """What the results of both rounds (pair -> whether it passed) say about `slots`."""
+    """Judge `slots` by the results of both rounds (pair -> whether it passed)."""
     good = {slot for pair, passed in results.items() if passed for slot in pair}
     failed = [pair for pair, passed in results.items() if not passed]
     bad = {slot for a, b in failed for slot, other in ((a, b), (b, a)) if slot not in good and other in good}
@@ -107,7 +107,7 @@ def _all_new_pairs(slots: Sequence[int], first: Mapping[Pair, bool]) -> list[Pai
 
 
 def _waves(pairs: Iterable[Pair]) -> tuple[Wave, ...]:
-    """Pairs in as few waves as first fit finds, each slot once a wave."""
+    """Pairs in as few waves as first fit finds, each slot once per wave."""
     waves: list[list[Pair]] = []
     for pair in dict.fromkeys(pairs):
         for wave in waves:

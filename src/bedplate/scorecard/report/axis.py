@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-_SMALLEST_SPAN = 1e-300
+_MIN_SPAN = 1e-300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ def axis(low: float, high: float, start_px: float, end_px: float, *, num_ticks: 
 
     Its ends are round numbers that hold `low` and `high`; with `is_tight` they are `low` and `high` themselves.
     """
-    if high - low < _SMALLEST_SPAN:
-        low, high = (min(0.0, low), max(0.0, low)) if abs(low) > _SMALLEST_SPAN else (0.0, 1.0)
+    if high - low < _MIN_SPAN:
+        low, high = (min(0.0, low), max(0.0, low)) if abs(low) > _MIN_SPAN else (0.0, 1.0)
     step = _round_step((high - low) / num_ticks)
     if is_tight:
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -18,7 +18,7 @@ from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.measurement import Provenance
 from bedplate.core.text import AnyText, Text, text, text_of
 from bedplate.core.units import format_duration
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard import words
 from bedplate.scorecard.format import format_value
@@ -28,7 +28,7 @@ from bedplate.scorecard.limiting import held_back_by_evidence
 from bedplate.scorecard.report.model import Report, ReportStep
 from bedplate.scorecard.report.plots import draw, series_colour
 
-_MOST_TABLE_ROWS = 60
+_MAX_TABLE_ROWS = 60
 
 
 def render(report: Report) -> str:
@@ -52,7 +52,7 @@ def render(report: Report) -> str:
             provenances=list(Provenance),
             bases=list(Basis),
             levels=[Level.BASE, Level.GOOD, Level.LEAD],
-            most_rows=_MOST_TABLE_ROWS,
+            max_rows=_MAX_TABLE_ROWS,
         )
     )
 
@@ -80,7 +80,7 @@ def _style() -> str:
 
 def _spoken(shown: AnyText) -> Markup:
     """A text in every language; where all are the same, once."""
-    in_all = {language: spoken(shown, language) for language in Language}
+    in_all = {language: in_language(shown, language) for language in Language}
     if len(set(in_all.values())) == 1:
         return escape(in_all[Language.ENGLISH])
     return Markup("").join(
@@ -107,7 +107,7 @@ def _score(score_frac: float | None) -> str:
 
 
 def _gauge(grade: Grade) -> float | None:
-    """Where the value stands on a bar of four equal levels, 0 to 1; linear inside a level, None where there is none."""
+    """Where the value is on a bar of four equal levels, 0 to 1; linear inside a level, None where there is none."""
     value, indicator = grade.measured.value, grade.indicator
     if value is None:
         return None

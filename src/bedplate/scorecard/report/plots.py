@@ -1,7 +1,7 @@
 """Draws a `Figure` as inline SVG: no library, no script, no request.
 
 Colours and fonts are the page's (CSS classes), so a plot follows light, dark and print. Every point and bar carries its
-number as a tooltip (`<title>`), and the page repeats all numbers as a table for those who cannot see the picture.
+number as a tooltip (`<title>`), and the page repeats all numbers as a table for readers who cannot see the picture.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.text import AnyText
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
 from bedplate.scorecard.report.axis import Axis, axis, tick_text
 from bedplate.scorecard.report.svg import element
@@ -23,10 +23,10 @@ WIDTH_PX = 560
 HEIGHT_PX = 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 544, 34, 248
 _NUM_COLOURS = 6
-_MOST_POINTS = 400
-_MOST_MARKERS = 60
+_MAX_POINTS = 400
+_MAX_MARKERS = 60
 _CHARACTER_PX = 6.6
-_MOST_LABELS = 8
+_MAX_LABELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _line(line: Sequence[_Point | None], name: str, colour: str, across: Axis, u
             path.append(f"{'L' if is_pen_down else 'M'}{across.place(point.x):.1f} {up.place(point.y):.1f}")
         is_pen_down = point is not None
     drawn = [element("path", css=f"line {colour}", d="".join(path), title=name)]
-    if len(line) <= _MOST_MARKERS:
+    if len(line) <= _MAX_MARKERS:
         drawn += [_dot(point, name, colour, across, up) for point in line if point is not None]
     return "".join(drawn)
 
@@ -124,7 +124,7 @@ def _bar(left_px: float, width_px: float, y: float, up: Axis, colour: str, name:
 def _labels_below(labels: Sequence[str], slot_px: float) -> str:
     """A label under each slot, shortened to fit; of many labels every n-th, in full."""
     longest_px = (max(map(len, labels)) + 1) * _CHARACTER_PX
-    every = math.ceil(longest_px / slot_px) if len(labels) > _MOST_LABELS else 1
+    every = math.ceil(longest_px / slot_px) if len(labels) > _MAX_LABELS else 1
     room = max(3, int(slot_px * every / _CHARACTER_PX))
     return "".join(
         element(
@@ -143,9 +143,9 @@ def _points(series: Series) -> list[_Point | None]:
     """Points of a line, None at gaps; long lines keep the lowest and the highest of each stretch, so peaks stay."""
     pairs = [(_number(x), _number(y)) for x, y in zip(series.x, series.y, strict=False)]
     points = [None if x is None or y is None else _Point(x, y) for x, y in pairs]
-    if len(points) <= _MOST_POINTS:
+    if len(points) <= _MAX_POINTS:
         return points
-    stretch = math.ceil(len(points) / (_MOST_POINTS / 2))
+    stretch = math.ceil(len(points) / (_MAX_POINTS / 2))
     kept: list[_Point | None] = []
     for start in range(0, len(points), stretch):
         piece = [point for point in points[start : start + stretch] if point is not None]
@@ -172,7 +172,7 @@ def _axis_label(label: AnyText, *, x: float, y: float, css: str) -> str:
 
 def _in_all_languages(words: AnyText, draw: Callable[..., str]) -> str:
     """`draw(text, lang=…)` for each language, or once without `lang` where the text is the same in all."""
-    in_all = {language: spoken(words, language) for language in Language}
+    in_all = {language: in_language(words, language) for language in Language}
     if len(set(in_all.values())) == 1:
         return draw(in_all[Language.ENGLISH])
     return "".join(draw(shown, lang=language.value) for language, shown in in_all.items())

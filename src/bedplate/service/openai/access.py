@@ -3,7 +3,7 @@
 Keys are compared in constant time, over digests, so that not even the length shows. A server without a key must not be
 reachable from a web page that is open in a browser on this machine: a page can send simple requests anywhere, and can
 point a name of its own at 127.0.0.1. So `Host` and `Origin` must name this machine, and bodies must be declared as JSON, which
-a page cannot do without asking first.
+a page cannot do without a preflight request.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _check_local(request: Request) -> None:
         raise ApiError(403, message, code="host_not_allowed")
     origin = request.headers.get("origin")
     if origin is not None and not is_loopback(_host_name(urlsplit(origin).netloc)):
-        message = f"a server without a key answers no pages of other sites; this request comes from '{origin}'"
+        message = f"a server without a key does not answer pages of other sites; this request comes from '{origin}'"
         raise ApiError(403, message, code="origin_not_allowed")
 
 

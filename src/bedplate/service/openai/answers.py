@@ -19,7 +19,7 @@ class Choice:
 
     Args:
         index: Its place in the answer.
-        plan: What was asked for.
+        plan: The planned choice.
         answer: The request that it belongs to.
         codec: The model's tokenizer.
     """
@@ -102,7 +102,7 @@ class Choice:
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """Builds what one request gets back."""
+    """Builds the answer to one request."""
 
     model: str
     plan: PlannedAnswer

@@ -21,7 +21,7 @@ def create_server(
     Args:
         engine: Generates; closed by the caller, not by the server.
         codec: The model's tokenizer.
-        settings: What is served, and to whom.
+        settings: What is served, and who may use it.
         shutdown: The caller's handle to end it; None: it only ends with its process.
     """
     server = FastAPI(title="bedplate", docs_url=None, redoc_url=None, openapi_url=None)

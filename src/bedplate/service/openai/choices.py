@@ -23,7 +23,7 @@ class Choices:
     """Runs the choices of a request.
 
     Args:
-        requests: One a choice, in order of their index.
+        requests: One per choice, in order of their index.
         start: Submits a choice to the engine; raises ApiError where the engine refuses it.
         parallel: Most choices in the engine at a time, at least 1.
 

@@ -14,11 +14,11 @@ class TextCodec(Protocol):
     special_tokens: Mapping[str, str]
     """Names that chat templates use: `bos_token`, `eos_token`, …"""
     control_tokens: Mapping[int, str]
-    """Tokens that steer the model and are no text, with the text that stands for them: `<|im_end|>`."""
+    """Control tokens, which are not text, with their spelling: `<|im_end|>`."""
     stop_tokens: tuple[int, ...]
     """Tokens that end an answer."""
     max_token_bytes: int
-    """No token stands for more UTF-8 bytes of text."""
+    """Most UTF-8 bytes of text that one token stands for."""
 
     def encode(self, text: str, *, add_special_tokens: bool, control_tokens: bool = True) -> list[int]:
         """Tokens of a text.

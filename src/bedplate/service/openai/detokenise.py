@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from bedplate.service.openai.codec import TextCodec
 
 _REPLACEMENT = "\ufffd"
-_LONGEST_CHARACTER = 4
-"""UTF-8 bytes, hence tokens."""
-_WINDOW = 4 * _LONGEST_CHARACTER
+_MAX_CHARACTER_BYTES = 4
+"""In UTF-8 bytes, and so the most tokens of a character."""
+_WINDOW = 4 * _MAX_CHARACTER_BYTES
 """Tokens of a window that is not yet complete before it is cut to half."""
 
 
@@ -55,7 +55,7 @@ class TextStream:
             del self._window[: self._context]
             self._context = len(self._window)
             self._emitted = len(self._codec.decode(self._window))
-        elif len(self._window) - self._context <= _LONGEST_CHARACTER:
+        elif len(self._window) - self._context <= _MAX_CHARACTER_BYTES:
             new = ""
         else:
             new = self._add_incomplete()
@@ -112,7 +112,7 @@ class TextStream:
 def _uncertain_end(text: str) -> int:
     """Characters at the end of `text` that may become others: bytes of a character that is not complete yet."""
     end = len(text)
-    while end > 0 and len(text) - end < _LONGEST_CHARACTER - 1 and text[end - 1] == _REPLACEMENT:
+    while end > 0 and len(text) - end < _MAX_CHARACTER_BYTES - 1 and text[end - 1] == _REPLACEMENT:
         end -= 1
     return len(text) - end
 

@@ -25,7 +25,7 @@ class ApiError(HTTPException):
         message: For people; names what was wrong.
         kind: OpenAI's `type`: `invalid_request_error`, `rate_limit_error`, `server_error`.
         code: OpenAI's `code`, for programs.
-        param: The field that is to blame, as `messages[0].role`.
+        param: The field at fault, as `messages[0].role`.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class ApiError(HTTPException):
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """400."""
+    """400: the request is wrong."""
     return ApiError(400, message, code=code, param=param)
 
 
 def shutting_down() -> ApiError:
-    """503: the server was asked to stop."""
+    """503: the server is stopping."""
     return ApiError(503, "the server is shutting down; try again later", kind="server_error", code="server_shutting_down")
 
 

@@ -1,7 +1,7 @@
 """What each route does.
 
-`/health` and `/metrics` say nothing about what is asked or answered and need no key; everything else does. Whatever may take
-long for a long body (parsing, rendering, encoding) runs in a thread, so that the streams of others keep flowing.
+`/health` and `/metrics` reveal nothing about requests or answers and need no key; everything else does. Anything slow
+for a long body (parsing, rendering, encoding) runs in a thread, so that the streams of others keep flowing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Log-probabilities in OpenAI's two shapes: parallel lists for completions, one object a token for chats.
+"""Log-probabilities in OpenAI's two shapes: parallel lists for completions, one object per token for chats.
 
 JSON has no infinity, so a token that the model rules out has OpenAI's -9999.0. A token that is a part of a character has no
 text: completions name it `bytes:\\xe6\\xb2`, which also keeps the names in `top_logprobs` apart.
@@ -13,7 +13,7 @@ from typing import Any
 from bedplate.core.generation import TokenLogprobs
 from bedplate.service.openai.codec import TextCodec
 
-LEAST_LOGPROB = -9999.0
+MIN_LOGPROB = -9999.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def _chat_entry(codec: TextCodec, token: int, logprob: float) -> dict[str, Any]:
 
 def finite(logprob: float) -> float:
     """A number that JSON has."""
-    return max(logprob, LEAST_LOGPROB)
+    return max(logprob, MIN_LOGPROB)
 
 
 def _name(codec: TextCodec, token: int) -> str:

@@ -28,7 +28,7 @@ _HINTS = frozenset(
         "user",
     }
 )
-"""Fields that ask for no other answer: they identify, account for, or speed up a request."""
+"""Fields that do not change the answer: they identify, account for, or speed up a request."""
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
@@ -58,10 +58,10 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "use_beam_search": (False,),
     "verbosity": ("medium",),
 }
-"""Fields that are not supported, and the values at which they ask for nothing."""
+"""Unsupported fields, and the values at which they have no effect."""
 
 _UNSUPPORTED = frozenset({"audio", "moderation", "web_search_options"})
-"""Fields that ask for something at any value but null."""
+"""Unsupported fields that have an effect at any value but null."""
 
 
 def without_nulls(value: Any) -> Any:
@@ -80,10 +80,10 @@ def without_neutral(body: dict[str, Any], supported: frozenset[str]) -> dict[str
 
     Args:
         body: A request without nulls.
-        supported: Fields that this request supports; they are kept whatever their value.
+        supported: Fields that this request supports; they are kept at any value.
 
     Raises:
-        ApiError: A field asks for what is not supported (400).
+        ApiError: A field asks for something unsupported (400).
     """
     kept = {}
     for name, value in body.items():

@@ -1,4 +1,4 @@
-"""From a checked body to what the engine is asked for: tokens, limits, and what of the prompt belongs to the answer.
+"""From a checked body to the engine's request: tokens, limits, and the part of the prompt that belongs to the answer.
 
 All of it may take long for a long prompt, so it runs in a thread. What is surely too long is refused by its size before
 anything is encoded: a context of 8,192 tokens is known to be too short for 7 MB in no time, but only after 13 s of encoding.

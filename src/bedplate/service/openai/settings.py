@@ -13,7 +13,7 @@ ControlTokens: TypeAlias = Literal["never", "completions", "always"]
 
 @settings
 class ServerSettings:
-    """What is served, and to whom."""
+    """What is served, and who may use it."""
 
     model: str
     """Name under which the model is served."""
@@ -28,4 +28,4 @@ class ServerSettings:
     control_tokens: ControlTokens = "completions"
     """`completions`: a raw prompt may contain control tokens, a message may not; `always`, `never`: both or none."""
     parallel_choices: Annotated[Count, Range(1)] = 8
-    """Choices of one request that are in the engine at a time."""
+    """Choices of one request that the engine runs at a time."""

@@ -1,4 +1,4 @@
-"""The end of a server that is answering: new requests are refused, what runs may finish for a while, then it is cut."""
+"""Shutdown of a server with requests in flight: new requests are refused, what runs may finish for a while, then it is cut."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class DiskCopier:
     """Copies the newest memory checkpoint to `folder` whenever `wake` is called; one copy at a time."""
 
     def __init__(self, memory: MemoryCheckpointStore, folder: Path, failed: Callable[[int, str], None]) -> None:
-        """Start the thread; `failed(step, reason)` hears of a copy that could not be made (a full disk, say)."""
+        """Start the thread; `failed(step, reason)` is called for a copy that failed (a full disk, for example)."""
         self._memory, self._folder, self._failed = memory, folder, failed
         self._copied_step: int | None = None
         self._changed = threading.Condition()
@@ -30,13 +30,13 @@ class DiskCopier:
         self._thread.start()
 
     def wake(self) -> None:
-        """Copy the newest complete step soon; returns at once."""
+        """Copy the newest complete step soon; returns immediately."""
         with self._changed:
             self._is_wanted = True
             self._changed.notify()
 
     def close(self) -> int | None:
-        """Finish the copy that was asked for, and end; returns the newest step that was copied."""
+        """Finish the pending copy and stop the thread; returns the newest step that was copied."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()
@@ -46,7 +46,7 @@ class DiskCopier:
     def _run(self) -> None:
         with contextlib.suppress(OSError):  # a kernel that refuses leaves the thread at normal priority
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        while self._is_asked():
+        while self._wait_for_request():
             step = next(iter(self._memory.steps()), None)
             if step is None or step == self._copied_step:
                 continue
@@ -56,12 +56,12 @@ class DiskCopier:
             except (OSError, IntegrityError) as error:
                 self._failed(step, str(error))
 
-    def _is_asked(self) -> bool:
-        """Wait for a wish or the end; False at the end."""
+    def _wait_for_request(self) -> bool:
+        """Wait for a request or for `close`; False on close."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_wanted or self._is_closing)
-            asked, self._is_wanted = self._is_wanted, False
-            return asked
+            is_wanted, self._is_wanted = self._is_wanted, False
+            return is_wanted
 
 
 def copy_checkpoint(memory: MemoryCheckpointStore, folder: Path, step: int) -> bool:

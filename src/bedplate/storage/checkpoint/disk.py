@@ -1,8 +1,8 @@
-"""Checkpoints in a folder: slower than memory, and there when the supervisor or the machine went down.
+"""Checkpoints in a folder: slower than memory, but they survive the supervisor and the machine.
 
-One folder a step, `step-00000012/`; in it each rank's payload `rank-0-of-2.bin` and, written last, its record
+One folder per step, `step-00000012/`; in it each rank's payload `rank-0-of-2.bin` and, written last, its record
 `rank-0-of-2.record`. Every file is written aside, synced and renamed, so a name means a complete file; a step counts when
-all its ranks' records are there, and the digests in them tell a file that was damaged later. The newest two are kept.
+all its ranks' records are there, and the digests in them reveal a file that was damaged later. The newest two are kept.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class DiskCheckpointStore:
         Args:
             step: Optimiser steps done.
             shard: This rank's share.
-            still_valid: Asked when the payload is written; False drops what was written: for a shard whose buffers
-                somebody else may overwrite in the meantime.
+            still_valid: Called when the payload is written; False drops what was written: for a shard whose buffers
+                another process may overwrite in the meantime.
 
         Raises:
             OSError: The disk is full, or cannot be written; what was there before stays as it was.
@@ -81,7 +81,7 @@ class DiskCheckpointStore:
         return verified(record, view, str(payload))
 
     def discard(self, step: int) -> None:
-        """See `CheckpointStore.discard`; the payload stays for who wants to look."""
+        """See `CheckpointStore.discard`; the payload stays for inspection."""
         for file in (self._folder / f"step-{step:08d}").glob(f"rank-{self._rank}-of-*.record"):
             file.rename(file.with_suffix(".damaged"))
 

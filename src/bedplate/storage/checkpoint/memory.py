@@ -1,9 +1,9 @@
 """Checkpoints in memory files that the supervisor makes and the workers inherit: they outlive any worker.
 
 Problem: a checkpoint on disk takes seconds to write and to read, so it is made rarely and much work is repeated. Idea
-(Gemini, Wang et al. 2023; DLRover flash checkpoint): the supervisor creates one memory file a rank (memfd), which lives
+(Gemini, Wang et al. 2023; DLRover flash checkpoint): the supervisor creates one memory file per rank (memfd), which lives
 as long as any process has it open; a worker writes its share there at memory speed, and its successor reads it from
-there. Two generations a rank: a new one is written over the older, so a death in the middle leaves the newer intact.
+there. Two generations per rank: a new one is written over the older, so a crash in the middle leaves the newer intact.
 A generation counts when its record is in place, which is written last, and when all ranks have that step.
 
 A file: two record areas of 64 KiB, then two payload areas. Writes go through the descriptor and not through a mapping:
@@ -27,7 +27,7 @@ _WRITE_BYTES = 64 * 1024 * 1024
 
 
 def create_memory_files(num_ranks: int, payload_bytes: int) -> tuple[int, ...]:
-    """One empty memory file a rank, large enough for two shards of `payload_bytes`; pages are taken when first written.
+    """One empty memory file per rank, large enough for two shards of `payload_bytes`; pages are taken when first written.
 
     The caller owns the descriptors: closing them all, in all processes, frees the memory.
     """

@@ -1,7 +1,7 @@
-"""What both stores write down about one rank's shard of one step, and how it is checked.
+"""What both stores record about one rank's shard of one step, and how it is verified.
 
 A record says which buffers follow, where and how long, with an XXH3-128 digest each (8 to 20 GB/s on one core, where
-CRC-32 of zlib reaches 1 and BLAKE2b less than 1); a digest over the record itself tells a torn record from a complete one.
+CRC-32 of zlib reaches 1 and BLAKE2b less than 1); a digest over the record itself exposes a torn record.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BufferRecord:
-    """Where one buffer lies in the shard's payload."""
+    """Position and digest of one buffer in the shard's payload."""
 
     name: str
     offset: int

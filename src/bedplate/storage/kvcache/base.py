@@ -46,7 +46,7 @@ class Tier(Protocol):
         ...
 
     def write(self, key: BlockKey, parent: BlockKey, block: StoredBlock) -> bool:
-        """Store a block, giving up others where the limit demands it; one that is stored already takes no further room.
+        """Store a block, evicting others where the limit requires it; one that is stored already takes no further room.
 
         Args:
             key: 32 bytes.

@@ -10,5 +10,5 @@ CHECKSUM_BYTES = 16
 
 
 def checksum(data: Buffer) -> bytes:
-    """16 bytes."""
+    """XXH3-128 of `data`, 16 bytes."""
     return xxhash.xxh3_128_digest(data)

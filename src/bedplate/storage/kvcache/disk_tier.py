@@ -66,7 +66,11 @@ class DiskTier:
         except BaseException as error:
             self._release()
             if isinstance(error, OSError):
-                raise UnavailableError("the KV store cannot be opened", seen=f"{directory}: {error.strerror}") from error
+                raise UnavailableError(
+                    "the KV store cannot be opened",
+                    seen=f"{directory}: {error.strerror}",
+                    next_step="free space on the disk or fix the directory's permissions, or name another directory",
+                ) from error
             raise
 
     def __contains__(self, key: BlockKey) -> bool:

@@ -54,14 +54,14 @@ def open_folder_to_read(directory: Path) -> int | None:
     """Keep writers out of the directory while it is read, where this process may: nothing is made or changed.
 
     Returns:
-        The descriptor that holds a shared lock; None where the lock cannot be had (another user's, a read-only disk).
+        The descriptor that holds a shared lock; None where the lock cannot be taken (another user's, a read-only disk).
 
     Raises:
         NotFoundError: No such directory, or one that is not a KV store.
         UnavailableError: A process has it open for writing, or it cannot be read.
     """
     if not directory.is_dir():
-        raise NotFoundError("no KV store there", seen=directory, expected="a directory that a `kv://` URL was opened with")
+        raise NotFoundError("no KV store here", seen=directory, expected="a directory that a `kv://` URL was opened with")
     try:
         if not is_store(directory):
             names = _listed([path.name for path in directory.iterdir()])
@@ -71,7 +71,11 @@ def open_folder_to_read(directory: Path) -> int | None:
                 expected="a directory that a `kv://` URL was opened with",
             )
     except OSError as error:
-        raise UnavailableError("the KV store cannot be read", seen=f"{directory}: {error.strerror}") from error
+        raise UnavailableError(
+            "the KV store cannot be read",
+            seen=f"{directory}: {error.strerror}",
+            expected="a directory that this user can read",
+        ) from error
     try:
         descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,8 +1,8 @@
 """`store.json`: what marks a directory as a KV store, and what its segments must hold.
 
-Headers alone cannot say that a segment was longer once. So a segment that is complete is sealed: its size and number of
+Headers alone cannot show that a segment was once longer. So a segment that is complete is sealed: its size and number of
 blocks go into the manifest, and a segment that holds less is damaged, not torn. A segment that is not in it was being
-written when its process died; nobody was promised its tail.
+written when its process died; its tail was never guaranteed.
 """
 
 from __future__ import annotations
@@ -50,11 +50,15 @@ def read_manifest(directory: Path) -> dict[int, SealedSegment]:
         document = json.loads(file.read_bytes())
         content = {name: value for name, value in document.items() if name != "digest"}
         if document["digest"] != digest(content):
-            raise ValueError("it is not what its digest was taken of")
+            raise ValueError("its content does not match its digest")
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, AttributeError) as error:
-        raise IntegrityError("the KV store's manifest is damaged", seen=f"{file}: {error}") from error
+        raise IntegrityError(
+            "the KV store's manifest is damaged",
+            seen=f"{file}: {error}",
+            next_step="delete the KV store's directory (it is only a cache), or name another one",
+        ) from error
     if (content.get("format"), content.get("version")) != (_FORMAT, _VERSION):
         raise UsageError(
             "a KV store of another version",

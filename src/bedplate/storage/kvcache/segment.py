@@ -6,7 +6,7 @@ A record is a header page and the block, both padded with zeros to full pages:
     | checksum of the page 16
 
 A record is written by one call, header first. So what a kill leaves behind is a valid header whose block is cut short (or
-zeros, after a power cut): a torn tail, which was never promised to anybody and is cut off. An invalid header that is
+zeros, after a power cut): a torn tail, which was never guaranteed and is cut off. An invalid header that is
 neither is damage: it is counted, and the scan continues at the next page that holds a valid header. Whether a segment was
 longer once, its records cannot say: `manifest.py` does.
 """
@@ -30,7 +30,7 @@ _HEADER = struct.Struct("<8sI4x32s32sQ16s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Where one block lies in its segment, and what it must be."""
+    """Position, length and checksum of one block in its segment."""
 
     key: BlockKey
     parent: BlockKey
@@ -117,7 +117,7 @@ class Segment:
         return is_read and page == _header_page(record) and checksum(block) == record.checksum and not any(padding)
 
     def scan(self) -> SegmentScan:
-        """Read all headers; one small read a record."""
+        """Read all headers; one small read per record."""
         records: list[Record] = []
         damaged: list[int] = []
         offset = end = 0
@@ -141,7 +141,7 @@ class Segment:
         self.size_bytes = size_bytes
 
     def close(self) -> None:
-        """Close the file; nobody may read it any more."""
+        """Close the file; it must not be read afterwards."""
         self._file.close()
 
     def flush(self) -> None:

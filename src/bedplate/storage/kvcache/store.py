@@ -1,6 +1,6 @@
 """The long-memory store: tiers on top of one another, every block checked on its way out.
 
-A new block goes to all tiers; slow ones take it behind the caller's back. A block is read from the first tier that has it,
+A new block goes to all tiers; slow ones take it in the background. A block is read from the first tier that has it,
 and comes back to those above. What leaves the store is the caller's copy, and the checksum is taken of that copy: a bit
 that flips in memory, on disk or on the way is a miss, never an answer.
 """

@@ -4,7 +4,7 @@ When the tier falls behind, or is full, blocks are not written, and counted: the
 waits can already be read.
 
 While there is nothing to write, the same thread checks the blocks that were there at the start, one by one and once each, so
-that damage is dropped before somebody asks for the block. At four blocks a second this takes no noticeable part of a core
+that damage is dropped before the block is requested. At four blocks a second this takes no noticeable part of a core
 or a disk.
 """
 
@@ -36,7 +36,7 @@ class WriteBehind:
     """A `Tier` that writes to another one from a thread of its own.
 
     Args:
-        tier: Where blocks are kept; owned by this one from now on, and written by nobody else.
+        tier: Where blocks are kept; owned by this one from now on, and written only by this one.
         limit_bytes: Most bytes that may wait.
         check_every_s: Seconds without a write after which a block is checked, and from one check to the next.
     """

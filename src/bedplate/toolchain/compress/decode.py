@@ -1,7 +1,7 @@
-"""Decoding speed of a model at a batch size: the plain loop, with nothing of an engine around it.
+"""Decoding speed of a model at a batch size: the plain loop, without an engine around it.
 
-Every sequence holds the same number of tokens; each step feeds one token a sequence and picks the likeliest next. Keys
-and values are kept in one preallocated buffer a layer. The median step is reported, since other work on the machine only
+Every sequence holds the same number of tokens; each step feeds one token per sequence and picks the most likely next one. Keys
+and values are kept in one preallocated buffer per layer. The median step is reported, since other work on the machine only
 ever adds.
 """
 

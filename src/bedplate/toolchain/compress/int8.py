@@ -30,7 +30,7 @@ def quantize_int8(model: Llama, storage: Storage = Storage.INT8) -> Llama:
         UsageError: The model is quantised already.
     """
     if storage_in_memory(model) is not Storage.PLAIN:
-        raise UsageError("the model is compressed already", expected="a model with plain weights")
+        raise UsageError("the model is already compressed", expected="a model with plain weights")
     with torch.device("meta"):
         quantized = Llama(model.config)
         use_int8_modules(quantized, storage)
@@ -48,7 +48,7 @@ def quantize_int8(model: Llama, storage: Storage = Storage.INT8) -> Llama:
 def _stored(name: str, tensor: Tensor, *, as_int8: bool) -> dict[str, Tensor]:
     if not bool(torch.isfinite(tensor).all()):
         next_step = "take an earlier checkpoint, or fetch the model again"
-        raise CheckFailedError("a weight is not a number", seen=name, expected="finite weights", next_step=next_step)
+        raise CheckFailedError("a weight is NaN or infinite", seen=name, expected="finite weights", next_step=next_step)
     if not as_int8:
         return {name: tensor}
     weight, scale = quantize_rows(tensor)

@@ -27,11 +27,11 @@ class CompressJob:
     """Where the result appears once it has passed the gate; an earlier result there is replaced."""
     scheme: str
     context: int
-    """Tokens of a window."""
+    """Tokens per window."""
     max_tokens: int
     """Held-out tokens to read."""
     max_perplexity_rise: float
-    """Gate: share of the base's perplexity."""
+    """Gate: largest allowed rise, as a share of the base's perplexity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class SchemeResult:
     """Of the safetensors files."""
     perplexity: float
     kl_to_base: float
-    """Mean KL(base || this) in nats a token; 0 for the base."""
+    """Mean KL(base || this) in nats per token; 0 for the base."""
     top1_agreement_frac: float
     tokens_per_s_b1: float = 0.0
     """Decoding, one sequence, `DECODE_CONTEXT` tokens in memory."""
@@ -83,7 +83,7 @@ def check_out(model: Path, out: Path) -> None:
             "the result would replace or change the model that it is made from",
             seen=f"model {base}, result {result}",
             expected="two folders, neither in the other",
-            next_step="give another folder for the result",
+            next_step="choose another folder for the result",
         )
     check_replaceable(out if out.is_symlink() else result, is_compressed)
 
@@ -97,7 +97,7 @@ def check_gate(outcome: CompressOutcome, max_perplexity_rise: float) -> None:
     """Raise CheckFailedError where perplexity rose by more than agreed, or is not a number."""
     if not outcome.perplexity_rise_frac <= max_perplexity_rise:
         raise CheckFailedError(
-            f"{outcome.scheme.name} costs more than agreed",
+            f"{outcome.scheme.name} loses more quality than allowed",
             seen=f"perplexity {outcome.base.perplexity:.3f} -> {outcome.scheme.perplexity:.3f}"
             f" ({outcome.perplexity_rise_frac:+.2%})",
             expected=f"at most {max_perplexity_rise:+.2%}",

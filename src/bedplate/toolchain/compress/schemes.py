@@ -40,7 +40,7 @@ def compress_model(job: CompressJob, tokens: Tokens, reporter: Reporter) -> Comp
     Args:
         job: What to make of what; its corpus is given as `tokens`.
         tokens: Held-out tokens to judge by.
-        reporter: Hears of the tokens judged; its progress is a heartbeat too.
+        reporter: Receives the number of tokens evaluated; its progress is a heartbeat too.
 
     Raises:
         UsageError: No such scheme, a model that is compressed already, or `out` is not free for the result.
@@ -52,7 +52,7 @@ def compress_model(job: CompressJob, tokens: Tokens, reporter: Reporter) -> Comp
     with replacing_folder(job.out.resolve(), is_compressed) as aside:
         reporter.say(f"writing {job.scheme} weights for {job.out}")
         write_compressed(job.model, job.scheme, aside)
-        reporter.say(f"judging both on {len(tokens)} held-out tokens in windows of {job.context}")
+        reporter.say(f"evaluating both on {len(tokens)} held-out tokens in windows of {job.context}")
         base, compressed = judge(job.model, aside, job.scheme, tokens, job.context, reporter)
         outcome = CompressOutcome(base=base, scheme=compressed, tokens=len(tokens) - 1)
         check_gate(outcome, job.max_perplexity_rise)
@@ -85,8 +85,8 @@ def write_compressed(model: Path, scheme: str, folder: Path) -> None:
         raise ResourcesError(
             "the compressed model could not be written",
             seen=f"{folder.parent}: {error}",
-            expected="space for the result and the right to write there",
-            next_step="free some space, or give another folder for the result",
+            expected="space for the result, and write permission",
+            next_step="free some space, or choose another folder for the result",
         ) from error
 
 

@@ -36,6 +36,6 @@ TEXTS: Mapping[str, KnownText] = {
         ),
         licence="CC BY-SA 3.0",
         source="English Wikipedia, April 2016, 106 articles; from the test data of the package gensim 4.4.0",
-        notes="About 2.8 MB of text once cleaned; a model has surely seen these articles in pre-training.",
+        notes="About 2.8 MB of text once cleaned; most models have seen these articles in pre-training.",
     ),
 }

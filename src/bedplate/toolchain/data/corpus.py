@@ -1,11 +1,11 @@
-"""A corpus: cleaned documents, split into train and validation, with a manifest that vouches for them.
+"""A corpus: cleaned documents, split into train and validation, with a manifest of their digests.
 
 A document's own digest decides its split, so the split does not change when documents are added, reordered or found
 twice (a copy lands on the same side; exact copies are dropped). Where no document falls on one side, the one nearest
 to the border moves there, since a corpus without held-out text cannot be judged.
 
     manifest.json      format, source, licence, splits: {train: {file, documents, bytes, digest}, validation: {…}}
-    train.jsonl        one {"text": …} a line
+    train.jsonl        one {"text": …} per line
     validation.jsonl
 """
 

@@ -1,10 +1,10 @@
 """Documents of text files, one at a time: a file of any size needs the memory of its longest document.
 
-JSON lines    one document a line, in a field of it
-plain text    documents stand apart by two or more blank lines; a file without such breaks is cut at paragraph ends into
+JSON lines    one document per line, in a field of it
+plain text    documents are separated by two or more blank lines; a file without such breaks is cut at paragraph ends into
               documents of about 4,000 characters, so that some can be held out
 MediaWiki     see wikipedia.py
-Parquet       one document a row, in a column
+Parquet       one document per row, in a column
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def documents_of(file: TextFile, text_field: str = TEXT_FIELD) -> Iterator[str]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk, not of the content
         seen = f"{file.path}: {error}"
-        raise UsageError("a file ends too early or is damaged", seen=seen, next_step="fetch it again") from error
+        raise UsageError("the file is truncated or damaged", seen=seen, next_step="fetch it again") from error
 
 
 def _jsonl_documents(file: TextFile, text_field: str) -> Iterator[str]:

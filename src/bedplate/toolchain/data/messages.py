@@ -1,4 +1,4 @@
-"""What a task that tokenises is given, and what it hands back."""
+"""What a tokenising task is given, and what it returns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TokeniseTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenisedCorpus:
-    """What `workers.tokenize` hands back."""
+    """What `workers.tokenize` returns."""
 
     folder: Path
     """The token shards."""

@@ -1,6 +1,6 @@
 """Which samples a rank sees at which step: a function of seed and position alone.
 
-The windows of a split are visited in a new order each epoch, each once. Sample number n of the whole run (over all
+The windows of a split are visited in a new order each epoch, each once. Sample number n of the run (over all
 ranks) is place n mod N of epoch n div N, so a job that resumes at sample n, with as many or another number of ranks,
 continues exactly where it was. The order is a keyed permutation computed place by place (a balanced Feistel network with
 cycle walking): no table to hold or to save, and no dependence on a library's generator. O(1) a sample.

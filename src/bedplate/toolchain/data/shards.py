@@ -1,6 +1,6 @@
 """Tokens on disk: flat little-endian files that are mapped, not read, and a manifest that says what they are.
 
-    manifest.json            format, dtype, separator, digests of tokenizer and corpus, one entry a shard
+    manifest.json            format, dtype, separator, digests of tokenizer and corpus, one entry per shard
     train-00000.bin …        tokens, each document followed by the separator
     validation-00000.bin …
 
@@ -118,11 +118,11 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
         raise IntegrityError("a damaged manifest", seen=file, expected="JSON", next_step=_REMAKE) from error
     if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         seen = f"{manifest.get('format')} {manifest.get('version')} in {file}"
-        raise IntegrityError("another manifest than expected", seen=seen, expected=f"{FORMAT} {VERSION}", next_step=_REMAKE)
+        raise IntegrityError("not a manifest of token shards", seen=seen, expected=f"{FORMAT} {VERSION}", next_step=_REMAKE)
     return manifest
 
 
-_REMAKE = "delete the folder and tokenise again"
+_REMAKE = "delete the folder and tokenise the corpus again"
 
 
 def file_digest(file: Path) -> str:
@@ -140,7 +140,7 @@ def _map_shard(folder: Path, entry: Mapping[str, Any], dtype: np.dtype[Any], *, 
         raise NotFoundError("a shard is missing", seen=file, expected=f"{entry['tokens']} tokens", next_step=_REMAKE)
     expected_bytes = int(entry["tokens"]) * dtype.itemsize
     if (size := file.stat().st_size) != expected_bytes:
-        raise IntegrityError(f"shard {file.name} has another size", seen=size, expected=expected_bytes, next_step=_REMAKE)
+        raise IntegrityError(f"shard {file.name} has the wrong size", seen=size, expected=expected_bytes, next_step=_REMAKE)
     if verify and (seen := file_digest(file)) != entry["digest"]:
         raise IntegrityError(f"shard {file.name} is damaged", seen=seen, expected=entry["digest"], next_step=_REMAKE)
     return np.memmap(file, dtype=dtype, mode="r")

@@ -2,10 +2,10 @@
 
 A file's name decides, upper or lower case: a format, and behind it a compression where there is one.
 
-    .jsonl .ndjson    one document a line              .gz .bz2 .xz .zst
-    .txt              documents apart by blank lines   the same
+    .jsonl .ndjson    one document per line            .gz .bz2 .xz .zst
+    .txt              split at blank lines             the same
     .xml              a MediaWiki export               the same; also names like `…pages-articles1.xml-p1p9.bz2`
-    .parquet          one document a row               inside the file
+    .parquet          one document per row             inside the file
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def find_text_files(source: Path) -> TextFiles:
     """
     if source.is_file():
         if (file := text_file(source)) is None:
-            raise UsageError("this kind of text is not known", seen=source, expected=KNOWN_NAMES)
+            raise UsageError("this text format is not supported", seen=source, expected=KNOWN_NAMES)
         return TextFiles(files=(file,))
     if not source.is_dir():
         raise NotFoundError("no such text", seen=source, expected="a file or folder of text, or wikipedia-sample")

@@ -1,8 +1,8 @@
-"""A corpus becomes token shards, beside it, once per tokenizer.
+"""Turns a corpus into token shards, stored in the corpus, once per tokenizer.
 
 Documents are encoded in small batches (the tokenizers library uses the cores that the process has) and written shard
 by shard; each finished shard is a line in a journal, so a run that was killed continues after the last one. The folder gets its
-name when all is written, so it is complete wherever it is seen. A lock lets the ranks of a gang call this at once: one
+name when all is written, so it is complete wherever it is seen. A lock lets the ranks of a gang call this together: one
 works, the others wait and find it done.
 
 How a document becomes tokens is `tokenizer.py`'s business. The key of the cache holds everything that decides them: the
@@ -68,7 +68,7 @@ def tokenise(
             try:
                 _write(corpus, plan, folder, report or (lambda done, total, unit: None), shard_tokens)
             except OSError as error:
-                next_step = "free some space and run the same again; finished shards are kept"
+                next_step = "free some space and run the command again; finished shards are kept"
                 raise ResourcesError("token shards could not be written", seen=error, next_step=next_step) from error
     return folder
 

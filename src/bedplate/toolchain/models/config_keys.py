@@ -1,7 +1,7 @@
 """A closed reading of `config.json`: a key is read, required to have the value that is computed here, or known to be harmless.
 
 Everything else refuses by name. An unread key that changes the mathematics (a scaled RoPE, a bias, another activation) gives
-fluent and wrong text, which nobody notices; a refusal is noticed at once and costs one line in a list.
+fluent but wrong text, which goes unnoticed; a refusal is noticed immediately and costs one line in a list.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ HARMLESS = frozenset(
         *("max_sequence_length", "model_max_length", "original_max_position_embeddings"),
     )
 )
-"""Keys that cannot change a logit of a decoder. A new one belongs here only once somebody knows that."""
+"""Keys that cannot change a logit of a decoder. Add one only when this is known for certain."""
 
 
 class ConfigKeys:
-    """Typed reading of one `config.json`; remembers what was asked for, and refuses what was not.
+    """Typed reading of one `config.json`; records which keys were read, and refuses the others.
 
     null and a missing key are the same thing.
     """
@@ -97,14 +97,14 @@ class ConfigKeys:
         value = self._value(key, None)
         if value is not None and not any(value == item and type(value) is type(item) for item in accepted):
             raise UsageError(
-                f"{self._where}: '{key}' asks for something that is not computed here",
+                f"{self._where}: '{key}' asks for something that bedplate does not compute",
                 seen=f"{key}: {value}",
                 expected=" or ".join(_spelling(item) for item in accepted) or "no such key",
                 next_step="use a model without it",
             )
 
     def finish(self, harmless: Collection[str] = HARMLESS) -> None:
-        """Refuse the keys that nobody asked for and that are not known to be harmless.
+        """Refuse the keys that were never read and are not known to be harmless.
 
         Raises:
             UsageError: There are such; it names them.

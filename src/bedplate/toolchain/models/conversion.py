@@ -26,7 +26,7 @@ def convert(job: ConvertJob, reporter: Reporter) -> ModelCard:
     """Unpack the file's weights to bf16 and write folder and card; returns the card.
 
     Raises:
-        UsageError: Something else stands at `job.folder`, or the file holds another architecture.
+        UsageError: `job.folder` exists and is no earlier result, or the file holds another architecture.
         IntegrityError: The file is damaged.
     """
     from bedplate.toolchain.models.gguf import convert_gguf

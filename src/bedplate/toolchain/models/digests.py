@@ -35,7 +35,7 @@ class DigestCache:
         """BLAKE2b-256 of the file; reads it only if it changed since the last time.
 
         Raises:
-            OSError: `file` cannot be read. A cache that cannot be read or written is passed over.
+            OSError: `file` cannot be read. A cache that cannot be read or written is ignored.
         """
         file = file.resolve()
         entries, stamp = self._read(), _stamp(file)

@@ -1,6 +1,6 @@
 """Model families by `model_type`: how each reads its config, and which file computes it.
 
-To add a family: a config record with `from_json` beside `LlamaConfig`, a file with the decoder, a line in `FAMILIES`.
+To add a family: a config record with `from_json` like `LlamaConfig`, a file with the decoder, a line in `FAMILIES`.
 """
 
 from __future__ import annotations

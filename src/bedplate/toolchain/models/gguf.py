@@ -67,7 +67,7 @@ def convert_gguf(file: Path, folder: Path, heartbeat: Callable[[], None] = lambd
         model.load_state_dict(weights, strict=True, assign=True)
     except RuntimeError as error:
         seen = str(error).splitlines()[-1].strip()
-        raise IntegrityError("the weights do not fit what the GGUF says of them", seen=seen, next_step=REFETCH) from error
+        raise IntegrityError("the weights do not match the metadata of the GGUF", seen=seen, next_step=REFETCH) from error
     save_model(model, folder)
     write_tokenizer(folder, fields, file)
 
@@ -133,7 +133,7 @@ def _checkpoint_name(name: str) -> str:
         raise UsageError("scaled RoPE is not supported", seen=name, expected="a model without it")
     match = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.weight", name)
     if match is None or match[2] not in _NAMES:
-        raise UsageError("the GGUF holds a tensor that a Llama does not have", seen=name, expected=", ".join(_NAMES))
+        raise UsageError("the GGUF contains a tensor that a Llama does not have", seen=name, expected=", ".join(_NAMES))
     layer = "" if match[1] is None else f"model.layers.{match[1]}."
     return f"{layer}{_NAMES[match[2]]}.weight"
 
@@ -145,12 +145,12 @@ def _unpack(name: str, tensor: Any, config: LlamaConfig) -> Tensor:
         values = dequantize(tensor.data, tensor.tensor_type)
     except NotImplementedError as error:
         raise UsageError(
-            "a kind of quantisation that cannot be unpacked",
+            "this quantisation cannot be unpacked",
             seen=f"{name}: {tensor.tensor_type.name}",
             next_step="fetch the model in another quantisation",
         ) from error
     if not np.isfinite(values).all():
-        raise IntegrityError("the weights hold values that are not numbers", seen=name, expected="finite weights")
+        raise IntegrityError("the weights contain NaN or infinity", seen=name, expected="finite weights")
     if ".attn_q." in name:
         values = _rotary_halves_apart(values, config.num_heads)
     elif ".attn_k." in name:

@@ -26,7 +26,7 @@ def write_tokenizer(folder: Path, fields: Mapping[str, Any], file: Path) -> None
 
     Raises:
         UsageError: A tokenizer of another kind.
-        IntegrityError: Its parts do not fit each other.
+        IntegrityError: Its parts do not match.
     """
     special = _special_ids(fields, file)
     _write_ids(folder, special)
@@ -48,7 +48,7 @@ def _special_ids(fields: Mapping[str, Any], file: Path) -> dict[str, int | None]
     ids = {key: fields.get(f"tokenizer.ggml.{key}_token_id") for key in ("bos", "eos", "padding", "unknown")}
     for key, token in ids.items():
         if token is not None and not (isinstance(token, int) and 0 <= token < count):
-            what = f"{file.name}: the {key} token is none of the vocabulary"
+            what = f"{file.name}: the {key} token is not in the vocabulary"
             raise IntegrityError(what, seen=token, expected=f"0 to {count - 1}", next_step=REFETCH)
     return ids
 
@@ -64,7 +64,7 @@ def _write_vocabulary(folder: Path, fields: Mapping[str, Any], special: Mapping[
     from tokenizers import AddedToken, Tokenizer, decoders, models
 
     if (kind := fields.get("tokenizer.ggml.model")) != "gpt2":
-        raise UsageError("a tokenizer that is not supported", seen=kind, expected="gpt2 (byte-level BPE)")
+        raise UsageError("this tokenizer is not supported", seen=kind, expected="gpt2 (byte-level BPE)")
     tokens, merges = texts_of(fields, "tokenizer.ggml.tokens", file), texts_of(fields, "tokenizer.ggml.merges", file)
     types = fields.get("tokenizer.ggml.token_type") or [_NORMAL_TOKEN] * len(tokens)
     if len(types) != len(tokens):
@@ -126,4 +126,4 @@ def _pre_tokenizer(name: str) -> Any:
         return byte_level
     if name == "smollm":
         return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
-    raise UsageError("a pre-tokenizer that is not supported", seen=name, expected="default, gpt-2, smollm")
+    raise UsageError("this pre-tokenizer is not supported", seen=name, expected="default, gpt-2, smollm")

@@ -60,35 +60,35 @@ def storage_of(config: Mapping[str, Any]) -> Storage:
     Raises:
         UsageError: In a way that is not read here.
     """
-    said = config.get("quantization_config")
-    if not said:
+    stated = config.get("quantization_config")
+    if not stated:
         return Storage.PLAIN
     for storage in (Storage.INT8, Storage.INT8_LINEAR):
-        if isinstance(said, Mapping) and _means(said, storage):
+        if isinstance(stated, Mapping) and _means(stated, storage):
             return storage
-    seen = {key: said.get(key) for key in ("quant_method", "format", "ignore")} if isinstance(said, Mapping) else said
+    seen = {key: stated.get(key) for key in ("quant_method", "format", "ignore")} if isinstance(stated, Mapping) else stated
     raise UsageError(
-        "a quantisation that is not supported",
+        "this quantisation is not supported",
         seen=f"quantization_config {seen}",
-        expected="compressed-tensors: int8 weights, symmetric, a scale a channel, activations as they are",
+        expected="compressed-tensors: int8 weights, symmetric, one scale per channel, unquantised activations",
         next_step="use the model with plain weights, and compress it with bedplate",
     )
 
 
-def _means(said: Mapping[str, Any], storage: Storage) -> bool:
+def _means(stated: Mapping[str, Any], storage: Storage) -> bool:
     ours = quantization_config(storage) or {}
-    groups = said.get("config_groups")
-    if not isinstance(groups, Mapping) or len(groups) != 1 or said.get("quant_method") != ours["quant_method"]:
+    groups = stated.get("config_groups")
+    if not isinstance(groups, Mapping) or len(groups) != 1 or stated.get("quant_method") != ours["quant_method"]:
         return False
     (group,) = groups.values()
     return (
-        said.get("format") == ours["format"]
+        stated.get("format") == ours["format"]
         and group.get("format") in (None, ours["format"])
-        and (said.get("ignore") or []) == ours["ignore"]
+        and (stated.get("ignore") or []) == ours["ignore"]
         and sorted(group.get("targets") or []) == sorted(ours["config_groups"]["group_0"]["targets"])
         and _without_nulls(group.get("weights") or {}) == _WEIGHTS
         and not any(value for key, value in group.items() if key not in ("targets", "weights", "format"))
-        and not any(said.get(key) for key in _OTHER_THINGS)
+        and not any(stated.get(key) for key in _OTHER_THINGS)
     )
 
 

@@ -1,7 +1,7 @@
-"""Int8 weights in a decoder: one symmetric scale an output channel, activations as they were.
+"""Int8 weights in a decoder: one symmetric scale per output channel, activations as they were.
 
 A weight matrix is stored as int8 `weight` (O, I) and bf16 `weight_scale` (O, 1); W is about weight * weight_scale. The
-embedding table is quantised the same way, a scale a token, and serves as lookup and, where embeddings are tied, as output head:
+embedding table is quantised likewise, a scale per token, and serves as lookup and, where embeddings are tied, as output head:
 one int8 copy in memory and on disk. Norms stay bf16.
 
 Two ways to multiply, chosen by the number of rows alone, so that the same shapes always take the same way:
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bedplate.toolchain.models.quantization import Storage
 
 PACKED_ROWS = 8
-"""Most rows for the int8 kernel; above, unpacking is quicker (measured in docs/log/2026-11-22-data.md)."""
+"""Most rows for the int8 kernel; above, unpacking is faster (measured in docs/log/2026-11-22-data.md)."""
 CHUNKED_ROWS = 32
 """Most rows that a matrix too large to unpack for a few rows, the output head, takes in chunks of `PACKED_ROWS`."""
 LARGE_MATRIX = 1 << 23
@@ -76,7 +76,7 @@ def has_int8_kernel(x: Tensor, weight: Tensor) -> bool:
 
 
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Round to nearest with one scale a row: (int8 (O, I), bf16 scale (O, 1)).
+    """Round to nearest with one scale per row: (int8 (O, I), bf16 scale (O, 1)).
 
     The scale is rounded to bf16 first and the weights are divided by what it became, so that rounding the scale costs
     no accuracy of its own.

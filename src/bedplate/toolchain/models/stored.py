@@ -1,6 +1,6 @@
 """A model folder judged by its headers: config, weights and whether they fit, in milliseconds and without torch.
 
-Everything that loads, trains, compresses or fetches a model asks this first, so a folder that cannot be loaded is refused
+Everything that loads, trains, compresses or fetches a model checks this first, so a folder that cannot be loaded is refused
 with the same words everywhere, and before minutes are spent.
 """
 
@@ -17,12 +17,12 @@ from bedplate.toolchain.models.quantization import Storage, storage_of
 from bedplate.toolchain.models.weights import StoredTensor, stored_tensors
 
 _PLAIN = ("F16", "BF16", "F32", "F64")
-_NAMED_AT_MOST = 3
+_MAX_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredModel:
-    """What the headers of a folder say."""
+    """What the headers of a folder declare."""
 
     config: ModelConfig
     tensors: Mapping[str, StoredTensor]
@@ -48,10 +48,10 @@ def inspect_model(folder: Path) -> StoredModel:
     config, storage = family_of(data).read_config(data), storage_of(data)
     stored = StoredModel(config=config, tensors=stored_tensors(folder), storage=storage)
     if problems := list(_problems(stored)):
-        more = f" and {len(problems) - _NAMED_AT_MOST} more" if len(problems) > _NAMED_AT_MOST else ""
+        more = f" and {len(problems) - _MAX_NAMED} more" if len(problems) > _MAX_NAMED else ""
         raise UsageError(
-            "the weights do not fit config.json",
-            seen="; ".join(problems[:_NAMED_AT_MOST]) + more,
+            "the weights do not match config.json",
+            seen="; ".join(problems[:_MAX_NAMED]) + more,
             next_step="fetch config.json and the weights from the same place",
         )
     return stored

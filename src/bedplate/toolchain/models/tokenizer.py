@@ -82,5 +82,5 @@ def _eos_of(file: Path) -> Iterator[int]:
     named = read_object(file).get("eos_token_id")
     for token in named if isinstance(named, list) else [] if named is None else [named]:
         if isinstance(token, bool) or not isinstance(token, int):
-            raise UsageError(f"{file.name}: 'eos_token_id' is no token", seen=named, expected="a number or a list of numbers")
+            raise UsageError(f"{file.name}: 'eos_token_id' is not an id", seen=named, expected="a number or a list of numbers")
         yield token

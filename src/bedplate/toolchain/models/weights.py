@@ -2,7 +2,7 @@
 
 A folder collects files: shards of an older save, an adapter, a copy for another program. So nothing counts because of its
 ending alone. In this order: `model.safetensors.index.json` names the file of each tensor; else `model.safetensors` is the
-model; else a complete set `model-00001-of-0000N.safetensors`. Two of these at once that disagree are refused, since other
+model; else a complete set `model-00001-of-0000N.safetensors`. Two of these that disagree are refused, since other
 programs choose differently.
 
 A safetensors file is 8 bytes (the length of the header, little-endian), the header (JSON: dtype, shape and place of each
@@ -45,7 +45,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     """The tensors of the model in `folder` by name; tables that follow from the config are left out.
 
     Raises:
-        NotFoundError: The folder holds no weights that a decoder could load; says what it holds instead.
+        NotFoundError: The folder holds no weights that a decoder could load; names what it holds instead.
         IntegrityError: A shard is missing, cut short, not downloaded (a Git LFS pointer), or is not what the index says.
         UsageError: Two sets of weights, or a tensor that is stored twice.
     """
@@ -57,7 +57,12 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
             if named is not None and named.get(name) != file.name:
                 continue
             if name in found and not _NOT_WEIGHTS.fullmatch(name):
-                raise UsageError("a tensor is stored twice", seen=f"{name} in {found[name].file.name} and {file.name}")
+                raise UsageError(
+                    "a tensor is stored twice",
+                    seen=f"{name} in {found[name].file.name} and {file.name}",
+                    expected="each tensor in one file",
+                    next_step="delete the file that is out of date",
+                )
             found[name] = tensor
     if lost := sorted(set(named or ()) - set(found)):
         seen, expected = f"no '{lost[0]}' in {(named or {})[lost[0]]}", f"what {INDEX} says"
@@ -147,7 +152,7 @@ def _shards_without_index(folder: Path) -> tuple[Path, ...]:
         raise UsageError("the folder holds shards of two saves, and no index", seen=seen, expected=INDEX, next_step=next_step)
     count = counts.pop()
     names = [f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)]
-    return _existing(folder, names, f"the others say that there are {count}")
+    return _existing(folder, names, f"the other shards declare {count}")
 
 
 def _existing(folder: Path, names: Iterable[str], because: str) -> tuple[Path, ...]:

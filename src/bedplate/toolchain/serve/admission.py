@@ -44,16 +44,16 @@ def check_request(request: GenerationRequest, context_tokens: int, vocab_size: i
 
 def _check_sampling(sampling: SamplingSettings) -> None:
     if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0):
-        raise UsageError("not a temperature", seen=sampling.temperature, expected="a finite number of at least 0")
+        raise UsageError("invalid temperature", seen=sampling.temperature, expected="a finite number of at least 0")
     if not 0 < sampling.top_p <= 1:
-        raise UsageError("not a top-p", seen=sampling.top_p, expected="a number above 0 and at most 1")
+        raise UsageError("invalid top-p", seen=sampling.top_p, expected="a number above 0 and at most 1")
 
 
 def fitting_context(config: LlamaConfig, dtype: torch.dtype, settings: EngineSettings) -> int:
-    """Tokens that one sequence may have: the least of what was asked, what the model knows, and its share of `kv_memory`.
+    """Tokens that one sequence may have: the smallest of the requested length, the model's limit, and its share of `kv_memory`.
 
     Raises:
-        ResourcesError: The share is less than what was asked, or than the shortest slot.
+        ResourcesError: The share is smaller than the requested length or the shortest slot.
     """
     step = SlotShape.of(config, dtype, settings.max_batch, POSITION_STEP)
     share = settings.kv_memory // (step.token_bytes * settings.max_batch) // POSITION_STEP * POSITION_STEP
@@ -64,6 +64,6 @@ def fitting_context(config: LlamaConfig, dtype: torch.dtype, settings: EngineSet
             "the KV memory is too small",
             seen=format_bytes(settings.kv_memory),
             expected=f"at least {format_bytes(needed.token_bytes * needed.slot_tokens * settings.max_batch)}",
-            next_step="give more with --kv-memory, run fewer at once with --max-batch, or shorten --context",
+            next_step="give more with --kv-memory, run fewer sequences with --max-batch, or shorten --context",
         )
     return min(wanted, share)

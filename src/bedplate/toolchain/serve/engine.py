@@ -4,7 +4,7 @@ Each turn of the loop: admit what fits, prefill some chunks of the oldest unfini
 running row together (Yu et al. 2022, Orca; Agrawal et al. 2023, chunked prefill). A prompt is prefilled alone and
 decoding rows are padded to a fixed number, see `decoder.py` for why.
 
-This file decides who runs; `steps.py` computes what was decided, and `decoder.py` is the model behind it.
+This file decides what runs; `steps.py` computes what was decided, and `decoder.py` is the model behind it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class BuiltInEngine:
         sequence = Sequence(request)
         with self._lock:
             if self._is_closing:
-                raise UnavailableError("the engine is shutting down", next_step="try again when it has been restarted")
+                raise UnavailableError("the engine is shutting down", next_step="try again after a restart")
             if len(self._waiting) >= self.settings.queue_size:
                 raise QueueFullError(
                     "the engine's queue is full",
@@ -170,7 +170,7 @@ class BuiltInEngine:
         try:
             self._slots.check_integrity(self._running)
         except IntegrityError:
-            _log.exception("the engine's state is inconsistent; its slots are taken back")
+            _log.exception("the engine's state is inconsistent; reclaiming its slots")
             self._slots.reclaim_all()
 
     def _drop_expired(self) -> None:
@@ -215,7 +215,7 @@ class BuiltInEngine:
                 self._apply(rows[slot], outcome)
 
     def _apply(self, sequence: Sequence, outcome: Outcome) -> None:
-        """Pass a step's outcome on to its caller; a sequence that has ended gives its slot back."""
+        """Pass a step's outcome on to its caller; a sequence that has ended releases its slot."""
         if outcome.error is not None:
             sequence.end(FinishReason.ERROR, f"{type(outcome.error).__name__}: {outcome.error}")
             self._leave(sequence, poisoned=True)
@@ -231,7 +231,7 @@ class BuiltInEngine:
         with self._lock:
             assert sequence.slot is not None
             del self._running[sequence.slot]
-            self._slots.give_back(sequence.slot, poisoned=poisoned)
+            self._slots.release(sequence.slot, poisoned=poisoned)
             sequence.slot = None
         self._count(finished=1)
 

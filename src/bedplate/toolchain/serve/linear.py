@@ -1,6 +1,6 @@
 """Matrix products of the serving path: several layers in one product, weights reordered once.
 
-Two things make small products on a CPU quicker: products that share their input are one product (q, k, v; gate, up), and
+Two things make small products on a CPU faster: products that share their input are one product (q, k, v; gate, up), and
 oneDNN is handed weights in its own blocked order instead of reordering them at every call (8 rows of SmolLM2's shapes:
 1.3 to 2 times).
 
@@ -25,7 +25,7 @@ Linear: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def fuse(layers: Sequence[nn.Module]) -> Linear:
-    """One function for layers that share their input; their outputs stand side by side.
+    """One function for layers that share their input; their outputs are concatenated.
 
     Args:
         layers: Layers without bias and with the same input width, all of one kind. Kinds that are not known here are called

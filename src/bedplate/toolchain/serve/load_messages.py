@@ -16,13 +16,13 @@ class LoadPlan:
     """Name of the model at that server."""
     api_key: str = ""
     streams: int
-    """Conversations in flight at once."""
+    """Concurrent conversations."""
     output_tokens: int
     """Tokens of each answer."""
     conversations: tuple[tuple[tuple[int, ...], ...], ...]
     """Tokens that each turn of each conversation adds."""
     warm_up: tuple[int, ...]
-    """A prompt that is asked first and not measured."""
+    """A prompt that is sent first and not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class RequestResult:
     turn: int
     prompt_tokens: int
     cached_tokens: int | None
-    """Prompt tokens that the server loaded instead of computing; None where it does not say."""
+    """Prompt tokens that the server loaded instead of computing; None where it does not report this."""
     tokens: tuple[int, ...]
     """Of the answer; empty where the server does not name them."""
     num_tokens: int
@@ -46,7 +46,7 @@ class RequestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadResult:
-    """A load that was played to its end."""
+    """A load that was played to completion."""
 
     kind: Literal["result"] = "result"
     engine: str
@@ -69,7 +69,7 @@ class LoadProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadFailure:
-    """A request was refused or failed, and the load was given up."""
+    """A request was refused or failed, and the load was abandoned."""
 
     kind: Literal["failure"] = "failure"
     reason: str

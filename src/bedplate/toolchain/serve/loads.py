@@ -41,7 +41,7 @@ class LoadSettings:
     kind: str = "chat"
     """`chat`, `documents`, `plain`, or a file of JSON lines."""
     streams: Annotated[Count, Range(1)] = 6
-    """Requests in flight at once; in `chat` also the number of sessions."""
+    """Concurrent requests; in `chat` also the number of sessions."""
     turns: Annotated[Count, Range(1)] = 5
     """Turns of a chat; questions about each document; prompts of each stream in `plain`."""
     shared_tokens: Annotated[Count, Range(0)] = 1000
@@ -94,7 +94,7 @@ def _sentence(words: random.Random) -> str:
 
 
 def _from_file(file: Path, encode: Callable[[str], Sequence[int]]) -> tuple[Conversation, ...]:
-    """Lines end at line feeds only: other separators of Unicode may stand inside a JSON string."""
+    """Lines end at line feeds only: other Unicode separators may occur inside a JSON string."""
     if not file.is_file():
         raise NotFoundError("no such load", seen=file, expected=f"{', '.join(KINDS)}, or a file of JSON lines")
     conversations = []
@@ -107,13 +107,13 @@ def _from_file(file: Path, encode: Callable[[str], Sequence[int]]) -> tuple[Conv
                 raise ValueError("a turn has no tokens")
         except ValueError as error:
             raise UsageError(
-                "not a line of a load",
+                "invalid line in a load file",
                 seen=f"{file}:{number}: {line[:60].decode(errors='replace')} ({error})",
                 expected='{"prompt": "…"} or {"turns": ["…", …]}',
             ) from error
         conversations.append(turns)
     if not conversations:
-        raise UsageError("the load is empty", seen=file, expected="one conversation a line")
+        raise UsageError("the load is empty", seen=file, expected="one conversation per line")
     return tuple(conversations)
 
 

@@ -17,11 +17,11 @@ from bedplate.core.generation import TokenLogprobs
 
 
 def token_logprobs(logits_V: Tensor, token: int, num_top: int) -> TokenLogprobs:
-    """Log-probability of `token` and of the `num_top` likeliest tokens.
+    """Log-probability of `token` and of the `num_top` most likely tokens.
 
     Args:
         logits_V: The model's scores at one position.
-        token: The token that stands there.
+        token: The token at that position.
         num_top: 0 or more; at most V are returned.
     """
     logprob_V = torch.log_softmax(logits_V.float(), dim=-1)

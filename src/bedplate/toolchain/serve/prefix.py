@@ -59,7 +59,7 @@ def _computed_by() -> str:
 def processor_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
     """Make of the processor and its vector and matrix instructions, by which oneDNN and MKL choose and block their kernels.
 
-    Empty where the system does not say; torch's own name for the instructions is in the key as well.
+    Empty where the system does not report it; torch's own name for the instructions is in the key as well.
     """
     try:
         first = cpuinfo.read_text().split("\n\n")[0]

@@ -1,7 +1,7 @@
-"""What the scheduler needs of a model: the seam between who runs next and how a step is computed.
+"""What the scheduler needs of a model: the seam between what runs next and how a step is computed.
 
 `SlotDecoder` is the implementation for Llama-like decoders on a CPU. An implementation promises that the results of a row
-follow from its own sequence alone, to the bit: whatever else runs, an answer is the same.
+follow from its own sequence alone, to the bit, regardless of what else runs.
 
 Shape suffixes: C rows of a prefill chunk, D hidden, M rows of a decode step, V vocabulary.
 """

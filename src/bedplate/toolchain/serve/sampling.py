@@ -1,7 +1,8 @@
 """From scores to tokens: greedy, or temperature and top-p with a generator of the request's own.
 
 A seeded request draws from its own generator, so its tokens do not depend on what else runs. Probabilities are computed in
-fp64 from scores whose maximum is 0, so that no temperature, however small, overflows: the likeliest token always has one.
+fp64 from scores whose maximum is 0, so that no temperature, however small,
+overflows: the most likely token always keeps some.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Sampler:
 
 
 def _nucleus(probability_V: Tensor, top_p: float) -> Tensor:
-    """Zero outside the smallest set of likeliest tokens that holds `top_p` (Holtzman et al. 2020); at least one stays."""
+    """Zero outside the smallest set of most likely tokens that holds `top_p` (Holtzman et al. 2020); at least one stays."""
     ordered_V, index_V = probability_V.sort(descending=True, stable=True)
     outside_V = ordered_V.cumsum(-1) - ordered_V >= top_p
     outside_V[0] = False

@@ -24,7 +24,7 @@ class Sequence:
         self.outbox: queue.SimpleQueue[GeneratedToken] = queue.SimpleQueue()
         self.slot: int | None = None
         self.keys: list[BlockKey] | None = None
-        """Keys of the prompt's chunks; None until the long memory was asked."""
+        """Keys of the prompt's chunks; None until the long memory was consulted."""
         self.num_prefilled = 0
         """Prompt tokens whose KV is in the slot."""
         self.cached_tokens = 0
@@ -81,7 +81,7 @@ class Sequence:
 
 
 class TokenStream:
-    """What `submit` gives back: an iterator over one request's tokens; closing it early cancels the request."""
+    """What `submit` returns: an iterator over one request's tokens; closing it early cancels the request."""
 
     def __init__(self, sequence: Sequence, wake: Callable[[], None]) -> None:
         self._sequence, self._wake = sequence, wake

@@ -1,4 +1,4 @@
-"""Settings of the built-in engine; apart from it, so that reading them does not load torch."""
+"""Settings of the built-in engine; in a file of their own, so that reading them does not load torch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class EngineSettings:
     """How the built-in engine shares its machine."""
 
     max_batch: Annotated[Count, Range(1, 256)] = 8
-    """Sequences that run at once; every decode step has this many rows."""
+    """Sequences that run concurrently; every decode step has this many rows."""
     chunk_tokens: Annotated[Count, Range(16, 512)] = 64
-    """Prompt tokens that are computed at a time; also the KV block."""
+    """Prompt tokens of a prefill step; also the size of a KV block."""
     chunks_per_step: Annotated[Count, Range(1)] = 4
-    """Prompt chunks computed between two decode steps: more gives throughput, fewer gives an even flow of tokens."""
+    """Prompt chunks computed between two decode steps: more raises throughput, fewer makes token times steadier."""
     queue_size: Annotated[Count, Range(1)] = 64
-    """Requests that may wait; the next one is refused, to be tried again later."""
+    """Requests that may wait; further ones are refused and may be retried later."""
     kv_memory: Annotated[ByteCount, Range(1)] = 2_000_000_000
-    """Most memory for keys and values of running sequences, in bytes."""
+    """Memory limit for keys and values of running sequences, in bytes."""
     context_tokens: Annotated[Count, Range(2)] | None = None
     """Longest prompt plus answer; None takes what the model and `kv_memory` allow."""
     threads: Annotated[Count, Range(1)] | None = None

@@ -75,19 +75,19 @@ class KVSlots:
         return len(self._free)
 
     def take(self) -> int:
-        """The lowest free slot, so that the taken ones lie together; IndexError when there is none."""
+        """The lowest free slot, so that the taken ones are contiguous; IndexError when there is none."""
         slot = min(self._free)
         self._free.remove(slot)
         return slot
 
-    def give_back(self, slot: int, *, poisoned: bool = False) -> None:
+    def release(self, slot: int, *, poisoned: bool = False) -> None:
         """Free a slot. A poisoned one (it may hold NaN, which masking cannot hide) is overwritten with zeros."""
         if poisoned:
             self.arena_L2SGPK[:, :, slot].zero_()
         self._free.append(slot)
 
     def check_integrity(self, taken: Collection[int]) -> None:
-        """Hold the free list to the slots that sequences have.
+        """Check the free list against the slots that sequences have.
 
         Args:
             taken: Those slots.
@@ -97,10 +97,14 @@ class KVSlots:
         """
         held = sorted([*self._free, *taken])
         if held != list(range(self.shape.num_slots)):
-            raise IntegrityError("KV slots are not conserved", seen=f"free {sorted(self._free)}, taken {sorted(taken)}")
+            raise IntegrityError(
+                "KV slots are not conserved",
+                seen=f"free {sorted(self._free)}, taken {sorted(taken)}",
+                expected=f"each of {self.shape.num_slots} slots once",
+            )
 
     def reclaim_all(self) -> None:
-        """Free every slot and give its memory back to the system: it reads as zeros. No sequence may have one."""
+        """Free every slot and return its memory to the system: it reads as zeros. No sequence may have one."""
         self._memory.madvise(mmap.MADV_DONTNEED)
         self._free = list(range(self.shape.num_slots))
 

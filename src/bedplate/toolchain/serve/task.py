@@ -1,4 +1,4 @@
-"""What a serving process is asked to do, and what it reports: the messages between the control process and the worker."""
+"""What a serving process is to do, and what it reports: the messages between the control process and the worker."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class ServeTask:
     drain: Duration = 10.0
     """Seconds that running requests get to finish when the server stops."""
     control_tokens: Literal["never", "completions", "always"] = "completions"
-    """Where control tokens that are written out in a text act as such: in raw prompts only, nowhere, or in messages too."""
+    """Where control tokens spelled out in a text take effect: nowhere, in raw prompts only, or in messages too."""
     parallel_choices: Annotated[Count, Range(1)] = 8
-    """Choices of one request that are in the engine at a time."""
+    """Choices of one request that the engine runs at a time."""
 
     def __post_init__(self) -> None:
         if self.api_key is not None:
@@ -53,7 +53,7 @@ class ServeTask:
                 "a server without a key is for this machine only",
                 seen=f"no key, and host {self.host}",
                 expected="a loopback address",
-                next_step="leave --no-auth out, or listen on 127.0.0.1",
+                next_step="drop --no-auth, or listen on 127.0.0.1",
             )
 
 
@@ -66,10 +66,10 @@ def check_key(key: str) -> None:
     if key and key.isascii() and key.isprintable() and " " not in key:
         return
     raise UsageError(
-        "the API key is empty" if not key.strip() else "the API key has blanks or characters outside visible ASCII",
+        "the API key is empty" if not key.strip() else "the API key contains blanks or characters outside visible ASCII",
         seen=f"{len(key)} characters",
         expected="visible ASCII characters without blanks",
-        next_step="choose another key, or leave it out to have one made",
+        next_step="choose another key, or omit it to have one generated",
     )
 
 

@@ -1,9 +1,9 @@
 """Causal attention for training on a CPU: blocks of queries, each against the keys up to its own end.
 
 Problem: torch's fused CPU attention takes 29 ms forward and backward for 512 tokens of 9 heads in bf16 on one core.
-Idea: two plain matrix products a block and a softmax in fp32 between them, the query heads of a group stacked into one
-product; keys behind the block are never touched. 16 ms, at the price of keeping the probabilities in bf16: 4 bytes a
-head and pair of tokens at most. Longer than LONGEST_IN_BLOCKS it leaves the work to the fused kernel, whose memory is linear.
+Idea: two plain matrix products per block and a softmax in fp32 between them, the query heads of a group stacked into one
+product; keys behind the block are never touched. 16 ms, at the price of keeping the probabilities in bf16: 4 bytes per
+head and pair of tokens at most. Longer than MAX_BLOCKED_TOKENS it leaves the work to the fused kernel, whose memory is linear.
 
 Shape suffixes: B batch, T tokens, H query heads, G key/value heads, K head size, S keys up to the block's end, R rows: queries
 of the block of all heads of a group.
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from bedplate.toolchain.models.llama import attend_causally
-from bedplate.toolchain.train.tiles import ATTENTION_BLOCK, LONGEST_IN_BLOCKS
+from bedplate.toolchain.train.tiles import ATTENTION_BLOCK, MAX_BLOCKED_TOKENS
 
 
 def attend_in_blocks(layer: int, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
     """Causal attention over the tokens at hand (a `models.llama.Attend`); deterministic."""
     B, H, T, K = q_BHTK.shape
-    if T > LONGEST_IN_BLOCKS:
+    if T > MAX_BLOCKED_TOKENS:
         return attend_causally(layer, q_BHTK, k_BGTK, v_BGTK)
     groups = k_BGTK.shape[1]
     grouped = (q_BHTK * K**-0.5).view(B, groups, H // groups, T, K)

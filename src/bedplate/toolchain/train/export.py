@@ -25,11 +25,11 @@ def export(trainer: Trainer, base: Path, folder: Path, card: ModelCard, training
         trainer: After its last step.
         base: Folder of the model that training started from.
         folder: Where the result is to appear; an earlier result there is replaced.
-        card: What the model is made of.
+        card: What the model is made from.
         training: Facts of the run, with the collectives of a step.
 
     Raises:
-        UsageError: Something that is not an earlier result stands at `folder`.
+        UsageError: `folder` exists and is not an earlier result.
         ResourcesError: The disk is full, or cannot be written.
     """
     try:

@@ -4,7 +4,7 @@ Problem: replicas hold equal weights, so every rank would run the optimiser on a
 them, and a checkpoint would be split parameter by parameter. Idea (ZeRO stage 1, Rajbhandari et al. 2020): lay the
 parameters end to end, matrices first, and give each rank an equal contiguous slice. A rank keeps fp32 master weights
 and moments of its slice only; that slice is also its share of a checkpoint. Gradients are added up in fp32 whatever
-they were computed in. Cost: 4 bytes a parameter for the gradients, 2 or 4 for the weights, 12 / world size for the rest.
+their own precision. Cost: 4 bytes per parameter for the gradients, 2 or 4 for the weights, 12 / world size for the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bedplate.toolchain.train.slices import slice_bounds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where each parameter lies in the flat buffers: a function of the model alone; `bounds` cuts it by world size."""
+    """Where each parameter is in the flat buffers: a function of the model alone; `bounds` cuts it by world size."""
 
     places: Mapping[str, tuple[int, int]]
     """First element of each parameter, and the one after its last, by name."""
@@ -48,12 +48,12 @@ class Layout:
 class FlatParameters:
     """The model's parameters and gradients as views of two flat buffers.
 
-    After construction the model's parameters are views of `weights`, which nobody has filled yet. During `backward` the
+    After construction the model's parameters are views of `weights`, which are not filled yet. During `backward` the
     gradient of each parameter is added to `gradients` (fp32) as soon as it is complete, and dropped.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        """Take over the parameters of `model`, which may lie on the meta device."""
+        """Take over the parameters of `model`, which may be on the meta device."""
         self.layout = Layout.of(model)
         self.weights = torch.empty(self.layout.num_elements, dtype=dtype)
         self.gradients = torch.zeros(self.layout.num_elements, dtype=torch.float32)

@@ -2,7 +2,7 @@
 
 It models what `flat.py`, `optimiser.py`, `attention.py`, `loss.py` and the checkpoint stores allocate, and takes their own
 constants. For SmolLM2-135M alone in bf16 without memory files, a worker peaked at 3.89 GB with sequences of 512 tokens and
-at 5.16 GB with 1,024; this says 3.98 and 5.49.
+at 5.16 GB with 1,024; the model gives 3.98 and 5.49.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bedplate.core.units import format_bytes
 from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.train.settings import CheckpointPlace, Precision, TrainSettings
 from bedplate.toolchain.train.slices import share_bytes
-from bedplate.toolchain.train.tiles import LONGEST_IN_BLOCKS, LOSS_CHUNK_TOKENS
+from bedplate.toolchain.train.tiles import LOSS_CHUNK_TOKENS, MAX_BLOCKED_TOKENS
 
 _INTERPRETER_BYTES = 350_000_000
 """What a worker holds before the model: Python, torch, gloo."""
@@ -23,7 +23,7 @@ _MEMORY_GENERATIONS = 2
 _DISK_GENERATIONS = 3
 """Checkpoints on disk: two that are kept, and one that is being written."""
 _HIDDEN_KEPT, _FEED_FORWARD_KEPT = 36, 5
-"""Numbers a token and layer that the backward pass needs, in hidden sizes and in feed-forward sizes."""
+"""Numbers per token and layer that the backward pass needs, in hidden sizes and in feed-forward sizes."""
 
 
 def memory_needed_bytes(settings: TrainSettings, model: ModelConfig, world_size: int) -> int:
@@ -43,7 +43,7 @@ def memory_needed_bytes(settings: TrainSettings, model: ModelConfig, world_size:
 def _activation_bytes(settings: TrainSettings, model: ModelConfig, itemsize: int) -> int:
     tokens = settings.micro_batch * settings.sequence
     kept = (_HIDDEN_KEPT * model.hidden_size + _FEED_FORWARD_KEPT * model.intermediate_size) * itemsize
-    kept += 3 * model.num_heads * min(settings.sequence, LONGEST_IN_BLOCKS)  # half of its attention weights, fp32 and bf16
+    kept += 3 * model.num_heads * min(settings.sequence, MAX_BLOCKED_TOKENS)  # half of its attention weights, fp32 and bf16
     logits = LOSS_CHUNK_TOKENS * model.vocab_size * 10  # fp32, and twice in bf16
     return tokens * model.num_layers * kept + logits
 
@@ -71,7 +71,7 @@ def check_memory(settings: TrainSettings, model: ModelConfig, world_size: int, a
         else (f"a model of about {largest / 1e6:.0f}M parameters would fit, or this one with fewer workers")
     )
     raise ResourcesError(
-        f"training {model.num_parameters / 1e6:.0f}M parameters with {world_size} workers does not fit the memory",
+        f"training {model.num_parameters / 1e6:.0f}M parameters with {world_size} workers does not fit in memory",
         seen=f"{format_bytes(available_bytes)} available",
         expected=f"about {format_bytes(needed)}",
         next_step=hint,

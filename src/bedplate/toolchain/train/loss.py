@@ -1,10 +1,10 @@
 """The last linear layer and cross-entropy in one, over chunks of tokens: the full logits never exist.
 
 Problem: with a vocabulary of 49,152, the fp32 logits of 512 tokens are 100 MB, and autograd would keep them, their
-softmax and a gradient of the same size. Idea: take a chunk of tokens, compute its logits, its loss and at once the
+softmax and a gradient of the same size. Idea: take a chunk of tokens, compute its logits, its loss and immediately the
 gradients of its hidden states and of the weights, and drop the logits (Liger kernel, Hsu et al. 2024; Wijmans et al.
 2024). Ours adds the weights' gradient to an fp32 buffer that the caller owns, so that chunks and micro-batches add up
-without rounding to bf16 and without another vocabulary-sized buffer. 3 matrix products a chunk, as the plain way.
+without rounding to bf16 and without another vocabulary-sized buffer. 3 matrix products per chunk, as the plain way.
 
 Shape suffixes: N tokens, D hidden, V vocabulary.
 """
@@ -26,7 +26,7 @@ def cross_entropy_sum(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, w
     """Sum of the cross-entropy of all tokens whose target is not IGNORED; fp32 scalar.
 
     Calling it already adds the gradient of the sum with respect to `weight_VD` to `weight_gradient_VD` (fp32); `backward`
-    with the default gradient of 1 then yields that of `hidden_ND`. Any later scaling belongs on the whole gradient.
+    with the default gradient of 1 then yields that of `hidden_ND`. Any later scaling must apply to the entire gradient.
     """
     # Detached: its gradient is complete already. Autograd would run the weight's hooks all the same, with no gradient to take.
     arguments = (hidden_ND, weight_VD.detach(), targets_N, weight_gradient_VD)

@@ -1,4 +1,4 @@
-"""What a training worker is given, what it reports in the order in which it happens, and what it hands back at its end.
+"""What a training worker is given, what it reports, in order, and what it returns at the end.
 
 A worker sends each report as one progress event; the supervisor writes most of them into its journal. Losses, norms and
 perplexities may be NaN or infinite: that is what a diverged run looks like, and it must arrive as such.
@@ -29,7 +29,7 @@ class TrainSpec:
     result: str
     """Folder in which the trained model is to appear."""
     card: ModelCard
-    """What the model's card says of it."""
+    """What the model's card records about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +175,7 @@ def read_report(attributes: JsonObject) -> Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointMeta:
-    """What a checkpoint carries beside the buffers."""
+    """What a checkpoint carries besides the buffers."""
 
     run: str
     """Identity of the run: another model, other data or settings never match."""
@@ -192,7 +192,7 @@ class CheckpointMeta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """What rank 0 hands back at the end; the first part of `training.json`."""
+    """What rank 0 returns at the end; the first part of `training.json`."""
 
     run: str
     steps: int

@@ -35,7 +35,7 @@ class ShardedAdamW:
         self._num_decaying = min(max(layout.num_matrix_elements - self.start, 0), self.end - self.start)
 
     def start_from(self, layout: Layout, weights: Mapping[str, Tensor]) -> None:
-        """Begin anew at these weights by parameter name, in whatever precision they have."""
+        """Start from these weights by parameter name, in any precision."""
         for name, (start, end) in layout.places.items():
             low, high = max(start, self.start), min(end, self.end)
             if low < high:

@@ -1,7 +1,7 @@
 """From a trainer to a checkpoint, and back from the newest one that is intact.
 
-All ranks try the same step of the same store; if a single one finds its bytes damaged, all pass over it, with the
-reason, and try the one before. Slices are read by position, so a checkpoint of two ranks also starts one or three.
+All ranks try the same step of the same store; if a single one finds its bytes damaged, all skip it, with the reason,
+and try the one before. Slices are read by position, so a checkpoint of two ranks also starts one or three.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def resume(trainer: Trainer, stores: Sequence[NamedStore], run: str) -> Resumed 
         run: Identity that the checkpoint must carry in its meta: another model or other settings never match.
 
     Returns:
-        What was saved, and where it lay; None where there is nothing to resume from.
+        What was saved, and where; None where there is nothing to resume from.
     """
     for step, named in _candidates(stores):
         reason, meta = _try_load(trainer, named.store, step, run)

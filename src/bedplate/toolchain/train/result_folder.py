@@ -1,6 +1,6 @@
 """The folder that training leaves behind, as far as it can be checked before the first step.
 
-A run that fails while it writes its result has paid for all its steps: what can stand in the way then (a folder where a
+A run that fails while it writes its result has paid for all its steps: what can get in the way then (a folder where a
 file is copied, a file that cannot be read, a place that cannot be written or is too small) is looked for at the start.
 """
 
@@ -25,7 +25,7 @@ _SPARE_BYTES = 16 << 20
 
 
 def is_result(folder: Path) -> bool:
-    """Whether a folder is the result of an earlier training that nobody added to, so that a new one may replace it."""
+    """Whether a folder is the result of an earlier training to which nothing was added, so that a new one may replace it."""
     return is_result_of(folder, ModelKind.TRAINED)
 
 
@@ -39,7 +39,7 @@ def check_result_folder(base: Path, folder: Path, num_parameters: int, checkpoin
         checkpoint_bytes: Space that checkpoints take on the same disk.
 
     Raises:
-        UsageError: Something that is not an earlier result stands at `folder`.
+        UsageError: `folder` exists and is not an earlier result.
         UnavailableError: A file of the base cannot be read, or the place cannot be written.
         ResourcesError: The disk has too little space.
     """

@@ -26,7 +26,7 @@ Steps = Annotated[int, Quantity(parse_steps, "steps", "2 steps")]
 
 
 class Precision(enum.StrEnum):
-    """What forward and backward are computed in; master weights and moments are fp32 always."""
+    """What forward and backward are computed in; master weights and moments are always fp32."""
 
     BF16 = "bf16"
     FP32 = "fp32"
@@ -38,7 +38,7 @@ class NonFinitePolicy(enum.StrEnum):
     STOP = "stop"
     """The run ends with an error; its last checkpoint stays."""
     SKIP = "skip"
-    """The step's data is passed over, weights and optimiser state stay as they were, and training continues."""
+    """The step's data is skipped, weights and optimiser state stay as they were, and training continues."""
 
 
 class CheckpointPlace(enum.StrEnum):
@@ -59,12 +59,12 @@ class CheckpointSettings:
     in_: CheckpointPlace = CheckpointPlace.MEMORY
     """`memory` or `disk` (the key is `in`)."""
     disk_every: Annotated[Steps, Range(1)] = 10
-    """Optimiser steps between copies of the memory checkpoint to disk, which serve when the supervisor dies too."""
+    """Optimiser steps between copies of the memory checkpoint to disk, in case the supervisor dies too."""
 
 
 @settings
 class DrillSettings:
-    """A failure on purpose: one worker is killed with SIGKILL while the run watches how it recovers."""
+    """A deliberate failure: one worker is killed with SIGKILL, and the run measures how it recovers."""
 
     kill: Annotated[int, Range(0)] = 0
     """Rank that is killed."""
@@ -79,7 +79,7 @@ class EvaluationSettings:
     tokens: Annotated[Count, Range(0)] = 8192
     """Held-out tokens that are read; 0 skips the evaluation."""
     context: Annotated[Count, Range(2)] = 1024
-    """Tokens of one window; each window starts cold. The compress step judges by the same text in the same windows."""
+    """Tokens of one window; each window starts cold. The compress step uses the same text and the same windows."""
 
 
 @settings
@@ -103,27 +103,27 @@ class TrainSettings:
     learning_rate: Annotated[float, Range(0, 1e6)] = 5e-5
     """Peak learning rate."""
     warm_up: Fraction = 0.1
-    """Share of the steps in which the rate rises from 0 to its peak; a cosine to a tenth of the peak follows."""
+    """Share of the steps in which the rate rises from 0 to its peak; a cosine decay to a tenth of the peak follows."""
     weight_decay: Annotated[float, Range(0, 1e6)] = 0.01
     """Decoupled weight decay of the matrices; norms have none."""
     clip: Annotated[float, Range(0)] = 1.0
-    """Largest gradient norm; 0 does not clip."""
+    """Gradients are clipped to this norm; 0 disables clipping."""
     on_non_finite: Annotated[NonFinitePolicy, Operational()] = NonFinitePolicy.STOP
     """`stop` or `skip`: what happens when the loss or the gradient of a step is NaN or infinite."""
     max_skipped_steps: Annotated[Count, Range(0), Operational()] = 10
-    """Steps that `on_non_finite: skip` may pass over before the run stops all the same."""
+    """Steps that `on_non_finite: skip` may skip before the run stops anyway."""
     seed: int = 0
     """Order of the data."""
     checkpoint: Annotated[CheckpointSettings, Operational()] = field(default_factory=CheckpointSettings)
     """Checkpoints."""
     drill: DrillSettings | None = None
-    """Kill a worker on purpose."""
+    """Kill a worker deliberately, to measure the recovery."""
     evaluate: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Perplexity before and after."""
     restarts: Annotated[int, Range(0), Operational()] = 3
-    """Failures after which the run gives up; a drill counts as none."""
+    """Failures after which the run gives up; a drill does not count."""
     hang_timeout: Annotated[Duration, Operational()] = 120.0
-    """A worker that is silent for this long counts as hung and is ended."""
+    """A worker that is silent for this long counts as hung and is killed."""
 
     def __post_init__(self) -> None:
         if self.warm_up >= 1:

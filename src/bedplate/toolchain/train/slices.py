@@ -1,4 +1,4 @@
-"""How a flat buffer is cut into one slice a rank; known to the trainer and, without torch, to whoever sizes its stores."""
+"""How a flat buffer is cut into one slice per rank; used by the trainer and, without torch, for sizing its stores."""
 
 from __future__ import annotations
 

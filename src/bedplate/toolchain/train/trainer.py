@@ -33,7 +33,7 @@ from bedplate.toolchain.train.settings import NonFinitePolicy, Precision, TrainS
 
 
 class TrainerObserver(Protocol):
-    """Hears what the trainer is about to do; each call is also a sign of life, and there is one at least in a micro-batch."""
+    """Learns what the trainer is about to do; each call is also a heartbeat, and there is at least one per micro-batch."""
 
     def forward_begins(self, step: int, micro_batch: int) -> None:
         """The forward pass of a micro-batch of this rank."""
@@ -88,7 +88,7 @@ class Trainer:
             workers: Wanted workers: with `settings.accumulate` they fix the tokens of a step, however many there are.
             exchange: This rank among those that there are.
             data: Training data.
-            observer: Hears what is about to be done.
+            observer: Learns what is about to be done.
         """
         self.settings, self.exchange, self.data, self.observer = settings, exchange, data, observer
         self.num_steps = settings.num_steps(workers)
@@ -110,7 +110,7 @@ class Trainer:
 
         Raises:
             BedplateError: Loss or gradient is not finite, and the settings do not let the step be skipped.
-            PeerLostError: Another rank went away.
+            PeerLostError: Another rank was lost.
         """
         began_s, step = time.monotonic(), self.steps_done + 1
         self.flat.gradients.zero_()
@@ -190,7 +190,7 @@ class Trainer:
                 f"step {step} is not finite",
                 seen=seen,
                 expected="finite numbers",
-                next_step="lower 'learning_rate', use 'precision: fp32', or pass over such steps with 'on_non_finite: skip'",
+                next_step="lower 'learning_rate', use 'precision: fp32', or skip such steps with 'on_non_finite: skip'",
             )
         self.steps_skipped += 1
         if self.steps_skipped > self.settings.max_skipped_steps:

@@ -73,5 +73,5 @@ def test_a_task_that_somebody_else_ends_has_failed_and_is_not_cancelled(context:
         assert pid is not None
         os.kill(pid, signal.SIGTERM)
 
-    with pytest.raises(TaskError, match=r"SIGTERM|ended from outside"):
+    with pytest.raises(TaskError, match=r"SIGTERM|terminated from outside"):
         run_gang(context.engine, gang(entry), context.reporter, end_it)

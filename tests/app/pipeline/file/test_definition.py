@@ -52,7 +52,7 @@ STEPS = "version: 1\nsteps:\n  one: {use: test.write}\n"
         (STEPS + "  two: {use: test.write, after: [onne]}\n", 4, "unknown step 'onne'", "one"),
         (STEPS + "  two: {use: test.write, after: {a: 1}}\n", 4, "'after' must be a list of steps", None),
         (STEPS + "  two:\n    use: test.write\n    sources: [./nowhere.txt]\n", 6, "does not exist", None),
-        (STEPS + "  two: {use: test.write, text: $two}\n", 4, "wait for each other", None),
+        (STEPS + "  two: {use: test.write, text: $two}\n", 4, "depend on each other", None),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_line_and_nearest_word(

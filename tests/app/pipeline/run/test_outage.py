@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import exc
 
-from bedplate.app.pipeline.run.outage import LONGEST_OUTAGE_S, through_outages
+from bedplate.app.pipeline.run.outage import MAX_OUTAGE_S, through_outages
 from bedplate.core.clock import VirtualClock
 from bedplate.core.errors import BedplateError, UnavailableError
 
@@ -48,7 +48,7 @@ def test_an_outage_without_end_is_an_error() -> None:
     clock = VirtualClock()
     with pytest.raises(UnavailableError):
         through_outages(failing(10**6, away(None)), clock, lambda line: None)
-    assert clock.now() == LONGEST_OUTAGE_S
+    assert clock.now() == MAX_OUTAGE_S
 
 
 @pytest.mark.parametrize("error", [away("53100"), UnavailableError("the disk under the state is full")])

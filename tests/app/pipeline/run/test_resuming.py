@@ -80,7 +80,7 @@ def test_a_finished_run_is_read_again_and_new_starts_another(command_line: Comma
     assert other.json["run_id"] == first.json["run_id"] + "-2"
     assert len(attempts(command_line)) == 2
     told = command_line.call("run", gated)
-    assert f"run {other.json['run_id']} was done already; --new starts another" in told.err
+    assert f"run {other.json['run_id']} is already done; --new starts a new one" in told.err
 
 
 def test_a_second_runner_is_kept_out_and_told_who_is_in(command_line: CommandLine, gated: Path, opens: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_failed_step_is_tried_again_by_the_same_command(command_line: CommandL
 
 @pytest.mark.parametrize(
     ("how", "code", "words"),
-    [("bug", 1, "ZeroDivisionError: by zero"), ("disk", 5, "found the disk full")],
+    [("bug", 1, "ZeroDivisionError: by zero"), ("disk", 5, "failed: the disk is full")],
 )
 def test_what_a_step_raises_becomes_one_clear_error(command_line: CommandLine, how: str, code: int, words: str) -> None:
     file = command_line.write(f"version: 1\nsteps:\n  a: {{use: test.fail, how: {how}}}\n")

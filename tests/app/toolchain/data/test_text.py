@@ -28,5 +28,5 @@ def test_files_that_are_left_out_are_named_to_the_reader_and_in_the_manifest(tmp
         engine.close()
     assert result.path is not None
     assert sum(len(list(read_documents_of(result.path, split))) for split in ("train", "validation")) == 9
-    assert "left out 1 files that hold no known text: readme.md" in heard.said
+    assert "left out 1 files that are not in a known text format: readme.md" in heard.said
     assert result.outputs["left_out"] == read_corpus_manifest(result.path)["left_out"] == ["readme.md"]

@@ -1,1 +1,1 @@
-"""What a use case is given and gives back, and the tools that every use case may use."""
+"""What a use case is given and returns, and the tools that every use case may use."""

@@ -1,7 +1,7 @@
 """Submit one gang, follow it to its end, and turn what went wrong into one error that a person can act on.
 
 For use cases that do not restart their workers: conversion, tokenising, evaluation, compression. A gang that may lose a
-worker and go on (training) has its own loop over the same engine calls.
+worker and continue (training) has its own loop over the same engine calls.
 
 A worker's own error keeps its kind: an entry wrapped in `core.task.worker_errors` returns `{"error": …}` instead of raising,
 and `run_gang` raises the same class here, so that exit codes and codes of the tree survive the process border.
@@ -34,9 +34,9 @@ def run_gang(
             bar, and `say` becomes a line for the person who watches.
 
     Raises:
-        TaskError: A task ended badly; carries its last words and the end of its log. The others are cancelled.
+        TaskError: A task ended badly; carries its last message and the end of its log. The others are cancelled.
         BedplateError: The class that the worker reported through `worker_errors`.
-        CancelledError: Somebody asked for the end.
+        CancelledError: Cancellation was requested.
     """
     handle = engine.submit(gang)
     try:
@@ -102,9 +102,9 @@ def raise_reported(task: TaskStatus) -> None:
     error = BedplateError.from_json(reported)
     if isinstance(error, CancelledError):
         raise TaskError(
-            f"rank {task.rank} was ended from outside",
+            f"rank {task.rank} was terminated from outside",
             seen=error.what,
             expected="no signal but the engine's own",
-            next_step="look for what sends signals to processes of this run (dmesg, a time limit), then run it again",
+            next_step="find what sends signals to processes of this run (dmesg, a time limit), then run it again",
         )
     raise error

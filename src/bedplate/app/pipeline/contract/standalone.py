@@ -17,7 +17,7 @@ from bedplate.core.reporter import NullReporter, Reporter
 def standalone_context(
     name: str, directory: Path, reporter: Reporter | None = None, events: EventSink | None = None
 ) -> Iterator[StepContext]:
-    """A step context over a local engine of its own; leaving it, by whatever way, ends all that still runs.
+    """A step context over a local engine of its own; leaving it in any way ends everything that still runs.
 
     Args:
         name: What the step is called in messages.

@@ -1,13 +1,13 @@
-"""The contract between the pipeline and a use case: what a step is given, and what it gives back.
+"""The contract between the pipeline and a use case: what a step is given, and what it returns.
 
 A use case is a module named in `app/uses.py` with
     Settings                                   its settings class (`core.settings.settings`): the keys next to `use` and `after`
     plan(settings, context) -> Sequence[str]   what it would do and why, in a few lines (a `PlanContext`)
     run(settings, context) -> StepResult       does it (a `StepContext`)
 
-`$name` in a file becomes the path that the step `name` gave back, so a file or folder of the user's works in its place.
+`$name` in a file becomes the path that the step `name` returned, so a file or folder of the user's works in its place.
 A step may be killed at any moment and run again with the same directory: it finds what it had half done there, and
-what it gives back must be whole (written aside, then renamed).
+what it returns must be complete (written aside, then renamed).
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ class EngineView(Protocol):
 
     @property
     def name(self) -> str:
-        """See `Engine.name`."""
+        """The engine's name: `local`, `ray`, `simulated`."""
         ...
 
     def resources(self) -> tuple[Node, ...]:
-        """See `Engine.resources`."""
+        """Nodes and devices that the engine owns, taken or not, excluded or not."""
         ...
 
 
@@ -117,7 +117,7 @@ class StepContext(PlanContext):
     """Events and metric samples; the run and step are filled in."""
     clock: Clock
     reporter: Reporter
-    """How the step speaks to whoever waits for it, and learns that it should end."""
+    """How the step reports to its caller, and learns that it should end."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time of the steps that were done before, by name."""
     busy_frac: Callable[[], float | None] = lambda: None

@@ -12,7 +12,7 @@ from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepRe
 from bedplate.app.uses import USES
 from bedplate.core.errors import UnavailableError
 from bedplate.core.text import AnyText
-from bedplate.locale.catalogue import spoken
+from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import choose_language
 
 
@@ -56,4 +56,4 @@ def load_use_case(name: str, uses: Mapping[str, str] = USES) -> UseCase:
 
 def explanation_of(case: UseCase) -> str:
     """The use case's explanation in the language of the terminal."""
-    return spoken(case.explanation, choose_language())
+    return in_language(case.explanation, choose_language())

@@ -1,4 +1,4 @@
-"""What tells one content of a file from another, without reading large files on every start.
+"""Identifies the content of a file, without reading large files on every start.
 
 A file counts as changed when its size or time of change did, as make has it, or when its bytes differ where they are read:
 all of a small file, both ends of a large one. The bytes catch what keeps size and time: archives and packages that set one

@@ -41,9 +41,9 @@ def _from_first(cycle: list[str], names: list[str]) -> list[str]:
 
 def _cycle_error(cycle: list[str], source: Source) -> ConfigurationError:
     return ConfigurationError(
-        "steps wait for each other",
+        "steps depend on each other in a cycle",
         where=source.where(("steps", cycle[0])),
         seen=" -> ".join(cycle),
         expected="an order in which each step has its inputs",
-        next_step=f"take one of these references or 'after' away: {', '.join(cycle[:-1])}",
+        next_step=f"remove one of these references or 'after' entries: {', '.join(cycle[:-1])}",
     )

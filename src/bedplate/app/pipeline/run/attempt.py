@@ -87,7 +87,7 @@ class Attempt:
                 with Ticker(self._jobs()) as ticker:
                     self._run_in_engine()
                 for lost in (*ticker.errors, *filter(None, [self._sink.error])):
-                    self._say_for_run(f"not everything next to the steps was stored: {lost}")
+                    self._say_for_run(f"some of the run's bookkeeping was not stored: {lost}")
             except (Exception, KeyboardInterrupt) as raised:
                 error = self._understood(raised, "the run")
             finally:
@@ -145,7 +145,7 @@ class Attempt:
         for name in step.inputs:
             path = self._results[name].path
             if path is None:
-                raise UsageError(f"step '{step.name}' asks for ${name}, which gives no file or folder", next_step="use 'after'")
+                raise UsageError(f"step '{step.name}' refers to ${name}, which has no path", next_step="use 'after'")
             paths[name] = str(path)
         return paths
 
@@ -171,7 +171,7 @@ class Attempt:
         )
 
     def _busy_frac(self, engine: Engine) -> Callable[[], float | None]:
-        """Watches from now on; only where the step's processes descend from this one can their time be told from others'."""
+        """Watches from now on; only processes that descend from this one can be told from other work."""
         if engine.name != "local":
             return lambda: None
         return OtherWork(own_cpu_s=tree_cpu_s).busy_frac

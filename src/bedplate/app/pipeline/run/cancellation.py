@@ -1,6 +1,6 @@
 """How a run is asked to end: Ctrl-C, SIGTERM, SIGHUP (its terminal was closed), or a flag in the state (`bedplate cancel`).
 
-The first request is polite: a step that waits finds it through `check`. The second SIGINT or SIGTERM interrupts whatever
+The first request is polite: a step that waits finds it through `check`. The second SIGINT or SIGTERM interrupts what
 the main thread does, the third has the operating system's own effect. SIGHUP never interrupts: a terminal that closes may
 send several, and service managers send one after SIGTERM. A process that was started to survive it (`nohup`) does.
 """

@@ -21,7 +21,7 @@ def as_bedplate_error(raised: BaseException, who: str, run_id: str) -> BedplateE
         return CancelledError("the run was cancelled immediately", seen="KeyboardInterrupt", next_step=RESUME)
     if isinstance(raised, OSError) and raised.errno in (errno.ENOSPC, errno.EDQUOT):
         return UnavailableError(
-            f"{who} found the disk full",
+            f"{who} failed: the disk is full",
             seen=raised,
             expected="some free space",
             next_step="free some, then run the same command again: finished steps are kept",

@@ -1,4 +1,4 @@
-"""One runner a run: a lock on a file that the kernel gives back however the holder ends.
+"""One runner per run: a file lock that the kernel releases however the holder ends.
 
 The file names the holder, for messages and for `cancel --force`. Because the lock, not the name, says whether the holder
 lives, a recycled process id is never mistaken for it. A process that the holder forked keeps the lock until it too has
@@ -43,7 +43,7 @@ def locked(directory: Path, run_id: str, state: StateStore) -> Iterator[RunLock]
         raise UnavailableError(
             "the run's directory cannot be written",
             seen=f"{directory}: {error.strerror}",
-            expected="a place with free space that you may write",
+            expected="a writable directory with free space",
             next_step="free some space or fix its permissions, or choose another place with --state FOLDER",
         ) from error
     try:
@@ -100,6 +100,6 @@ def _taken(run_id: str, holder: ProcessIdentity) -> UnavailableError:
     return UnavailableError(
         f"run {run_id} is already running",
         seen=holder,
-        expected="one process a run",
+        expected="one process per run",
         next_step=f"'bedplate ps' shows it, 'bedplate cancel {run_id}' ends it, --new starts another",
     )

@@ -19,7 +19,7 @@ class PeakMemory:
         self._process = psutil.Process()
 
     def sample(self) -> None:
-        """Look once; about 1 ms a process, more where it maps much."""
+        """Look once; about 1 ms per process, more if it maps a lot."""
         processes = [self._process, *self._process.children(recursive=True)]
         self.peak_bytes = max(self.peak_bytes, sum(_pss_bytes(process) for process in processes))
 
@@ -28,7 +28,7 @@ def _pss_bytes(process: psutil.Process) -> int:
     try:
         with Path(f"/proc/{process.pid}/smaps_rollup").open() as lines:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    except (OSError, StopIteration):  # it ended meanwhile, or this system has no such file
+    except (OSError, StopIteration):  # it has ended, or this system has no such file
         return _resident_bytes(process)
 
 

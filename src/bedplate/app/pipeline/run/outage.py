@@ -12,12 +12,12 @@ from bedplate.state.driver_errors import is_outage
 
 Answer = TypeVar("Answer")
 
-LONGEST_OUTAGE_S = 300.0
+MAX_OUTAGE_S = 300.0
 _TRY_EVERY_S = 1.0
 
 
 def through_outages(action: Callable[[], Answer], clock: Clock, say: Callable[[str], None]) -> Answer:
-    """What `action` returns; tried again while the state's server cannot be reached, for `LONGEST_OUTAGE_S` at most.
+    """What `action` returns; tried again while the state's server cannot be reached, for `MAX_OUTAGE_S` at most.
 
     Args:
         action: Must do no harm when it is done twice: the answer to a commit may be lost.
@@ -28,7 +28,7 @@ def through_outages(action: Callable[[], Answer], clock: Clock, say: Callable[[s
         UnavailableError: The server did not come back in time.
         BedplateError: What else `action` raises.
     """
-    deadline_s, is_reported = clock.now() + LONGEST_OUTAGE_S, False
+    deadline_s, is_reported = clock.now() + MAX_OUTAGE_S, False
     while True:
         try:
             return action()
@@ -36,6 +36,6 @@ def through_outages(action: Callable[[], Answer], clock: Clock, say: Callable[[s
             if not is_outage(error) or clock.now() >= deadline_s:
                 raise
             if not is_reported:
-                say(f"{error.what}; trying again for up to {format_duration(LONGEST_OUTAGE_S)}")
+                say(f"{error.what}; trying again for up to {format_duration(MAX_OUTAGE_S)}")
                 is_reported = True
         clock.wait(_TRY_EVERY_S)

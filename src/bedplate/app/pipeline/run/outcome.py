@@ -26,7 +26,7 @@ class StepOutcome:
     seconds: float | None
     """Wall time of its last attempt; None where it never ran to an end."""
     path: Path | None = None
-    """What it gave back."""
+    """What it returned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class RunOutcome:
     """Why it did not get to its end."""
 
     def path_of(self, step: str) -> Path | None:
-        """What a step gave back."""
+        """What a step returned."""
         return next((item.path for item in self.steps if item.name == step), None)
 
     def as_json(self) -> JsonObject:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.pipeline.contract.step import PlanContext, StepResult
+from bedplate.app.pipeline.contract.step import EngineView, PlanContext, StepResult
 from bedplate.app.pipeline.contract.stored import result_from_json
 from bedplate.app.pipeline.file.definition import Pipeline, Step
 from bedplate.core.devices import Node
 from bedplate.core.errors import BedplateError
+from bedplate.core.implements import implements
 from bedplate.core.json import JsonObject, plain
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.records import Status
@@ -41,7 +42,7 @@ class Plan:
 
     name: str
     run_id: str | None
-    """The run that would go on; None: a new one would start."""
+    """The run that would be resumed; None: a new one would start."""
     engine: str
     nodes: tuple[Node, ...]
     steps: tuple[PlannedStep, ...]
@@ -70,7 +71,7 @@ class Plan:
 def plan_pipeline(
     pipeline: Pipeline, *, state: StateStore | None, runs_folder: Path, engine_name: str, open_engine: EngineFactory
 ) -> Plan:
-    """Look at `pipeline`, at what is done of it, and at what the engine has; changes nothing."""
+    """Read `pipeline`, what is done of it, and what the engine has; changes nothing."""
     run = None if state is None else state.runs.latest(pipeline.key())
     done = {} if run is None or state is None else _done(state, run.id)
     run_id = run.id if run else f"{pipeline.name}-{pipeline.key()[:8]}"
@@ -107,7 +108,7 @@ def _lines(step: Step, settings: Any, context: PlanContext) -> tuple[str, ...]:
     try:
         return tuple(step.case.plan(settings, context))
     except BedplateError as error:
-        return (f"cannot be said yet: {error}",)
+        return (f"not known yet: {error}",)
 
 
 def _looking_context(
@@ -129,8 +130,8 @@ class _LookOnly:
     def __init__(self, engine: Engine) -> None:
         self._resources, self.name = engine.resources, engine.name
 
+    @implements(EngineView)
     def resources(self) -> tuple[Node, ...]:
-        """See `Engine.resources`."""
         return self._resources()
 
 

@@ -31,7 +31,7 @@ class ProcessIdentity:
     """Start time in clock ticks since boot."""
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}" if self.pid else "a process that cannot be named"
+        return f"process {self.pid} on {self.host}" if self.pid else "an unidentified process"
 
 
 @functools.lru_cache(maxsize=1)
@@ -76,7 +76,7 @@ def _check_is_here(process: ProcessIdentity) -> None:
     host, boot_id, namespace = _machine()
     if not (process.pid > 0 and process.boot_id and process.pid_namespace and process.start_ticks):
         raise UnavailableError(
-            "its process cannot be identified for certain", seen=process, next_step="end it yourself where it runs"
+            "its process cannot be identified with certainty", seen=process, next_step="end it yourself where it runs"
         )
     if process.boot_id != boot_id:
         raise UnavailableError("its process is on another machine", seen=process, next_step="end it there")

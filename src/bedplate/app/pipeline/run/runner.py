@@ -24,7 +24,7 @@ def run_pipeline(pipeline: Pipeline, place: RunPlace, watcher: RunWatcher, *, ne
         What became of it; a step that failed, or a cancellation, is in `status` and `error`.
 
     Raises:
-        UnavailableError: Another process runs it, or state or engine cannot be had.
+        UnavailableError: Another process runs it, or the state or the engine is not available.
     """
     record = _claim(pipeline, place, new=new)
     directory = place.runs_folder / record.id

@@ -38,7 +38,7 @@ class Upkeep:
 
     def _keep_lock(self) -> None:
         if not self._lock.take():
-            self._cancellation.request("another process took this run over while the state could not be reached")
+            self._cancellation.request("another process took over this run while the state could not be reached")
 
     def _look_for_cancel(self) -> None:
         if self._state.runs.is_cancel_requested(self._run_id, self._attempt):

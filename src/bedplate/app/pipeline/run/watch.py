@@ -1,4 +1,4 @@
-"""Who watches a run: the terminal, a log, or nobody. The runner tells; watchers show."""
+"""Watchers of a run: the terminal, a log, or nobody. The runner notifies them, they display."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bedplate.core.errors import BedplateError
+from bedplate.core.implements import implements
 from bedplate.state.records import Status as Status
 
 
@@ -14,7 +15,7 @@ class RunWatcher(Protocol):
     """Shows what a run does as it does it; calls may come from any thread and must return immediately."""
 
     def run_started(self, run_id: str, steps: tuple[str, ...], done: tuple[str, ...]) -> None:
-        """The run begins, or resumes with the steps in `done` behind it."""
+        """The run begins, or resumes after the steps in `done`."""
         ...
 
     def step_started(self, name: str, use: str, explanation: str) -> None:
@@ -22,7 +23,7 @@ class RunWatcher(Protocol):
         ...
 
     def step_progressed(self, name: str, done: float, total: float, unit: str) -> None:
-        """A step got on; may be called very often."""
+        """A step made progress; may be called very often."""
         ...
 
     def said(self, name: str, text: str) -> None:
@@ -44,28 +45,28 @@ class SafeWatcher:
     def __init__(self, watcher: RunWatcher) -> None:
         self._watcher = watcher
 
+    @implements(RunWatcher)
     def run_started(self, run_id: str, steps: tuple[str, ...], done: tuple[str, ...]) -> None:
-        """See `RunWatcher`."""
         self._call(self._watcher.run_started, run_id, steps, done)
 
+    @implements(RunWatcher)
     def step_started(self, name: str, use: str, explanation: str) -> None:
-        """See `RunWatcher`."""
         self._call(self._watcher.step_started, name, use, explanation)
 
+    @implements(RunWatcher)
     def step_progressed(self, name: str, done: float, total: float, unit: str) -> None:
-        """See `RunWatcher`."""
         self._call(self._watcher.step_progressed, name, done, total, unit)
 
+    @implements(RunWatcher)
     def said(self, name: str, text: str) -> None:
-        """See `RunWatcher`."""
         self._call(self._watcher.said, name, text)
 
+    @implements(RunWatcher)
     def step_ended(self, name: str, status: Status, seconds: float, error: BedplateError | None) -> None:
-        """See `RunWatcher`."""
         self._call(self._watcher.step_ended, name, status, seconds, error)
 
+    @implements(RunWatcher)
     def run_ended(self, status: Status) -> None:
-        """See `RunWatcher`."""
         self._call(self._watcher.run_ended, status)
 
     def _call(self, method: Callable[..., None], *arguments: object) -> None:
@@ -76,20 +77,20 @@ class SafeWatcher:
 class NullWatcher:
     """A watcher that shows nothing."""
 
-    def run_started(self, run_id: str, steps: tuple[str, ...], done: tuple[str, ...]) -> None:
-        """Shows nothing."""
+    @implements(RunWatcher)
+    def run_started(self, run_id: str, steps: tuple[str, ...], done: tuple[str, ...]) -> None: ...
 
-    def step_started(self, name: str, use: str, explanation: str) -> None:
-        """Shows nothing."""
+    @implements(RunWatcher)
+    def step_started(self, name: str, use: str, explanation: str) -> None: ...
 
-    def step_progressed(self, name: str, done: float, total: float, unit: str) -> None:
-        """Shows nothing."""
+    @implements(RunWatcher)
+    def step_progressed(self, name: str, done: float, total: float, unit: str) -> None: ...
 
-    def said(self, name: str, text: str) -> None:
-        """Shows nothing."""
+    @implements(RunWatcher)
+    def said(self, name: str, text: str) -> None: ...
 
-    def step_ended(self, name: str, status: Status, seconds: float, error: BedplateError | None) -> None:
-        """Shows nothing."""
+    @implements(RunWatcher)
+    def step_ended(self, name: str, status: Status, seconds: float, error: BedplateError | None) -> None: ...
 
-    def run_ended(self, status: Status) -> None:
-        """Shows nothing."""
+    @implements(RunWatcher)
+    def run_ended(self, status: Status) -> None: ...

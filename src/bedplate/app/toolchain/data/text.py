@@ -1,7 +1,7 @@
 """Make a corpus: documents cleaned, split into train and held-out text, and vouched for by digests.
 
-With `model` the documents are tokenised at once for that model; without, whoever trains does it, with its own
-tokenizer, and keeps the tokens beside the corpus.
+With `model` the documents are tokenised right away for that model; without, the training step does it with its own
+tokenizer, and keeps the tokens in the corpus folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bedplate.toolchain.data.documents import TEXT_FIELD, documents_of
 from bedplate.toolchain.data.text_files import find_text_files, named
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_complete
 
-EXPLANATION = text("Clean real text, hold some documents out to judge the model by, and record digests of all of it.")
+EXPLANATION = text("Clean real text, hold out some documents for evaluation, and record digests of everything.")
 _CHECK_EVERY_DOCUMENTS = 64
 
 
@@ -36,20 +36,20 @@ class Settings:
     """Keys of a `data.text` step."""
 
     source: Annotated[str, Input(words=tuple(TEXTS))]
-    """`wikipedia-sample`, or a file or folder of .jsonl, .txt, .parquet or MediaWiki .xml; .gz, .bz2, .xz or .zst behind it."""
+    """`wikipedia-sample`, or a file or folder of .jsonl, .txt, .parquet or MediaWiki .xml, also as .gz, .bz2, .xz or .zst."""
     text_field: str = TEXT_FIELD
     """Field of a JSON line, or column of a Parquet file, that holds the text."""
     validation: Fraction = 0.05
-    """Share of documents that is held out; a document's own digest decides, so the split stays when text is added."""
+    """Fraction of documents to hold out; each document's digest decides, so adding text keeps the split."""
     model: InputFile | None = None
-    """Folder of the model whose tokenizer makes tokens now; by default the step that trains does."""
+    """Folder of the model whose tokenizer is used right away; by default the training step tokenises."""
     max_tokens: Annotated[Count, Range(1)] | None = None
-    """Most training tokens to keep; the held-out text stays whole."""
+    """Maximum number of training tokens to keep; all held-out text is kept."""
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """See `app/pipeline/contract/step.py`."""
-    lines = [f"clean {settings.source} and hold {settings.validation:.0%} of its documents out"]
+    """Which text would be cleaned, and what would be downloaded for it."""
+    lines = [f"clean {settings.source} and hold out {settings.validation:.0%} of its documents"]
     if settings.source in TEXTS and not is_complete(text_path(TEXTS[settings.source]), TEXTS[settings.source].text):
         wanted = TEXTS[settings.source].text
         lines.insert(0, f"download {wanted.package} {wanted.version} ({format_bytes(wanted.download_bytes)}) with pip")
@@ -59,7 +59,7 @@ def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
 
 
 def run(settings: Settings, context: StepContext) -> StepResult:
-    """See `app/pipeline/contract/step.py`.
+    """Make the corpus; `path` is its folder.
 
     Raises:
         NotFoundError: No such text.
@@ -114,7 +114,8 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
     found = find_text_files(source)
     if found.left_out:
         about |= {"left_out": [str(path.relative_to(source)) for path in found.left_out]}
-        context.reporter.say(f"left out {len(found.left_out)} files that hold no known text: {named(found.left_out, source)}")
+        skipped = named(found.left_out, source)
+        context.reporter.say(f"left out {len(found.left_out)} files that are not in a known text format: {skipped}")
     context.reporter.say(f"cleaning {source.name}" + (f": {len(found.files)} files" if source.is_dir() else ""))
     documents = (document for file in found.files for document in documents_of(file, settings.text_field))
     try:

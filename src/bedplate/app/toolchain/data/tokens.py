@@ -1,4 +1,4 @@
-"""Token shards for a model, from whatever a step was given as data: the shards themselves, or a corpus."""
+"""Token shards for a model, from what a step was given as data: the shards themselves, or a corpus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bedplate.toolchain.data.messages import TokenisedCorpus, TokeniseTask
 def tokens_for(data: Path, model: Path, context: StepContext) -> Path:
     """The folder of token shards of `data` under the tokenizer of `model`.
 
-    A corpus is tokenised beside itself, once for each tokenizer; anything else is handed back as it is.
+    A corpus is tokenised in its own folder, once per tokenizer; anything else is returned as it is.
 
     Raises:
         See `run_gang`.

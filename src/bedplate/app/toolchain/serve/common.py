@@ -19,8 +19,8 @@ ModelInput = Annotated[str, Input(or_name="the name of a fetched model", name_pa
 """Settings type: a model folder, or the name of a model in the cache."""
 ENVIRONMENT = {"GOMP_SPINCOUNT": "2000"}
 """Of a serving task. A server shares its cores with its clients and the event loop, and a thread pool that spins for
-milliseconds at each of its hundreds of barriers then waits for whole time slices: on a busy machine this bound (some 30 µs)
-made prefill 2 to 4 times and decoding 4 to 7 times as quick. Sleeping at once would cost a wake-up at each barrier instead."""
+milliseconds at each of its hundreds of barriers then waits for complete time slices: on a busy machine this bound (some 30 µs)
+made prefill 2 to 4 times and decoding 4 to 7 times as quick. Sleeping immediately would cost a wake-up at each barrier."""
 
 
 def find_model(word: str) -> Path:
@@ -52,7 +52,7 @@ def kv_url(directory: Path, memory_bytes: int, disk_bytes: int) -> str:
 
 
 def kv_directory(model: Path) -> Path:
-    """Where a model's KV memory lies in the user's cache; two folders of one name do not share it."""
+    """Where a model's KV memory is kept in the user's cache; two folders of one name do not share it."""
     return cache_home() / "kv" / f"{model.name}-{digest(str(model))[:8]}"
 
 

@@ -50,23 +50,23 @@ class Settings:
     kv_memory: Annotated[ByteCount, Range(1)] = 2_000_000_000
     """KV of running requests."""
     api_key: str | None = None
-    """Key that callers must send; by default your own, made once and kept in the state folder."""
+    """API key that callers must send; by default your own, generated once and stored in the state folder."""
     auth: bool = True
-    """Ask callers for a key; without one the server listens on a loopback address only."""
+    """Require an API key; without one the server listens on loopback addresses only."""
     max_batch: Annotated[Count, Range(1, 256)] = 8
-    """Requests that run at once."""
+    """Maximum number of concurrent requests."""
     queue_size: Annotated[Count, Range(1)] = 64
-    """Requests that may wait; more are answered with 429."""
+    """Maximum number of queued requests; further ones are answered with 429."""
     threads: Annotated[Count, Range(1)] | None = None
     """Threads of the linear algebra; by default as many of the cores as the model's operators can keep busy."""
     context_tokens: Annotated[Count, Range(2)] | None = None
-    """Longest prompt plus answer; by default what the model and `kv_memory` allow."""
+    """Maximum tokens of prompt plus answer; by default what the model and `kv_memory` allow."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Number format of weights and KV."""
     request_timeout: Annotated[Duration, Range(0.001)] | None = None
     """Time after which a request ends unfinished; by default never."""
     control_tokens: Literal["never", "completions", "always"] = "completions"
-    """Where control tokens that are written out in a text act as such: in raw prompts only, in messages too, or never."""
+    """Where control tokens written out in text take effect: in raw prompts only, in messages too, or never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def serve(
     """
     with service_events("serve") as events:
         model = find_model(settings.model)
-        reason = "it ended by itself"
+        reason = "it exited without being asked to"
         try:
             _serve(settings, engine, model, key, events, on_ready, is_stopped)
             reason = "stopped on request"
@@ -127,7 +127,7 @@ def _serve(
 
     def check_cancelled() -> None:
         if is_stopped():
-            raise CancelledError("the server was stopped")
+            raise CancelledError("the server was stopped", next_step="bedplate serve starts it again")
 
     try:
         run_gang(
@@ -150,10 +150,10 @@ def open_key(settings: Settings) -> ApiKey:
     if not settings.auth:
         if not is_loopback(settings.host):
             raise UsageError(
-                "a server without a key is for this machine only",
+                "a server without a key must not be reachable from other machines",
                 seen=f"--no-auth with --host {settings.host}",
                 expected="a loopback address",
-                next_step="leave --no-auth out, or listen on 127.0.0.1",
+                next_step="drop --no-auth, or listen on 127.0.0.1",
             )
         return ApiKey(key=None)
     if settings.api_key is not None:

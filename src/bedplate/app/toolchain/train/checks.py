@@ -1,4 +1,4 @@
-"""What can be known to fail before minutes are spent: the model and the data. Reads headers and shards; no torch."""
+"""Checks that can fail before minutes are spent: the model and the data. Reads headers and shards; no torch."""
 
 from __future__ import annotations
 

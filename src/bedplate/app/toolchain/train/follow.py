@@ -2,7 +2,7 @@
 
 Which rank failed is not always the one that is seen to end first. When a worker dies, its peers break out of their
 collective within milliseconds and end as well. When a worker hangs, its peers wait for it in silence, and the engine may
-find one of them silent first. So a rank that only lost a peer is passed over while another one may still be heard of, and
+find one of them silent first. So a rank that only lost a peer is passed over while another one may still report, and
 for a hang the rank to name is one that did not wait: silent for the longest, and not in a collective.
 """
 
@@ -61,7 +61,7 @@ class GangFollower:
 
         Raises:
             BedplateError: What a worker found wrong with its input.
-            CancelledError: Somebody asked for the end.
+            CancelledError: Cancellation was requested.
         """
         seen = 0
         while self._running:
@@ -114,7 +114,7 @@ class GangFollower:
         ]
         if not silent:
             return first
-        hung = min(silent, key=lambda task: task.last_heard_s or 0.0)
+        hung = min(silent, key=lambda task: task.last_heartbeat_s or 0.0)
         return replace(first, rank=hung.rank, message=f"silent while rank {first.rank} waited for it")
 
     def _status(self, rank: int) -> TaskStatus:

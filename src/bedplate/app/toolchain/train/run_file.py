@@ -34,14 +34,14 @@ def train_file(
 
     Args:
         file: The training file.
-        new: Train again even if a run of the same file and inputs is done.
+        new: Train again even if a run of the same file and inputs is finished.
         overlay: Settings that take the place of those in the file; paths in it start at the working directory.
         engine: Where tasks run; see `bedplate.run`.
         state: See `bedplate.run`.
         watcher: See `bedplate.run`.
 
     Raises:
-        ConfigurationError: The file says something that cannot be meant; nothing ran.
+        ConfigurationError: The file is invalid; nothing ran.
         NotFoundError: There is no such file.
     """
     document = as_pipeline(with_settings(read_document(Path(file), expected="model, data, tokens"), overlay or {}))
@@ -49,7 +49,7 @@ def train_file(
 
 
 def training_facts(outcome: RunOutcome) -> dict[str, Any]:
-    """`training.json` of a finished run, and `path`, the folder that it lies in."""
+    """`training.json` of a finished run, and `path`, the folder that it is in."""
     folder = outcome.path_of(STEP)
     assert folder is not None
     facts: dict[str, Any] = json.loads((folder / "training.json").read_text())

@@ -1,7 +1,7 @@
 """`use: train`: continued pre-training that survives its workers, and says what surviving cost.
 
 The supervisor (this process) owns the memory files, starts the gang, watches it, and starts it again after a failure;
-see `app/toolchain/train/`. Gives back a Hugging Face folder with `bedplate.json` (its card) and `training.json`.
+see `app/toolchain/train/`. Returns a Hugging Face folder with `bedplate.json` (its card) and `training.json`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from bedplate.toolchain.train.settings import CheckpointPlace, TrainSettings
 from bedplate.toolchain.train.slices import share_bytes
 
 Settings = TrainSettings
-EXPLANATION = text("Continue training the model on your text, through the death of a worker, and show what surviving it cost.")
+EXPLANATION = text("Continue training the model on your text, survive the loss of a worker, and show what that cost.")
 
 
 def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
@@ -178,7 +178,7 @@ def _memory_files(settings: TrainSettings, context: StepContext, model: ModelCon
 
 @contextlib.contextmanager
 def _copier(context: StepContext, descriptors: Mapping[str, int]) -> Iterator[DiskCopier | None]:
-    """Copies memory checkpoints to disk while training runs, and the newest one when it ends early, by whatever cause."""
+    """Copies memory checkpoints to disk while training runs, and the newest one if it ends early for any reason."""
     if not descriptors:
         yield None
         return

@@ -3,7 +3,7 @@
 A gang that lost a worker cannot continue by itself: the survivors wait in a collective. So what is left is ended and the
 gang is started again with the same memory files, from which it resumes. A run gives up after `restarts` failures
 that were not drills, with the words of the rank that failed first. What a worker found wrong with its input (or a loss that
-is not finite) would be found again every time, so it ends the run at once.
+is not finite) would be found again every time, so it ends the run immediately.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Supervisor:
         Raises:
             TaskError: More failures than `restarts` allows; carries the failing rank's log.
             BedplateError: What a worker found wrong with its input.
-            CancelledError: Somebody asked for the end.
+            CancelledError: Cancellation was requested.
             ResourcesError: Fewer free slots than `needs.workers.min`.
         """
         failures = 0
@@ -123,7 +123,7 @@ class Supervisor:
             extent = extent_of(engine.status(handle).tasks, engine.resources())
             self._journal.begin_attempt(self._now(), count, extent)
             if count < workers.want:
-                self._reporter.say(f"only {count} of {workers.want} workers fit; each does more, the step stays the same")
+                self._reporter.say(f"only {count} of {workers.want} workers fit; each takes a larger share of every step")
             return handle
         raise AssertionError("min is at most want")
 
