@@ -10,6 +10,20 @@ import bedplate
 from tests.command_line import USES
 
 EXPORTED = {
+    "text",
+    "measured_in",
+    "UsageError",
+    "UnavailableError",
+    "NotFoundError",
+    "CheckFailedError",
+    "Fraction",
+    "Duration",
+    "Count",
+    "ByteCount",
+    "InputFile",
+    "Input",
+    "Range",
+    "settings",
     "BedplateError",
     "Measurement",
     "Needs",

@@ -4,8 +4,8 @@
     outcome = bedplate.run("examples/lifecycle.yaml")
     outcome.path_of("train"), outcome.report
 
-The names below are public; every other module is private, whatever its name. Each is loaded when it is first used, so
-that importing stays quick.
+The names below are public, among them what a use case of your own needs (`--use`); every module is private, whatever its
+name. Each name is loaded when it is first used, so that importing stays quick.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bedplate._version import __version__
 if TYPE_CHECKING:
     from bedplate.app.api import plan as plan
     from bedplate.app.api import run as run
+    from bedplate.app.pipeline.contract.measured import measured_in as measured_in
     from bedplate.app.pipeline.contract.step import Needs as Needs
     from bedplate.app.pipeline.contract.step import PlanContext as PlanContext
     from bedplate.app.pipeline.contract.step import ResultKind as ResultKind
@@ -28,24 +29,51 @@ if TYPE_CHECKING:
     from bedplate.app.pipeline.run.planning import Plan as Plan
     from bedplate.app.pipeline.run.watch import RunWatcher as RunWatcher
     from bedplate.core.errors import BedplateError as BedplateError
+    from bedplate.core.errors import CheckFailedError as CheckFailedError
+    from bedplate.core.errors import NotFoundError as NotFoundError
+    from bedplate.core.errors import UnavailableError as UnavailableError
+    from bedplate.core.errors import UsageError as UsageError
     from bedplate.core.measurement import Measurement as Measurement
     from bedplate.core.measurement import Provenance as Provenance
+    from bedplate.core.settings import Input as Input
+    from bedplate.core.settings import InputFile as InputFile
+    from bedplate.core.settings import Range as Range
+    from bedplate.core.settings import settings as settings
+    from bedplate.core.text import text as text
+    from bedplate.core.units import ByteCount as ByteCount
+    from bedplate.core.units import Count as Count
+    from bedplate.core.units import Duration as Duration
+    from bedplate.core.units import Fraction as Fraction
 
 _PUBLIC = {
     "BedplateError": "bedplate.core.errors",
+    "ByteCount": "bedplate.core.units",
+    "CheckFailedError": "bedplate.core.errors",
+    "Count": "bedplate.core.units",
+    "Duration": "bedplate.core.units",
+    "Fraction": "bedplate.core.units",
+    "Input": "bedplate.core.settings",
+    "InputFile": "bedplate.core.settings",
     "Measurement": "bedplate.core.measurement",
     "Needs": "bedplate.app.pipeline.contract.step",
+    "NotFoundError": "bedplate.core.errors",
     "Plan": "bedplate.app.pipeline.run.planning",
     "PlanContext": "bedplate.app.pipeline.contract.step",
     "Provenance": "bedplate.core.measurement",
+    "Range": "bedplate.core.settings",
+    "ResultKind": "bedplate.app.pipeline.contract.step",
     "RunOutcome": "bedplate.app.pipeline.run.outcome",
     "RunWatcher": "bedplate.app.pipeline.run.watch",
     "StepContext": "bedplate.app.pipeline.contract.step",
     "StepOutcome": "bedplate.app.pipeline.run.outcome",
-    "ResultKind": "bedplate.app.pipeline.contract.step",
     "StepResult": "bedplate.app.pipeline.contract.step",
+    "UnavailableError": "bedplate.core.errors",
+    "UsageError": "bedplate.core.errors",
+    "measured_in": "bedplate.app.pipeline.contract.measured",
     "plan": "bedplate.app.api",
     "run": "bedplate.app.api",
+    "settings": "bedplate.core.settings",
+    "text": "bedplate.core.text",
 }
 
 __all__ = ["__version__", *_PUBLIC]
