@@ -55,7 +55,7 @@ def test_a_low_limit_of_open_files_is_a_warning_with_its_ulimit(tmp_path: Path, 
 
 def test_a_quota_below_the_cores_that_we_see_is_a_warning(tmp_path: Path) -> None:
     found = checks(tmp_path, cpu_limit=0.5)["affinity"]
-    assert (found.status, "time for 0.5 only" in found.seen) == ("warn", True)
+    assert (found.status, "CPU time for only 0.5" in found.seen) == ("warn", True)
 
 
 def test_a_containers_memory_limit_counts_and_not_the_machines(tmp_path: Path) -> None:

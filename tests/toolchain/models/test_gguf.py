@@ -107,7 +107,7 @@ def source(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"llama__attention__head_count": None}, IntegrityError, "attention.head_count"),
         ({"llama__attention__layer_norm_rms_epsilon": None}, IntegrityError, "layer_norm_rms_epsilon"),
-        ({"llama__block_count": 9}, IntegrityError, "do not fit"),
+        ({"llama__block_count": 9}, IntegrityError, "do not match"),
         ({"llama__rope__scaling__type": "yarn"}, UsageError, "rope.scaling.type: yarn"),
         ({"llama__rope__scaling__factor": 4.0}, UsageError, "rope.scaling.factor"),
         ({"llama__rope__dimension_count": 16}, UsageError, "rope.dimension_count"),
@@ -116,14 +116,14 @@ def source(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"llama__logit_scale": 0.5}, UsageError, "logit_scale"),
         ({"tokenizer__ggml__tokens": None}, IntegrityError, "tokenizer.ggml.tokens"),
         ({"tokenizer__ggml__merges": None}, IntegrityError, "tokenizer.ggml.merges"),
-        ({"tokenizer__ggml__merges": ["a b c", "d"]}, IntegrityError, "merges do not fit"),
+        ({"tokenizer__ggml__merges": ["a b c", "d"]}, IntegrityError, "merges do not match"),
         ({"tokenizer__ggml__token_type": [1, 1]}, IntegrityError, "not every token has a type"),
         ({"tokenizer__ggml__eos_token_id": 70_000}, IntegrityError, "eos token"),
         ({"tokenizer__ggml__model": "llama"}, UsageError, "gpt2"),
         ({"tokenizer__ggml__pre": "qwen2"}, UsageError, "qwen2"),
         ({"split__count": 3}, UsageError, "3 parts"),
-        ({"without": "blk.1.ffn_up.weight"}, IntegrityError, "do not fit"),
-        ({"without": "token_embd.weight"}, IntegrityError, "do not fit"),
+        ({"without": "blk.1.ffn_up.weight"}, IntegrityError, "do not match"),
+        ({"without": "token_embd.weight"}, IntegrityError, "do not match"),
     ],
 )
 def test_what_is_missing_or_not_computed_here_is_named(

@@ -76,7 +76,7 @@ def _write_vocabulary(folder: Path, fields: Mapping[str, Any], special: Mapping[
         pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
         tokenizer = Tokenizer(models.BPE(vocabulary, pairs, fuse_unk=False))
     except Exception as error:  # the library raises nothing narrower
-        raise IntegrityError(f"{file.name}: the merges do not fit the tokens", seen=error, next_step=REFETCH) from error
+        raise IntegrityError(f"{file.name}: the merges do not match the tokens", seen=error, next_step=REFETCH) from error
     tokenizer.pre_tokenizer = _pre_tokenizer(str(fields.get("tokenizer.ggml.pre", "default")))
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(
