@@ -124,6 +124,6 @@ def _refusal(gang: Gang, nodes: Mapping[str, RemoteNode]) -> ResourcesError:
     return ResourcesError(
         f"gang '{gang.name}' does not fit: its {len(gang.tasks)} tasks ask for {_num_cores(gang)} cores",
         seen=f"free: {free:g} of {total} cores on {len(nodes)} nodes",
-        expected=f"all tasks at once{on_labels}",
+        expected=f"all tasks at the same time{on_labels}",
         next_step="wait for other gangs to end, ask for less, or add nodes",
     )
