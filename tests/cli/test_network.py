@@ -26,7 +26,7 @@ def test_the_answer_has_the_keys_that_others_script_against(capsys: pytest.Captu
     assert float(str(answer["seconds"])) > 0
 
 
-def test_a_plan_after_a_lost_uplink_reaches_the_bound_without_further_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_after_a_lost_uplink_reaches_the_bound_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--topology", "leaf-spine:16x16", "--traffic", "ring-shift", "--balance", "planned", "--fail", "leaf0-spine1"]
     answer = simulate(capsys, *words)
     assert answer["bound_frac"] == pytest.approx(15 / 16)

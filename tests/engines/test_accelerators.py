@@ -29,7 +29,7 @@ def test_an_accelerator_is_given_to_one_task_until_it_ends(engine: Engine) -> No
 
 
 @pytest.mark.needs("execution")
-def test_a_task_sees_the_accelerator_that_it_was_given_and_others_see_none(engine: Engine) -> None:
+def test_a_task_sees_only_the_accelerator_it_was_given(engine: Engine) -> None:
     assert CARD.visibility is not None
     status = engine.wait(engine.submit(gang(needing_a_card(task("describe")), task("describe"))))
     seen = [(item.result or {})["environment"][CARD.visibility.variable] for item in status.tasks]  # type: ignore[index, call-overload]

@@ -65,7 +65,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     assert file.read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_made_is_unavailable_and_says_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnavailableError) as raised:
         StateStore.open(here(tmp_path / "file"))
@@ -81,7 +81,7 @@ def test_a_read_only_state_is_read_and_refuses_to_be_written(tmp_path: Path) -> 
     assert seen.stdout == f"['demo-kkkkkkkk']\n{REFUSED}", seen.stderr
 
 
-def test_a_read_only_state_is_read_with_what_a_killed_writer_left_in_its_log(tmp_path: Path) -> None:
+def test_a_read_only_state_includes_a_killed_writers_log(tmp_path: Path) -> None:
     state = StateStore.open(here(tmp_path / "live"))
     claim(state)
     assert (tmp_path / "live" / "state.db-wal").stat().st_size > 0
@@ -101,7 +101,7 @@ def test_a_read_only_state_is_read_while_another_user_writes_it(tmp_path: Path) 
     assert seen.stdout == f"['demo-kkkkkkkk']\n{REFUSED}", seen.stderr
 
 
-def test_a_read_only_state_of_an_older_version_is_read_as_it_would_be_upgraded(tmp_path: Path) -> None:
+def test_an_older_read_only_state_is_read_as_if_upgraded(tmp_path: Path) -> None:
     make_old_state(tmp_path / "old")
     before = (tmp_path / "old" / "state.db").read_bytes()
     seen = look(tmp_path / "old")

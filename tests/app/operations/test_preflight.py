@@ -117,7 +117,7 @@ def work(_context: object) -> None:
     """A task of the job that follows."""
 
 
-def test_too_few_good_slots_fail_the_check_and_name_the_bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_good_slots_fail_and_name_the_bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     entries = {0: "tests.operations.preflight.faults:multiplies_wrongly"}
     engine = MeddledEngine(local_engine(tmp_path / "engine", [FIRST]), entries)

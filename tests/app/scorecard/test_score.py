@@ -90,9 +90,7 @@ def test_the_person_who_watches_hears_the_score_and_what_limits_it(tmp_path: Pat
     assert "总分" in watcher.said[0] and "有效训练时间占比" in watcher.said[1]
 
 
-def test_run_again_after_a_kill_it_writes_the_same_page_and_leaves_nothing_half_done(
-    tmp_path: Path, results: dict[str, StepResult]
-) -> None:
+def test_a_second_run_after_a_kill_writes_the_same_page(tmp_path: Path, results: dict[str, StepResult]) -> None:
     (tmp_path / "report.html").write_text("half a pa")
     context = context_of(tmp_path, results, Watcher())
     first = run(Settings(), context).path

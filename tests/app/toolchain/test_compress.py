@@ -194,9 +194,7 @@ def test_what_compress_did_not_make_is_not_replaced(
     assert snapshot(tmp_path) == before
 
 
-def test_an_earlier_result_is_replaced_and_one_with_something_added_is_not(
-    context: StepContext, trained: Path, tmp_path: Path
-) -> None:
+def test_an_earlier_result_is_replaced_unless_something_was_added(context: StepContext, trained: Path, tmp_path: Path) -> None:
     settings, folders = Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), {"int8": tmp_path / "out"}
     compress(settings, folders, context)
     first = (tmp_path / "out").stat().st_ino

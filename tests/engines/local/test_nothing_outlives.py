@@ -61,7 +61,7 @@ def family(engine: LocalEngine, tmp_path: Path, then: str = "stay"):
     return handle, pids
 
 
-def test_descendants_of_a_killed_task_are_gone_when_its_exit_is_told(engine: LocalEngine, tmp_path: Path) -> None:
+def test_descendants_of_a_killed_task_are_gone_by_its_exit(engine: LocalEngine, tmp_path: Path) -> None:
     handle, pids = family(engine, tmp_path)
     assert all(map(is_alive, pids))
     engine.kill(handle, 0, signal.SIGKILL)
@@ -69,7 +69,7 @@ def test_descendants_of_a_killed_task_are_gone_when_its_exit_is_told(engine: Loc
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
-def test_descendants_of_a_task_that_returned_are_gone_when_its_exit_is_told(engine: LocalEngine, tmp_path: Path) -> None:
+def test_descendants_of_a_task_are_gone_once_its_exit_is_reported(engine: LocalEngine, tmp_path: Path) -> None:
     handle, pids = family(engine, tmp_path, then="return")
     assert engine.wait(handle, 20).tasks[0].cause is ExitCause.FINISHED
     assert [pid for pid in pids if is_alive(pid)] == []
@@ -90,7 +90,7 @@ def test_close_leaves_no_process_and_no_scratch(engine: LocalEngine, tmp_path: P
     assert [path.name for path in (tmp_path / "engine").rglob("scratch-*")] == []
 
 
-def test_the_tasks_of_one_gang_do_not_die_with_those_of_another(engine: LocalEngine, tmp_path: Path) -> None:
+def test_tasks_of_one_gang_survive_the_end_of_another(engine: LocalEngine, tmp_path: Path) -> None:
     first, first_pids = family(engine, tmp_path)
     (other := tmp_path / "other").mkdir()
     _, second_pids = family(engine, other)
@@ -116,16 +116,14 @@ def keeper_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_a_keeper_that_is_asked_to_end_takes_the_whole_tree_along(engine: LocalEngine, tmp_path: Path) -> None:
+def test_a_terminated_keeper_takes_its_process_tree_along(engine: LocalEngine, tmp_path: Path) -> None:
     handle, pids = family(engine, tmp_path)
     os.kill(keeper_of(pids[0]), signal.SIGTERM)
     assert engine.wait(handle, 20).tasks[0].cause is ExitCause.SIGNAL
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
-def test_a_killed_keeper_takes_its_task_along_and_the_engine_sweeps_what_carries_its_mark(
-    engine: LocalEngine, tmp_path: Path
-) -> None:
+def test_a_killed_keeper_takes_its_task_along(engine: LocalEngine, tmp_path: Path) -> None:
     handle, (task_pid, child, daemon) = family(engine, tmp_path)
     assert list((tmp_path / "engine").glob("*/scratch-*"))
     os.kill(keeper_of(task_pid), signal.SIGKILL)
@@ -205,7 +203,7 @@ def test_nothing_outlives_a_supervisor_that_did_not_close(tmp_path: Path, end: s
     supervisor.stdout.close()  # type: ignore[union-attr]
 
 
-def test_nothing_outlives_a_killed_supervisor_although_a_forked_copy_of_it_lives_on(tmp_path: Path) -> None:
+def test_nothing_outlives_a_killed_supervisor_with_a_forked_copy(tmp_path: Path) -> None:
     supervisor, pids = start_supervisor(tmp_path, "forked copy")
     copy = int(supervisor.stdout.readline())  # type: ignore[union-attr]
     supervisor.kill()

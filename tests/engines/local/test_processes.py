@@ -154,14 +154,14 @@ def test_a_task_sees_the_accelerators_it_was_given_and_no_others(tmp_path: Path)
     engine.close()
 
 
-def test_the_rendezvous_port_is_given_to_nobody_else_while_the_gang_lives(engine: LocalEngine) -> None:
+def test_the_rendezvous_port_is_reserved_while_the_gang_lives(engine: LocalEngine) -> None:
     handle = engine.submit(gang(task("listen_at_rendezvous"), task("sleep")))
     (listening,) = [event for event in wait_progress(engine, handle, 2) if "listening" in event.attributes]
     assert listening.rank == 0
     engine.cancel(handle)
 
 
-def test_ports_of_gangs_that_live_at_once_differ_and_no_free_port_is_one_of_them(tmp_path: Path) -> None:
+def test_ports_of_concurrent_gangs_differ_and_are_reserved(tmp_path: Path) -> None:
     first = local_engine(tmp_path / "shared", SLOTS)
     second = local_engine(tmp_path / "shared", SLOTS)
     seen = []
@@ -206,9 +206,7 @@ def open_descriptors() -> set[int]:
 
 
 @pytest.mark.parametrize("num_left", range(1, 15, 2))
-def test_a_start_that_runs_out_of_descriptors_starts_none_and_holds_nothing(
-    tmp_path: Path, engine: LocalEngine, num_left: int
-) -> None:
+def test_a_start_without_descriptors_starts_and_holds_nothing(tmp_path: Path, engine: LocalEngine, num_left: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = open_descriptors()
     free = [fd for fd in range(soft) if fd not in before]
@@ -224,9 +222,7 @@ def test_a_start_that_runs_out_of_descriptors_starts_none_and_holds_nothing(
     assert engine.wait(engine.submit(gang(finishing(), finishing())), 30).state is TaskState.DONE
 
 
-def test_a_keeper_that_cannot_start_is_a_failed_task_not_a_silent_one(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_keeper_that_cannot_start_is_a_failed_task(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedplate.engines.local.launch._PACKAGE_ROOT", "/nowhere")
     handle = engine.submit(gang(finishing()))
     (ended,) = engine.wait(handle, 20).tasks

@@ -46,7 +46,7 @@ def test_ranks_on_different_nodes_meet_at_the_rendezvous(engine: RemoteEngine) -
     assert heard == ["", *(f"wide takes {rank}" for rank in range(1, 6))]
 
 
-def test_a_node_that_has_just_died_is_told_its_log_is_missed_and_a_gang_that_meets_it_is_placed_on_the_others(
+def test_a_gang_that_meets_a_dead_node_is_placed_elsewhere(
     engine: RemoteEngine, cluster: LocalRayCluster, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hit = engine.submit(gang(endless()))
@@ -69,7 +69,7 @@ def test_what_raylets_complain_of_is_not_printed(engine: RemoteEngine, capfd: py
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: RemoteEngine) -> None:
+def test_a_node_is_used_again_after_its_agent_was_killed(engine: RemoteEngine) -> None:
     handle = engine.submit(gang(endless()))
     started(engine, handle, 1)
     (running,) = engine.status(handle).tasks
@@ -85,7 +85,7 @@ def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: R
     assert engine.wait(engine.submit(gang(*[finishing()] * 6)), PATIENCE_S).state is TaskState.DONE
 
 
-def test_what_another_engine_holds_is_not_placed_on_and_status_is_told_while_a_gang_waits(
+def test_resources_held_by_another_engine_are_waited_for(
     open_engine: Callable[[], RemoteEngine],
 ) -> None:
     first, second = open_engine(), open_engine()
@@ -109,7 +109,7 @@ def test_what_another_engine_holds_is_not_placed_on_and_status_is_told_while_a_g
     assert "free: 2 of 6 cores on 3 nodes" in str(refused[0])
 
 
-def test_everything_that_was_refused_cancelled_or_excluded_is_given_back(open_engine: Callable[[], RemoteEngine]) -> None:
+def test_refused_cancelled_and_excluded_resources_are_returned(open_engine: Callable[[], RemoteEngine]) -> None:
     engine = open_engine()
     engine.submit(gang(endless()))
     engine.exclude("node-1", (0,), "slow")

@@ -23,7 +23,7 @@ def few_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_this_machine_can_run_the_tests_so_nothing_that_they_need_fails(tmp_path: Path) -> None:
+def test_no_check_fails_on_a_machine_that_runs_the_tests(tmp_path: Path) -> None:
     found = checks(tmp_path)
     for name in ("python", "state-writable", "cache-writable", "loopback", "clock", "memfd", "pidfd", "subreaper", "torch"):
         assert found[name].status == "ok", found[name]

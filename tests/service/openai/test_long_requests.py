@@ -75,7 +75,7 @@ def test_others_are_answered_while_a_request_is_prepared(large_bodies: Server) -
     assert results == [200]
 
 
-def test_a_body_over_the_limit_is_refused_also_without_a_declared_length(large_bodies: Server) -> None:
+def test_an_oversized_body_is_refused_even_without_a_declared_length(large_bodies: Server) -> None:
     def parts() -> Any:
         for _ in range(120):
             yield b"x" * 100_000

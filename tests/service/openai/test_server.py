@@ -240,7 +240,7 @@ def test_the_time_of_a_request_covers_all_its_choices(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "in one piece"])
-def test_a_fault_of_ours_has_the_shape_of_an_error_and_says_nothing_of_the_inside(tiny_model: Path, stream: bool) -> None:
+def test_an_internal_fault_is_an_error_that_reveals_nothing(tiny_model: Path, stream: bool) -> None:
     with serving(tiny_model) as server:
         server.codec.token_bytes = None  # type: ignore[method-assign, assignment]
         body = {"model": "tiny", "prompt": "x", "logprobs": 1, "max_tokens": 2, "stream": stream}

@@ -43,7 +43,7 @@ def test_a_whole_folder_passes(folder: Path) -> None:
     assert read_card(folder).source == "generated"
 
 
-def test_a_short_file_is_found_at_once_and_a_flipped_byte_by_reading(folder: Path) -> None:
+def test_short_files_are_found_by_size_and_flipped_bytes_by_reading(folder: Path) -> None:
     spoil(folder / "model.safetensors")
     check_card(folder)
     with pytest.raises(IntegrityError, match=r"model\.safetensors is damaged"):
@@ -53,7 +53,7 @@ def test_a_short_file_is_found_at_once_and_a_flipped_byte_by_reading(folder: Pat
         check_card(folder)
 
 
-def test_the_digest_is_that_of_the_weights_even_beside_a_stale_card(folder: Path, tiny_model: Path) -> None:
+def test_the_digest_ignores_a_stale_card(folder: Path, tiny_model: Path) -> None:
     assert weights_digest(folder) == weights_digest(tiny_model)
     spoil(folder / "model.safetensors")
     assert weights_digest(folder) != weights_digest(tiny_model)

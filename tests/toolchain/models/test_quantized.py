@@ -48,7 +48,7 @@ def test_both_ways_of_multiplying_agree(rows: int) -> None:
     torch.testing.assert_close(linear(x), exact, atol=1e-4, rtol=1e-4)
 
 
-def test_rows_and_weights_that_the_kernel_would_crash_on_take_the_other_way() -> None:
+def test_shapes_that_the_kernel_cannot_take_use_the_fallback() -> None:
     """Torch's kernel ends the process with SIGSEGV on these."""
     for in_features, offset in ((40, 0), (64, 1), (64, 8)):
         linear, x = make_linear(48, in_features), torch.randn(3, in_features).bfloat16()

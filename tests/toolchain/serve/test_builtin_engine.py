@@ -179,7 +179,7 @@ def test_closing_ends_what_runs_and_refuses_what_comes() -> None:
     assert not any(thread.name == "bedplate-engine" and thread.is_alive() for thread in threading.enumerate())
 
 
-def test_memory_for_too_few_tokens_is_refused_with_what_it_would_take() -> None:
+def test_too_little_memory_is_refused_with_what_it_would_take() -> None:
     with pytest.raises(ResourcesError, match="at least"):
         BuiltInEngine(make_model(), EngineSettings(kv_memory=100_000))
 
@@ -194,7 +194,7 @@ def test_the_context_is_what_memory_and_model_allow() -> None:
     engine.close()
 
 
-def test_scores_that_are_not_finite_end_one_request_and_leave_nothing_behind(engine: BuiltInEngine) -> None:
+def test_non_finite_scores_end_one_request_and_leave_nothing(engine: BuiltInEngine) -> None:
     before = tokens_of(engine.submit(ask()))
     runner = engine._steps.runner
     assert isinstance(runner, SlotDecoder)
@@ -257,7 +257,7 @@ def test_a_row_that_turns_non_finite_while_decoding_ends_alone(engine: BuiltInEn
     assert [tokens_of(stream) for stream in again] == [expected] * 2
 
 
-def test_a_decode_step_that_fails_for_one_row_ends_that_row_alone(engine: BuiltInEngine) -> None:
+def test_a_decode_failure_of_one_row_ends_only_that_row(engine: BuiltInEngine) -> None:
     expected = tokens_of(engine.submit(ask(tokens=60)))
 
     def fail(row: int) -> None:
@@ -297,9 +297,7 @@ def test_an_engine_whose_thread_breaks_leaves_nobody_waiting(engine: BuiltInEngi
     assert list(stream)[-1].finish is FinishReason.CANCELLED
 
 
-def test_a_lost_slot_is_found_when_the_engine_is_idle_and_comes_back(
-    engine: BuiltInEngine, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_idle_engine_recovers_a_lost_slot(engine: BuiltInEngine, caplog: pytest.LogCaptureFixture) -> None:
     expected = tokens_of(engine.submit(ask()))
     wait_for(lambda: engine.statistics().running == 0)
     engine.check_integrity()

@@ -110,7 +110,7 @@ def test_a_prompt_can_be_scored_without_generating(engine: BuiltInEngine) -> Non
     assert engine.statistics().running == 0
 
 
-def test_a_stop_token_as_first_token_still_delivers_the_prompts_logprobs(engine: BuiltInEngine) -> None:
+def test_a_first_stop_token_still_delivers_prompt_logprobs(engine: BuiltInEngine) -> None:
     first = ask(engine)[0].token
     assert first is not None
     (step,) = ask(engine, stop_tokens=(first,), prompt_logprobs=1)

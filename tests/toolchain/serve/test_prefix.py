@@ -54,7 +54,7 @@ def test_a_variable_that_chooses_kernels_is_part_of_it(monkeypatch: pytest.Monke
     assert namespace() != before
 
 
-def test_processors_with_other_instructions_differ_and_other_flags_do_not_count(tmp_path: Path) -> None:
+def test_only_instruction_sets_tell_processors_apart(tmp_path: Path) -> None:
     def facts(flags: str, model: str = "2") -> list[str]:
         file = tmp_path / "cpuinfo"
         file.write_text(f"processor : 0\nvendor_id : AuthenticAMD\nmodel : {model}\nflags : {flags}\n\nprocessor : 1\n")

@@ -122,7 +122,7 @@ def state_of(trainer: Trainer) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_step_that_is_not_finite_stops_the_run_and_is_not_applied(value: float) -> None:
+def test_a_non_finite_step_stops_the_run_unapplied(value: float) -> None:
     trainer = make_spoiled_trainer((2,), value)
     trainer.train_step()
     before = state_of(trainer)
@@ -139,7 +139,7 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_skipped_step_leaves_weights_moments_and_their_count_as_they_were(value: float) -> None:
+def test_a_skipped_step_changes_neither_weights_nor_moments(value: float) -> None:
     trainer = make_spoiled_trainer((2,), value, on_non_finite=NonFinitePolicy.SKIP)
     trainer.train_step()
     before = state_of(trainer)

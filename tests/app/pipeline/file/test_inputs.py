@@ -73,7 +73,7 @@ def test_a_list_is_resolved_item_by_item(folder: Path) -> None:
     assert resolve_inputs(Reads, {"sources": ["data.txt", "$one"]}, folder) == {"sources": [f"{folder}/data.txt", "$one"]}
 
 
-def test_a_word_is_never_a_path_even_where_a_file_has_that_name(folder: Path) -> None:
+def test_a_word_is_never_a_path_even_if_a_file_has_that_name(folder: Path) -> None:
     (folder / "chat").write_text("x")
     assert resolve_inputs(Reads, {"load": "chat"}, folder) == {"load": "chat"}
 
@@ -192,7 +192,7 @@ def test_an_edit_that_keeps_size_and_time_is_seen(model: Path, edit: object) -> 
     assert identities(model) != before
 
 
-def test_a_new_file_anywhere_in_a_folder_is_seen_and_one_that_bedplate_made_there_is_not(model: Path) -> None:
+def test_new_files_in_a_folder_count_unless_bedplate_made_them(model: Path) -> None:
     before = identities(model)
     (model / "tokens-0123").mkdir()
     (model / "tokens-0123" / "shard.bin").write_text("x")

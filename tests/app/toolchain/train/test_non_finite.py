@@ -67,7 +67,7 @@ def test_a_kill_after_a_skipped_step_changes_no_bit(engine: FaultyEngine, tmp_pa
     assert killed[1] == whole[1]
 
 
-def test_a_stopped_run_keeps_its_checkpoint_and_resumes_when_told_to_skip(engine: FaultyEngine, tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_when_set_to_skip(engine: FaultyEngine, tmp_path: Path) -> None:
     context, heard = make_context(engine, tmp_path / "step")
     with pytest.raises(BedplateError, match=r"step 3 is not finite.*on_non_finite: skip"):
         run(make_settings(tmp_path, steps=STEPS), context)
@@ -77,7 +77,7 @@ def test_a_stopped_run_keeps_its_checkpoint_and_resumes_when_told_to_skip(engine
     assert [event.message for event in heard.events if event.kind == "train.resumed"] == ["resumed from step 2 in disk"]
 
 
-def test_a_learning_rate_out_of_all_reason_stops_the_run_before_its_end(engine: FaultyEngine, tmp_path: Path) -> None:
+def test_an_absurd_learning_rate_stops_the_run_early(engine: FaultyEngine, tmp_path: Path) -> None:
     engine.fault = None
     context, _ = make_context(engine, tmp_path / "step")
     with pytest.raises(BedplateError, match=r"step \d is not finite"):

@@ -181,9 +181,7 @@ def test_a_healthy_worker_that_waits_is_not_blamed_for_a_hang(
     assert weights(tmp_path / "step") == undisturbed[1]
 
 
-def test_a_run_that_keeps_failing_ends_with_the_failing_ranks_own_words(
-    engine: FaultyEngine, inputs: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_keeps_failing_ends_with_the_ranks_own_error(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     engine.fault = Fault(what="raise", rank=1, step=3, times=9)
     context, _ = make_context(engine, tmp_path / "step")
     with pytest.raises(TaskError, match=r"rank 1.*injected failure") as caught:
@@ -259,7 +257,7 @@ def test_bf16_follows_fp32(
     assert losses(tmp_path / "step") != undisturbed[0]
 
 
-def test_a_step_whose_model_is_there_already_is_not_trained_again(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+def test_an_existing_model_is_not_trained_again(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     context, _ = make_context(engine, tmp_path / "step", workers=1)
     settings = make_settings(inputs, steps=2, workers=1)
     first, second = run(settings, context), run(settings, context)
@@ -316,7 +314,7 @@ def test_a_killed_supervisor_resumes_from_disk_by_the_same_call(inputs: Path, tm
         ({"sequence": 120}, "too short"),
     ],
 )
-def test_data_and_model_that_do_not_fit_are_named_before_anything_starts(
+def test_data_that_does_not_fit_the_model_is_refused_at_once(
     engine: FaultyEngine, inputs: Path, tmp_path: Path, changed: dict[str, int], words: str
 ) -> None:
     data = make_shards(tmp_path / "short", train_tokens=100)
