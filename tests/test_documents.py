@@ -29,7 +29,7 @@ def commands() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("document", "line"), commands())
 def test_commands_in_the_documents_parse(document: str, line: str) -> None:
     words = shlex.split(line)[1:]
-    verb = root_command
+    verb: click.Command = root_command
     context = click.Context(root_command)
     while isinstance(verb, click.Group):
         name = words.pop(0)

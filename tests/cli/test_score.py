@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
         measured("ppl_after", 21.6, unit="ratio"),
         measured("goodput_frac", 0.3),
     ]
-    document = {
+    document: dict[str, object] = {
         "run_id": "run-7",
         "status": "done",
         "steps": [{"name": "train", "status": "done", "seconds": 61.0}],

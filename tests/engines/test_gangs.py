@@ -9,6 +9,7 @@ from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
 from bedplate.core.workload import Gang, Task, TaskState
 from bedplate.engines.base import CanInheritDescriptors, Engine, GangHandle
 from tests.engines.registry import GAPS, EngineUnderTest
+from tests.engines.seen import seen_by
 from tests.engines.workloads import endless, failing, finishing, gang, task
 
 
@@ -36,13 +37,13 @@ def test_a_result_may_be_larger_than_any_pipe(engine: Engine) -> None:
 def test_a_task_sees_its_rank_the_world_and_one_rendezvous(engine: Engine) -> None:
     tasks = [task("describe", {"width": 7}) for _ in range(2)]
     status = engine.wait(engine.submit(gang(*tasks, name="seen")))
-    seen = [item.result for item in status.tasks]
-    assert [item["rank"] for item in seen] == [0, 1]
-    assert {item["world_size"] for item in seen} == {2}
-    assert {item["gang"] for item in seen} == {"seen"}
-    assert len({item["rendezvous"] for item in seen}) == 1
-    assert seen[0]["spec"]["width"] == 7
-    assert [tuple(item["cores"]) for item in seen] == [item.cores for item in status.tasks]
+    seen = [seen_by(item) for item in status.tasks]
+    assert [item.rank for item in seen] == [0, 1]
+    assert {item.world_size for item in seen} == {2}
+    assert {item.gang for item in seen} == {"seen"}
+    assert len({item.rendezvous for item in seen}) == 1
+    assert seen[0].spec["width"] == 7
+    assert [item.cores for item in seen] == [item.cores for item in status.tasks]
 
 
 @pytest.mark.needs("execution")
@@ -57,11 +58,11 @@ def test_a_task_gets_its_stores_environment_and_empty_scratch(engine: Engine) ->
         Task(entry="tests.engines.tasks:describe", stores={"kv": "file:///kv"}, environment={"COLOUR": "blue"})
         for _ in range(2)
     ]
-    seen = [item.result for item in engine.wait(engine.submit(gang(*tasks))).tasks]
-    assert seen[0]["stores"] == {"kv": "file:///kv"}
-    assert seen[0]["environment"]["COLOUR"] == "blue"
-    assert seen[0]["scratch_entries"] == []
-    assert seen[0]["scratch"] != seen[1]["scratch"]
+    seen = [seen_by(item) for item in engine.wait(engine.submit(gang(*tasks))).tasks]
+    assert seen[0].stores == {"kv": "file:///kv"}
+    assert seen[0].environment["COLOUR"] == "blue"
+    assert seen[0].scratch_entries == ()
+    assert seen[0].scratch != seen[1].scratch
 
 
 @pytest.mark.needs("inherited descriptors")

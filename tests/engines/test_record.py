@@ -17,9 +17,9 @@ def open_gang(engine: EngineRecord, num_tasks: int = 1, name: str = "gang") -> G
 def test_it_is_final_when_the_last_task_has_ended() -> None:
     record = open_gang(EngineRecord(), num_tasks=2)
     record.exited(0, 1.0, exit_code=0, cause=ExitCause.FINISHED)
-    assert not record.is_final
+    was_final = record.is_final
     record.exited(1, 2.0, exit_code=0, cause=ExitCause.FINISHED)
-    assert record.is_final
+    assert (was_final, record.is_final) == (False, True)
     assert record.status().state is TaskState.DONE
 
 

@@ -1,6 +1,7 @@
 """Slots: the default policy places as it says, and the ledger hands nothing out twice."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,8 @@ from bedplate.engines.ledger import NodeLedger, reserve
 GB = 10**9
 
 
-def ask(*cpus: int, **needs: object) -> Gang:
-    return Gang(name="gang", tasks=tuple(Task(entry="a:b", resources=Resources(cpus=count, **needs)) for count in cpus))  # type: ignore[arg-type]
+def ask(*cpus: int, **needs: Any) -> Gang:
+    return Gang(name="gang", tasks=tuple(Task(entry="a:b", resources=Resources(cpus=count, **needs)) for count in cpus))
 
 
 def make_node(*numa: tuple[int, ...], name: str = "here", memory_bytes: int = GB, cards: tuple[Device, ...] = ()) -> Node:
@@ -26,8 +27,8 @@ def make_node(*numa: tuple[int, ...], name: str = "here", memory_bytes: int = GB
     return Node(id=name, devices=(*cpus, *cards), memory_bytes=memory_bytes)
 
 
-def ledger(*numa: tuple[int, ...], **more: object) -> NodeLedger:
-    return NodeLedger(make_node(*numa, **more))  # type: ignore[arg-type]
+def ledger(*numa: tuple[int, ...], **more: Any) -> NodeLedger:
+    return NodeLedger(make_node(*numa, **more))
 
 
 def cores_of(gang: Gang, *ledgers: NodeLedger) -> list[tuple[int, ...]]:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,10 +153,10 @@ def test_a_lock_that_is_never_released_is_reported(tmp_path: Path, monkeypatch: 
     ],
 )
 def test_a_server_that_does_not_let_us_in_is_reported(
-    postgres_url: str, tmp_path: Path, change: dict[str, object], kind: type[BedplateError], words: str
+    postgres_url: str, tmp_path: Path, change: dict[str, Any], kind: type[BedplateError], words: str
 ) -> None:
     location = read_location(postgres_url, lambda: tmp_path)
-    wrong = StateLocation(url=location.url.set(**change), runs_folder=tmp_path)  # type: ignore[arg-type]
+    wrong = StateLocation(url=location.url.set(**change), runs_folder=tmp_path)
     with pytest.raises(kind, match=words):
         StateStore.open(wrong)
 

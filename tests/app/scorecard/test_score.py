@@ -18,6 +18,7 @@ from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
 from bedplate.engines.base import Engine
+from tests.json_values import list_at, text_at, value_at
 from tests.scorecard.values import measured
 
 
@@ -75,7 +76,7 @@ def test_the_page_holds_the_steps_their_figures_and_their_times(tmp_path: Path, 
 def test_outputs_are_the_json_of_the_verb(tmp_path: Path, results: dict[str, StepResult]) -> None:
     outputs = run(Settings(), context_of(tmp_path, results, Watcher())).outputs
     assert {"indicators", "parts", "limiting", "coverage_frac"} <= set(outputs)
-    graded = {item["id"]: item["level"] for item in outputs["indicators"]}  # type: ignore[index,union-attr,call-overload]
+    graded = {text_at(item, "id"): value_at(item, "level") for item in list_at(outputs, "indicators")}
     assert graded["kv_throughput_gain_frac"] == "lead" and graded["goodput_frac"] == "base"
 
 

@@ -64,7 +64,7 @@ def test_memory_that_no_core_is_near_to_belongs_to_no_device(tmp_path: Path) -> 
     assert device.memory_bytes == 64 * GIB
 
 
-def test_cores_missing_from_numa_nodes_are_shared_out(tmp_path: Path) -> None:
+def test_memory_beyond_the_numa_nodes_is_shared_out(tmp_path: Path) -> None:
     root = make_machine(tmp_path, XEON, {0: ("0-1", 10)}, total_gib=24)
     assert CpuProbe(root, frozenset({0, 1})).devices()[0].memory_bytes == 24 * GIB
 

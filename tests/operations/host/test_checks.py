@@ -4,15 +4,16 @@ import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bedplate.operations.host.checks import Check, HostFacts, check_host
 
 
-def checks(tmp_path: Path, **facts: object) -> dict[str, Check]:
-    told = {"state": tmp_path / "state", "cache": tmp_path / "cache", **facts}
-    return {check.name: check for check in check_host(HostFacts(**told))}  # type: ignore[arg-type]
+def checks(tmp_path: Path, **changed: Any) -> dict[str, Check]:
+    facts: dict[str, Any] = {"state": tmp_path / "state", "cache": tmp_path / "cache", **changed}
+    return {check.name: check for check in check_host(HostFacts(**facts))}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,8 +89,9 @@ def test_a_slot_without_time_to_answer_is_unknown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", ["budget_s", "pair_timeout_s", "hung_after_s", "start_timeout_s"])
 def test_a_screening_without_time_is_refused(limit: str) -> None:
+    change: dict[str, Any] = {limit: 0.0}
     with pytest.raises(UsageError, match="without time"):
-        replace(QUICK, **{limit: 0.0})
+        replace(QUICK, **change)
 
 
 def test_a_disturbed_slot_is_used_only_when_others_are_too_few(tmp_path: Path) -> None:

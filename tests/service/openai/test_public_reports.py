@@ -192,6 +192,7 @@ def test_a_client_that_leaves_while_it_waits_frees_its_place(tiny_model: Path, s
 
 def test_a_rendered_prompt_gets_no_second_beginning_of_text(http: httpx.Client, server: Server) -> None:
     """vllm-project/vllm#9519: completions had no way to leave the tokenizer's own beginning out."""
-    body = {"model": "tiny", "prompt": "<|im_start|>user\nHi<|im_end|>\n", "max_tokens": 1, "add_special_tokens": False}
+    prompt = "<|im_start|>user\nHi<|im_end|>\n"
+    body = {"model": "tiny", "prompt": prompt, "max_tokens": 1, "add_special_tokens": False}
     usage = http.post("/v1/completions", json=body).json()["usage"]
-    assert usage["prompt_tokens"] == len(server.codec.encode(body["prompt"], add_special_tokens=False))  # type: ignore[arg-type]
+    assert usage["prompt_tokens"] == len(server.codec.encode(prompt, add_special_tokens=False))

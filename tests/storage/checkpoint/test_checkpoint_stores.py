@@ -14,7 +14,7 @@ from bedplate.storage.checkpoint import disk
 from bedplate.storage.checkpoint.copier import DiskCopier, copy_checkpoint
 from bedplate.storage.checkpoint.disk import DiskCheckpointStore
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_memory_files
-from bedplate.storage.checkpoint.record import ShardRecord
+from bedplate.storage.checkpoint.record import ShardRecord, describe
 
 PAYLOAD_BYTES = 300_000
 Opener = Callable[[int, int], CheckpointStore]
@@ -160,7 +160,7 @@ def _save_in_a_process_that_dies(descriptors: tuple[int, ...], step: int, writes
                 os.kill(os.getpid(), signal.SIGKILL)
             return written
 
-        os.pwrite = write_then_die  # type: ignore[assignment]
+        os.pwrite = write_then_die
         MemoryCheckpointStore(descriptors, 0, 1).save(step, make_shard(step))
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -185,10 +185,9 @@ def test_a_copy_overwritten_in_transit_is_dropped(
     writer = MemoryCheckpointStore(memory_files, 0, 1)
     for step in (2, 4):
         writer.save(step, make_shard(step))
-    real = disk.describe
 
     def overwrite_after_the_digests(*arguments: Any) -> ShardRecord:
-        record = real(*arguments)
+        record = describe(*arguments)
         writer.save(6, make_shard(6))
         return record
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,14 @@ def compressed(suffix: str, content: bytes) -> bytes:
     import pyarrow
 
     if suffix == ".zst":
-        return pyarrow.compress(content, "zstd", asbytes=True)  # type: ignore[no-any-return]
-    return {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix](content)
+        return bytes(pyarrow.compress(content, "zstd", asbytes=True))
+    compress: dict[str, Callable[[bytes], bytes]] = {
+        "": bytes,
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+    }
+    return compress[suffix](content)
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.JSONL", "x.ndjson", "x.v1.jsonl"])

@@ -29,7 +29,8 @@ def corpus(tmp_path: Path) -> Path:
 
 def decoded(folder: Path, model: Path, split: str) -> list[str]:
     shards, tokenizer = TokenShards(folder, split), load_tokenizer(model)
-    documents, current = [], []
+    documents: list[str] = []
+    current: list[int] = []
     for token in shards.tokens().tolist():
         if token == shards.separator:
             documents.append(tokenizer.decode(current))

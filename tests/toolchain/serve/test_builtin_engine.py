@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -49,8 +50,8 @@ def engine() -> Iterator[BuiltInEngine]:
     engine.close()
 
 
-def ask(prompt: tuple[int, ...] = (1, 2, 3), tokens: int = 8, **words: object) -> GenerationRequest:
-    return GenerationRequest(id=str(next(names)), prompt=prompt, max_new_tokens=tokens, **words)  # type: ignore[arg-type]
+def ask(prompt: tuple[int, ...] = (1, 2, 3), tokens: int = 8, **words: Any) -> GenerationRequest:
+    return GenerationRequest(id=str(next(names)), prompt=prompt, max_new_tokens=tokens, **words)
 
 
 def tokens_of(steps: Iterator[GeneratedToken]) -> list[int]:
@@ -89,7 +90,7 @@ def test_a_full_queue_is_said_at_once(engine: BuiltInEngine) -> None:
     with pytest.raises(QueueFullError, match="queue is full"):
         engine.submit(ask())
     for stream in streams:
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
     wait_for(lambda: engine.statistics().running == engine.statistics().queued == 0)
     assert tokens_of(engine.submit(ask(tokens=2)))
 
@@ -97,7 +98,7 @@ def test_a_full_queue_is_said_at_once(engine: BuiltInEngine) -> None:
 def test_closing_the_iterator_cancels_the_request(engine: BuiltInEngine) -> None:
     stream = engine.submit(ask(tokens=1500))
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     wait_for(lambda: engine.statistics().running == 0)
     assert engine.statistics().generated_tokens < 1500
 
@@ -127,7 +128,7 @@ def test_sampling_is_reproducible_by_its_seed_whatever_else_runs(engine: BuiltIn
     other = engine.submit(ask(tokens=300, sampling=SamplingSettings(temperature=1.0)))
     assert sample(7) == alone
     assert sample(8) != alone
-    other.close()  # type: ignore[attr-defined]
+    other.close()
 
 
 def test_a_small_top_p_is_greedy(engine: BuiltInEngine) -> None:
@@ -316,5 +317,5 @@ def test_statistics_count_tokens_and_blocks(engine: BuiltInEngine) -> None:
     now = engine.statistics()
     assert (now.running, now.queued, now.prompt_tokens) == (1, 0, 70)
     assert now.kv_blocks_used >= 3
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     wait_for(lambda: engine.statistics().kv_blocks_used == 0)

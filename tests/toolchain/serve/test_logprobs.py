@@ -1,6 +1,7 @@
 """Log-probabilities: those of the model itself, the same whatever else runs, and without effect on the answer."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -29,9 +30,9 @@ def engine(model: Llama) -> Iterator[BuiltInEngine]:
     engine.close()
 
 
-def ask(engine: BuiltInEngine, **settings: object) -> list[GeneratedToken]:
-    words: dict[str, object] = {"id": "ask", "prompt": PROMPT, "max_new_tokens": 6} | settings
-    return list(engine.submit(GenerationRequest(**words)))  # type: ignore[arg-type]
+def ask(engine: BuiltInEngine, **settings: Any) -> list[GeneratedToken]:
+    words: dict[str, Any] = {"id": "ask", "prompt": PROMPT, "max_new_tokens": 6} | settings
+    return list(engine.submit(GenerationRequest(**words)))
 
 
 def expected_logprobs(model: Llama, tokens: tuple[int, ...]) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -46,11 +47,11 @@ class CutSequences:
         return self.tokens[rows, :-1], self.targets[rows]
 
 
-def make_trainer(size: int, **changed: object) -> Trainer:
+def make_trainer(size: int, **changed: Any) -> Trainer:
     torch.manual_seed(0)
     model = Llama(CONFIG)
     weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    settings = dataclasses.replace(SETTINGS, micro_batch=size, accumulate=SEQUENCES // size, **changed)  # type: ignore[arg-type]
+    settings = dataclasses.replace(SETTINGS, micro_batch=size, accumulate=SEQUENCES // size, **changed)
     trainer = Trainer(
         model=model,
         settings=settings,
@@ -110,7 +111,7 @@ class SpoiledGradient(SilentObserver):
             self.trainer.flat.gradients[11] = self.value
 
 
-def make_spoiled_trainer(steps: tuple[int, ...], value: float = math.nan, **changed: object) -> Trainer:
+def make_spoiled_trainer(steps: tuple[int, ...], value: float = math.nan, **changed: Any) -> Trainer:
     trainer = make_trainer(2, **changed)
     trainer.observer = spoiled = SpoiledGradient(steps, value)
     spoiled.trainer = trainer

@@ -78,7 +78,7 @@ class BuiltInEngine:
         self._thread = threading.Thread(target=self._work, name="bedplate-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, request: GenerationRequest) -> Iterator[GeneratedToken]:
+    def submit(self, request: GenerationRequest) -> TokenStream:
         """See `GenerationEngine.submit`."""
         check_request(request, self.context_tokens, self.vocab_size)
         sequence = Sequence(request)

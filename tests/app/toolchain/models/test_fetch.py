@@ -145,7 +145,7 @@ def test_a_damaged_model_of_the_hub_is_fetched_again(context: StepContext, hub: 
     assert sorted(item.name for item in folder.parent.iterdir() if "lock" not in item.name) == [folder.name]
 
 
-def test_an_unknown_family_is_refused_before_its_weights_are_fetched(
+def test_an_unsupported_family_is_refused_before_the_download(
     context: StepContext, hub: list[tuple[str, ...]], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def snapshot(name: str, folder: Path, patterns: tuple[str, ...]) -> None:

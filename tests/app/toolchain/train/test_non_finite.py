@@ -19,7 +19,7 @@ from bedplate.toolchain.models.folder import load_model
 from bedplate.toolchain.train.messages import StepReport
 from bedplate.toolchain.train.settings import DrillSettings, NonFinitePolicy
 from tests.failing_worker import Fault, FaultyEngine
-from tests.training_run import make_context, make_settings
+from tests.training_run import failures, make_context, make_settings, measured
 
 STEPS = 6
 
@@ -30,10 +30,6 @@ def engine(tmp_path: Path) -> Iterator[FaultyEngine]:
     engine.fault = Fault(what="nan", rank=1, step=3)
     yield engine
     engine.close()
-
-
-def measured(result: StepResult) -> dict[str, float | None]:
-    return {item.id: item.value for item in result.measurements}
 
 
 def steps_of(result: StepResult, directory: Path) -> list[StepReport]:
@@ -62,7 +58,7 @@ def test_a_kill_after_a_skipped_step_changes_no_bit(engine: FaultyEngine, tmp_pa
         return result, (tmp_path / name / "model" / "model.safetensors").read_bytes()
 
     whole, killed = train("whole"), train("killed", drill=DrillSettings(kill=0, at_step=5))
-    assert len(killed[0].outputs["failures"]) == 1  # type: ignore[arg-type]
+    assert len(failures(killed[0])) == 1
     assert killed[0].outputs["steps_skipped"] == whole[0].outputs["steps_skipped"] == 1
     assert killed[1] == whole[1]
 
