@@ -54,8 +54,8 @@ class Setting:
     name: str
     cores: tuple[int, ...]
     """Cores that the process may use: server, client and event loop."""
-    threads: int
-    """Threads of the linear algebra."""
+    threads: int | None
+    """Threads of the linear algebra; None: as many as the server chooses."""
     environment: Mapping[str, str]
 
 
@@ -119,7 +119,7 @@ def _settings() -> list[Setting]:
         all_cores("no spinning", {"OMP_WAIT_POLICY": "passive"}),
         *(all_cores(f"spin {spin:,}", {"GOMP_SPINCOUNT": str(spin)}) for spin in SPINS),
         all_cores("libgomp's default", {}),
-        all_cores(CHOSEN, ENVIRONMENT),
+        Setting(name=CHOSEN, cores=cores, threads=None, environment=ENVIRONMENT),
     ]
 
 
@@ -130,7 +130,7 @@ def _measure(work: str, setting: Setting, model: str) -> list[Value]:
     done = subprocess.run(
         [sys.executable, __file__, "--child", work],
         input=json.dumps(spec),
-        env={**inherited, "OMP_NUM_THREADS": str(setting.threads), **setting.environment},
+        env={**inherited, "OMP_NUM_THREADS": str(setting.threads or len(setting.cores)), **setting.environment},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -150,7 +150,8 @@ def _serve(spec: Mapping[str, Any]) -> dict[str, list[float]]:
     from bedplate.workers.serve_load import main as serve_load
 
     os.sched_setaffinity(0, spec["cores"])
-    serve: JsonObject = {"model": spec["model"], "name": "model", "engine": {"context_tokens": 1024}}
+    engine: JsonObject = {"context_tokens": 1024, "threads": spec["threads"]}
+    serve: JsonObject = {"model": spec["model"], "name": "model", "engine": engine}
     result = serve_load(
         TaskContext(
             gang="threads",
@@ -158,7 +159,7 @@ def _serve(spec: Mapping[str, Any]) -> dict[str, list[float]]:
             world_size=1,
             rendezvous="127.0.0.1:0",
             spec={"serve": serve, "load": LOAD},
-            cores=tuple(range(spec["threads"])),  # of which the worker takes the number of threads
+            cores=tuple(spec["cores"]),
             channel=_NoChannel(),
         )
     )
@@ -212,7 +213,7 @@ def _load(spec: Mapping[str, Any], shape: tuple[int, int]) -> tuple[Any, Any]:
     from bedplate.toolchain.models.folder import load_model
 
     os.sched_setaffinity(0, spec["cores"])
-    torch.set_num_threads(spec["threads"])
+    torch.set_num_threads(spec["threads"] or len(spec["cores"]))
     model = load_model(Path(spec["model"]), torch.bfloat16)
     return model, torch.randint(model.config.vocab_size, shape, generator=torch.Generator().manual_seed(0))
 

@@ -117,7 +117,7 @@ class StopSignals:
 
 
 @contextmanager
-def open_server(task: ServeTask, kv_url: str | None, num_threads: int | None = None) -> Iterator[Server]:
+def open_server(task: ServeTask, kv_url: str | None, num_cores: int | None = None) -> Iterator[Server]:
     """A server that listens on its port, ready to `run`; everything it holds is released at the end.
 
     Raises:
@@ -133,15 +133,16 @@ def open_server(task: ServeTask, kv_url: str | None, num_threads: int | None = N
         from bedplate.toolchain.serve.codec import FolderCodec
         from bedplate.toolchain.serve.engine import BuiltInEngine
         from bedplate.toolchain.serve.prefix import kv_namespace
+        from bedplate.toolchain.serve.threads import useful_threads
 
-        if num_threads is not None:
-            torch.set_num_threads(num_threads)
         folder, dtype = Path(task.model), getattr(torch, task.dtype)
         _check_memory(folder)
         codec = FolderCodec(folder)
         store = None if kv_url is None else open_kv_store(kv_url)
         try:
             model = load_model(folder, dtype)
+            max_threads = num_cores or torch.get_num_threads()
+            torch.set_num_threads(task.engine.threads or useful_threads(model.config, task.engine.chunk_tokens, max_threads))
             namespace = kv_namespace(model.config, weights_digest(folder), dtype, task.engine.chunk_tokens)
             engine = BuiltInEngine(model, task.engine, store, namespace)
             try:

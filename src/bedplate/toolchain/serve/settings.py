@@ -24,3 +24,5 @@ class EngineSettings:
     """Most memory for keys and values of running sequences, in bytes."""
     context_tokens: Annotated[Count, Range(2)] | None = None
     """Longest prompt plus answer; None takes what the model and `kv_memory` allow."""
+    threads: Annotated[Count, Range(1)] | None = None
+    """Threads of the linear algebra; by default as many of the task's cores as the model's operators can keep busy."""

@@ -57,6 +57,8 @@ class Settings:
     """Requests that run at once."""
     queue_size: Annotated[Count, Range(1)] = 64
     """Requests that may wait; more are answered with 429."""
+    threads: Annotated[Count, Range(1)] | None = None
+    """Threads of the linear algebra; by default as many of the cores as the model's operators can keep busy."""
     context_tokens: Annotated[Count, Range(2)] | None = None
     """Longest prompt plus answer; by default what the model and `kv_memory` allow."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
@@ -201,6 +203,7 @@ def _task(settings: Settings, model: Path, key: ApiKey, engine: Engine) -> Task:
         engine=EngineSettings(
             max_batch=settings.max_batch,
             queue_size=settings.queue_size,
+            threads=settings.threads,
             kv_memory=settings.kv_memory,
             context_tokens=settings.context_tokens,
         ),
