@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -22,7 +21,6 @@ from bedplate.core.blocks import KVBlockStore, KVNamespace
 from bedplate.core.errors import IntegrityError, QueueFullError, UnavailableError
 from bedplate.core.generation import (
     FinishReason,
-    GeneratedToken,
     GenerationRequest,
     GenerationStatistics,
 )
