@@ -156,9 +156,9 @@ def table_row(row: dict[str, object]) -> list[object]:
     assert isinstance(links, dict)
     assert isinstance(row["failed"], list)
     assert isinstance(row["seconds"], float)
-    fractions = [
-        f"{100 * value:.1f} %" for value in (flows["worst_frac"], flows["mean_frac"], links["mean_frac"], row["bound_frac"])
-    ]
+    assert isinstance(row["bound_frac"], float)
+    values: list[float] = [flows["worst_frac"], flows["mean_frac"], links["mean_frac"], row["bound_frac"]]
+    fractions = [f"{100 * value:.1f} %" for value in values]
     return [row["topology"], ",".join(row["failed"]), row["traffic"], row["balance"], *fractions, f"{1e3 * row['seconds']:.1f}"]
 
 

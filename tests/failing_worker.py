@@ -132,4 +132,4 @@ class _Strike:
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*arguments)
 
-        os.pwrite = write  # type: ignore[assignment]
+        os.pwrite = write

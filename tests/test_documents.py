@@ -27,9 +27,9 @@ def commands() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("document", "line"), commands())
-def test_a_command_in_the_documents_is_one_that_the_command_line_takes(document: str, line: str) -> None:
+def test_commands_in_the_documents_parse(document: str, line: str) -> None:
     words = shlex.split(line)[1:]
-    verb = root_command
+    verb: click.Command = root_command
     context = click.Context(root_command)
     while isinstance(verb, click.Group):
         name = words.pop(0)

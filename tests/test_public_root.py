@@ -72,7 +72,7 @@ def test_a_mapping_runs_like_a_file_and_goes_on_like_one(tmp_path: Path) -> None
     assert bedplate.run(pipeline, state=state, uses=USES).was_done_before
 
 
-def test_a_failed_step_raises_its_own_error_unless_it_is_only_to_be_looked_at(tmp_path: Path) -> None:
+def test_a_failed_step_raises_its_own_error_unless_only_shown(tmp_path: Path) -> None:
     pipeline = {"version": 1, "steps": {"a": {"use": "test.fail"}}}
     with pytest.raises(bedplate.BedplateError, match="the answer is no"):
         bedplate.run(pipeline, state=str(tmp_path), uses=USES)

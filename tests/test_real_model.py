@@ -8,10 +8,11 @@ import torch
 
 from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.pipeline.contract.step import StepContext
-from bedplate.app.toolchain.compress import Settings, run
+from bedplate.app.toolchain.compress import CompressionResults, Settings, run
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.app.toolchain.models import fetch as model_fetch
 from bedplate.core.errors import UnavailableError
+from bedplate.core.messages import decode
 from bedplate.toolchain.data.catalog import TEXTS
 from bedplate.toolchain.fetch.packages import is_complete
 from bedplate.toolchain.models.catalog import MODELS
@@ -61,7 +62,8 @@ def test_digits_are_split_one_by_one(smollm2: Path) -> None:
 
 def test_int8_costs_at_most_half_a_percent_of_perplexity(smollm2: Path, context: StepContext) -> None:
     result = run(Settings(model=str(smollm2), tokens=2048), context)
-    base, (row,) = result.outputs["base"], result.outputs["schemes"]
-    assert base["perplexity"] < 30
-    assert row["perplexity"] <= 1.005 * base["perplexity"]
-    assert row["size_bytes"] < 0.51 * base["size_bytes"]
+    results = decode(CompressionResults, {key: value for key, value in result.outputs.items() if key != "units"})
+    (row,), base = results.schemes, results.base
+    assert base.perplexity < 30
+    assert row.perplexity <= 1.005 * base.perplexity
+    assert row.size_bytes < 0.51 * base.size_bytes

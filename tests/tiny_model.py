@@ -11,6 +11,10 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bedplate.toolchain.models.llama import DecoderLayer, Llama
 
 VOCABULARY_SIZE = 2048
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -19,7 +23,7 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": VOCABULARY_SIZE,
     "hidden_size": 256,
     "intermediate_size": 512,
@@ -41,7 +45,7 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = Llama(LlamaConfig(**SHAPE))  # type: ignore[arg-type]
+        model = Llama(LlamaConfig(**SHAPE))
         for parameter in model.parameters():
             if parameter.dim() == 2:
                 torch.nn.init.normal_(parameter, std=0.05)
@@ -52,6 +56,15 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
     )
     write_tiny_tokenizer(folder)
     return folder
+
+
+def layers_of(model: Llama) -> list[DecoderLayer]:
+    """The layers of a model by their class, which a ModuleList does not say."""
+    from bedplate.toolchain.models.llama import DecoderLayer
+
+    layers = [layer for layer in model.model.layers if isinstance(layer, DecoderLayer)]
+    assert len(layers) == len(model.model.layers) > 0
+    return layers
 
 
 def write_tiny_tokenizer(folder: Path) -> None:

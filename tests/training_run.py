@@ -7,13 +7,16 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
+from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult, Workers
+from bedplate.app.toolchain.train.report import Recovery
 from bedplate.core.clock import SystemClock
 from bedplate.core.event_kinds import EVENT_KINDS
 from bedplate.core.events import Event, MetricSample, SinkStatistics
+from bedplate.core.messages import decode
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine
 from bedplate.toolchain.data.shards import FORMAT, VERSION
@@ -77,6 +80,18 @@ def make_context(engine: Engine, directory: Path, *, workers: int = 2, least: in
     return context, heard
 
 
+def measured(result: StepResult) -> dict[str, float]:
+    """Value of each measurement that has one."""
+    return {item.id: item.value for item in result.measurements if item.value is not None}
+
+
+def failures(result: StepResult) -> list[Recovery]:
+    """The failures in the outputs of the step, as the dataclasses that they were written from."""
+    written = result.outputs["failures"]
+    assert isinstance(written, list)
+    return [decode(Recovery, item) for item in written]
+
+
 def cancelled_by(context: StepContext, check: Callable[[], None]) -> StepContext:
     """The same context, in which `check` decides about the end."""
     return dataclasses.replace(context, reporter=CallbackReporter(on_check=check))
@@ -134,7 +149,7 @@ def make_shards(
     return folder
 
 
-def make_settings(folder: Path, *, steps: int = 6, workers: int = 2, **changed: object) -> TrainSettings:
+def make_settings(folder: Path, *, steps: int = 6, workers: int = 2, **changed: Any) -> TrainSettings:
     """Settings of a run of `steps` steps over a micro model and shards made in `folder`."""
     model, data = folder / "base", folder / "data"
     if not model.exists():
@@ -153,5 +168,5 @@ def make_settings(folder: Path, *, steps: int = 6, workers: int = 2, **changed: 
         evaluate=EvaluationSettings(tokens=128),
         hang_timeout=20.0,
     )
-    settings = dataclasses.replace(settings, **changed)  # type: ignore[arg-type]
+    settings = dataclasses.replace(settings, **changed)
     return dataclasses.replace(settings, tokens=steps * settings.tokens_per_step(workers))

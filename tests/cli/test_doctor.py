@@ -81,7 +81,7 @@ def test_a_budget_without_a_unit_that_we_know_is_refused(tmp_path: Path) -> None
     assert "5m, 250ms or 1.5h" in done.stderr
 
 
-def test_preflight_outside_a_pipeline_names_the_kept_slots_and_leaves_no_engine_behind(tmp_path: Path) -> None:
+def test_standalone_preflight_names_the_kept_slots(tmp_path: Path) -> None:
     done = call(tmp_path, "ops", "preflight", "--budget", "300ms", "-o", "json")
     assert done.returncode == 0, done.stderr
     kept = json.loads(done.stdout)["kept"]

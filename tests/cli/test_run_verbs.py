@@ -48,7 +48,7 @@ def test_run_prints_the_document_that_scripts_read(command_line: CommandLine) ->
     assert by_id["peak_memory_bytes"]["hardware"].startswith(f"{len(os.sched_getaffinity(0))} x ")
 
 
-def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_line: CommandLine) -> None:
+def test_run_reports_on_stderr_and_prints_a_table_on_stdout(command_line: CommandLine) -> None:
     end = command_line.call("run", command_line.write(PIPELINE))
     assert end.out.splitlines()[1].startswith("write\tdone\t")
     assert "[write] wrote text.txt" in end.err
@@ -58,9 +58,7 @@ def test_run_says_what_it_does_on_stderr_and_prints_a_table_on_stdout(command_li
 @pytest.mark.parametrize(
     ("language", "words"), [("C.UTF-8", "Grade everything that was measured"), ("zh_CN.UTF-8", "对五个部分的所有测量评分")]
 )
-def test_explain_says_why_before_each_step_and_what_to_try_at_the_end(
-    command_line: CommandLine, language: str, words: str
-) -> None:
+def test_explain_gives_reasons_and_what_to_try_next(command_line: CommandLine, language: str, words: str) -> None:
     file = command_line.write(PIPELINE + "  score: {use: score, after: [gang]}\n")
     end = command_line.call("run", file, "--explain", environment={"LANG": language, "LC_ALL": language})
     assert words in end.err
@@ -69,7 +67,7 @@ def test_explain_says_why_before_each_step_and_what_to_try_at_the_end(
     assert "bedplate events demo-" in end.err
 
 
-def test_plan_shows_order_defaults_devices_and_lines_and_writes_nothing(command_line: CommandLine) -> None:
+def test_plan_shows_the_run_and_writes_nothing(command_line: CommandLine) -> None:
     file = command_line.write(PIPELINE)
     document = command_line.call("plan", file, "-o", "json").json
     assert document["run_id"] is None
@@ -245,7 +243,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(command_line: CommandLine, small_disk: Path) -> None:
+def test_a_run_stopped_by_a_full_disk_resumes_with_space(command_line: CommandLine, small_disk: Path) -> None:
     file = command_line.write(
         "version: 1\nsteps:\n  a: {use: test.write}\n  b: {use: test.write, times: 100k, text: 0123456789ab}\n"
     )

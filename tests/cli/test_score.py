@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
         measured("ppl_after", 21.6, unit="ratio"),
         measured("goodput_frac", 0.3),
     ]
-    document = {
+    document: dict[str, object] = {
         "run_id": "run-7",
         "status": "done",
         "steps": [{"name": "train", "status": "done", "seconds": 61.0}],
@@ -53,9 +53,7 @@ def test_a_plain_list_of_measurements_is_graded_too(tmp_path: Path, capsys: pyte
     assert next(item for item in printed["indicators"] if item["id"] == "steps_repeated")["level"] == "lead"
 
 
-def test_the_table_shows_value_level_and_provenance_and_how_to_measure_what_is_missing(
-    file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_shows_values_and_how_to_measure_missing_ones(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "--from", str(file)]) == 0
     printed = capsys.readouterr()
     rows = {line.split("\t")[1]: line.split("\t") for line in printed.out.splitlines()}
@@ -120,7 +118,7 @@ steps:
 """
 
 
-def test_a_run_with_a_score_step_leaves_a_report_and_can_be_graded_again(command_line: CommandLine, tmp_path: Path) -> None:
+def test_a_run_with_a_score_step_can_be_graded_again(command_line: CommandLine, tmp_path: Path) -> None:
     ran = command_line.call("run", command_line.write(PIPELINE), "-o", "json")
     assert ran.code == 0, ran.err
     report = Path(ran.json["report"]).read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ def commands(tmp_path: Path) -> CommandLine:
     return CommandLine(folder=tmp_path)
 
 
-def test_a_file_is_trained_through_a_killed_worker_and_a_second_call_finds_it_done(commands: CommandLine) -> None:
+def test_a_file_is_trained_through_a_killed_worker(commands: CommandLine) -> None:
     commands.write(FILE, "job.yaml")
     ended = commands.call("train", "job.yaml", "-o", "json")
     assert ended.code == 0, ended.err

@@ -8,6 +8,7 @@ import pytest
 from bedplate.app.toolchain.train.run_file import as_pipeline, with_settings
 from bedplate.cli.main import main
 from bedplate.core.errors import ConfigurationError
+from bedplate.core.json import JsonObject
 from bedplate.documents.reading import read_document
 
 
@@ -50,7 +51,7 @@ def train_file(tmp_path: Path) -> Path:
 
 
 def test_options_of_train_take_the_place_of_keys_in_the_file(train_file: Path) -> None:
-    overlay = {"tokens": "1M", "checkpoint": {"every": "5"}, "learning_rate": 1e-4}
+    overlay: JsonObject = {"tokens": "1M", "checkpoint": {"every": "5"}, "learning_rate": 1e-4}
     document = as_pipeline(with_settings(read_document(train_file), overlay))
     assert document.value["steps"] == {
         "train": {

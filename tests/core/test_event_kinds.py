@@ -16,7 +16,7 @@ from bedplate.core.messages import decode
 SOURCE = Path(bedplate.__file__).parent
 
 
-def test_an_event_has_the_name_and_severity_of_its_kind_and_its_facts_as_attributes() -> None:
+def test_an_event_has_the_name_severity_and_facts_of_its_kind() -> None:
     made = make_event(CheckpointCopyFailed(step=3, reason="full"), at_s=1.0, message="m", subject=run_subject("r", "train"))
     assert (made.kind, made.severity, made.at_s, made.message) == ("checkpoint.copy_failed", Severity.WARNING, 1.0, "m")
     assert made.attributes == {"step": 3, "reason": "full"}

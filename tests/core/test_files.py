@@ -122,7 +122,7 @@ with make(Path(sys.argv[1])):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_a_killed_writer_left_is_removed_by_the_next_and_a_living_one_keeps_its_own(tmp_path: Path, kind: str) -> None:
+def test_only_the_leftovers_of_dead_writers_are_removed(tmp_path: Path, kind: str) -> None:
     command = [sys.executable, "-c", _WRITER, str(tmp_path / "target"), kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None

@@ -26,7 +26,8 @@ def test_the_order_of_keys_does_not_matter(value: dict[str, int]) -> None:
 
 
 def test_different_values_have_different_digests() -> None:
-    assert len({digest(value) for value in ({}, [], None, 0, "", "0", {"a": 1}, {"a": "1"}, [[]])}) == 9
+    values: tuple[Json, ...] = ({}, [], None, 0, "", "0", {"a": 1}, {"a": "1"}, [[]])
+    assert len({digest(value) for value in values}) == 9
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"loss": float("-inf")}])

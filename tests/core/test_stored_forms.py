@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
+from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -34,7 +35,13 @@ def test_a_measurement_survives_its_json(measurement: Measurement) -> None:
 
 
 def test_a_measurement_that_an_older_version_stored_can_still_be_read() -> None:
-    old = {"id": "network_ecmp_collective_ms", "value": 1.0, "unit": "ms", "provenance": "simulated", "scale": "64 hosts"}
+    old: JsonObject = {
+        "id": "network_ecmp_collective_ms",
+        "value": 1.0,
+        "unit": "ms",
+        "provenance": "simulated",
+        "scale": "64 hosts",
+    }
     found = Measurement.from_json(old)
     assert (found.unit, found.num_nodes, found.num_devices, found.busy_frac) == ("ms", 1, 1, None)
 

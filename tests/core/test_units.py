@@ -85,7 +85,7 @@ def test_what_cannot_be_meant_is_refused_with_an_example(parse: Callable[[object
     assert caught.value.expected is not None
 
 
-def test_bits_are_not_taken_for_bytes_and_the_nearest_unit_is_named() -> None:
+def test_bits_are_not_bytes_and_the_nearest_unit_is_named() -> None:
     with pytest.raises(UsageError, match="'Gb' is not a unit of a size") as caught:
         parse_bytes("80Gb")
     assert caught.value.next_step is not None

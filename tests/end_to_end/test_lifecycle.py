@@ -49,7 +49,7 @@ def test_the_example_uses_only_what_there_is() -> None:
     assert {step["use"] for step in steps.values()} == set(USES)
 
 
-def test_the_example_is_understood_and_its_steps_come_in_the_order_of_the_story() -> None:
+def test_the_example_is_valid_and_its_steps_are_in_order() -> None:
     pipeline = read_pipeline(read_document(EXAMPLE))
     assert [step.name for step in pipeline.steps] == [
         "model",

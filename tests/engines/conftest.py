@@ -1,6 +1,6 @@
 """The fixture that runs each test of the suite on every engine."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def engine(under_test: EngineUnderTest) -> Engine:
 
 
 @pytest.fixture
-def wait_ready(under_test: EngineUnderTest):
+def wait_ready(under_test: EngineUnderTest) -> Callable[[GangHandle], None]:
     """Wait until every task of a gang has reported something."""
 
     def wait(handle: GangHandle) -> None:

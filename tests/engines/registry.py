@@ -9,11 +9,12 @@ import atexit
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from bedplate.app.wiring import local_engine
 from bedplate.compute.inventory import NODE_READER, this_node
 from bedplate.core.clock import VirtualClock
 from bedplate.core.devices import Device, Node, Visibility
@@ -42,7 +43,11 @@ CARD = Device(
 class EngineUnderTest(Protocol):
     """One opened engine, and the levers that the suite needs."""
 
-    engine: Engine
+    @property
+    def engine(self) -> Engine:
+        """The engine itself."""
+        ...
+
     num_nodes: int
     num_slots: int
     """Tasks of one core that fit at once."""
@@ -145,6 +150,13 @@ class RemoteUnderTest:
     def close(self) -> None:
         self.engine.close()
         self.transport.close()
+
+
+def open_local_engine(root: Path, cores: Sequence[int]) -> LocalEngine:
+    """A local engine of these cores as the wiring makes it, for tests of what only this kind has."""
+    engine = local_engine(root, cores)
+    assert isinstance(engine, LocalEngine)
+    return engine
 
 
 def node_with_card() -> Node:

@@ -9,33 +9,37 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bedplate.core.json import Json
+from bedplate.core.messages import encode
 from bedplate.core.task import TaskContext
+from tests.engines.seen import Seen
+from tests.json_values import integer_at, number_at, object_at, text_at
 
 
 def finish(context: TaskContext) -> Mapping[str, Json] | None:
-    time.sleep(context.spec.get("after_s", 0))
-    return context.spec.get("result")
+    if "after_s" in context.spec:
+        time.sleep(number_at(context.spec, "after_s"))
+    return None if context.spec.get("result") is None else object_at(context.spec, "result")
 
 
 def describe(context: TaskContext) -> Mapping[str, Json]:
     """All that a task can see of where it runs."""
-    return {
-        "gang": context.gang,
-        "rank": context.rank,
-        "world_size": context.world_size,
-        "rendezvous": context.rendezvous,
-        "spec": context.spec,
-        "stores": context.stores,
-        "cores": context.cores,
-        "devices": context.devices,
-        "scratch": context.scratch,
-        "scratch_entries": [path.name for path in Path(context.scratch).iterdir()],
-        "affinity": sorted(os.sched_getaffinity(0)),
-        "environment": dict(os.environ),
-        "session": os.getsid(0),
-        "pid": os.getpid(),
-        "cpu_s": time.process_time(),
-    }
+    return encode(
+        Seen(
+            gang=context.gang,
+            rank=context.rank,
+            world_size=context.world_size,
+            rendezvous=context.rendezvous,
+            spec=context.spec,
+            stores=context.stores,
+            cores=context.cores,
+            devices=context.devices,
+            scratch=context.scratch,
+            scratch_entries=tuple(path.name for path in Path(context.scratch).iterdir()),
+            affinity=tuple(sorted(os.sched_getaffinity(0))),
+            environment=dict(os.environ),
+            cpu_s=time.process_time(),
+        )
+    )
 
 
 def fail(context: TaskContext) -> None:
@@ -43,15 +47,15 @@ def fail(context: TaskContext) -> None:
 
 
 def leave(context: TaskContext) -> None:
-    sys.exit(context.spec["code"])
+    sys.exit(integer_at(context.spec, "code"))
 
 
-def return_a_list(context: TaskContext) -> Mapping[str, Json]:
-    return [context.rank]  # type: ignore[return-value]
+def return_a_list(context: TaskContext) -> list[Json]:
+    return [context.rank]
 
 
 def report(context: TaskContext) -> None:
-    for step in range(context.spec["steps"]):
+    for step in range(integer_at(context.spec, "steps")):
         context.progress(step=step)
 
 
@@ -67,12 +71,12 @@ def sleep(context: TaskContext) -> None:
 
 
 def sleep_unheard(context: TaskContext) -> None:
-    time.sleep(context.spec["for_s"])
+    time.sleep(number_at(context.spec, "for_s"))
 
 
 def beat(context: TaskContext) -> None:
     context.progress(ready=True)
-    end_s = time.monotonic() + context.spec["for_s"]
+    end_s = time.monotonic() + number_at(context.spec, "for_s")
     while time.monotonic() < end_s:
         context.heartbeat()
         time.sleep(0.02)
@@ -94,15 +98,14 @@ def grow(context: TaskContext) -> None:
     """Touches memory in steps, in a child process where the spec says so."""
     if context.spec.get("in_child"):
         context.progress(ready=True)
-        subprocess.run(
-            [sys.executable, "-c", f"from tests.engines.tasks import take; take({context.spec['bytes']})"], check=True
-        )
+        code = f"from tests.engines.tasks import take; take({integer_at(context.spec, 'bytes')})"
+        subprocess.run([sys.executable, "-c", code], check=True)
     else:
-        take(context.spec["bytes"])
+        take(integer_at(context.spec, "bytes"))
 
 
 def take(size_bytes: int) -> None:
-    held = []
+    held: list[bytes] = []
     while sum(map(len, held)) < size_bytes:
         held.append(b"x" * 8_000_000)
         time.sleep(0.005)
@@ -115,13 +118,13 @@ def share_memory(context: TaskContext) -> Mapping[str, Json]:
 
     with mmap.mmap(context.descriptors["memory"], 0) as view:
         touched = sum(view[offset] for offset in range(0, len(view), 4096))
-        time.sleep(context.spec["for_s"])
+        time.sleep(number_at(context.spec, "for_s"))
     return {"touched": touched}
 
 
 def have_descendants(context: TaskContext) -> None:
     """Starts a child, a grandchild in a session of its own, and a twice-forked daemon; reports their pids; then as told."""
-    directory = Path(context.spec["directory"])
+    directory = Path(text_at(context.spec, "directory"))
     name = f"{context.gang}-{context.rank}"
     child = f"import os, time; open({str(directory / name)!r} + '.child', 'w').write(str(os.getpid())); time.sleep(300)"
     daemon = (
@@ -170,7 +173,7 @@ def listen_at_rendezvous(context: TaskContext) -> Mapping[str, Json]:
 def flood(context: TaskContext) -> Mapping[str, Json]:
     """Reports more than any socket holds; says how long the longest call took."""
     longest_s = 0.0
-    for step in range(context.spec["steps"]):
+    for step in range(integer_at(context.spec, "steps")):
         start_s = time.monotonic()
         context.progress(step=step, filler="x" * 2000)
         longest_s = max(longest_s, time.monotonic() - start_s)
@@ -197,8 +200,8 @@ def tell_rendezvous(context: TaskContext) -> None:
 
 def grow_in_cgroup(context: TaskContext) -> None:
     """Enters the cgroup of the spec, then takes memory until the kernel ends it."""
-    (Path(context.spec["cgroup"]) / "cgroup.procs").write_text(str(os.getpid()))
-    take(context.spec["bytes"])
+    (Path(text_at(context.spec, "cgroup")) / "cgroup.procs").write_text(str(os.getpid()))
+    take(integer_at(context.spec, "bytes"))
 
 
 def hold_shared_memory(context: TaskContext) -> None:

@@ -57,7 +57,7 @@ def test_a_gang_with_one_failed_task_has_failed(engine: Engine) -> None:
     assert status.tasks[0].state is TaskState.DONE
 
 
-def test_a_killed_task_ended_by_a_signal_and_the_others_run_on(engine: Engine, wait_ready: WaitReady) -> None:
+def test_a_killed_task_leaves_the_others_running(engine: Engine, wait_ready: WaitReady) -> None:
     assert isinstance(engine, FaultInjection)
     handle = engine.submit(gang(endless(), endless()))
     wait_ready(handle)
@@ -150,7 +150,7 @@ def test_a_task_that_was_never_heard_is_not_judged(engine: Engine) -> None:
 
 
 @pytest.mark.needs("node loss")
-def test_tasks_of_a_lost_node_end_with_it_and_the_others_run_on(under_test: EngineUnderTest, wait_ready: WaitReady) -> None:
+def test_tasks_of_a_lost_node_end_and_others_keep_running(under_test: EngineUnderTest, wait_ready: WaitReady) -> None:
     engine = under_test.engine
     handle = engine.submit(gang(*[endless()] * under_test.num_slots))
     wait_ready(handle)

@@ -22,7 +22,7 @@ def test_nothing_is_placed_on_an_excluded_core(under_test: EngineUnderTest) -> N
     assert status.state is TaskState.DONE
 
 
-def test_an_excluded_core_is_still_listed_and_its_exclusion_has_the_reason(under_test: EngineUnderTest) -> None:
+def test_an_excluded_core_is_still_listed_with_its_reason(under_test: EngineUnderTest) -> None:
     engine = under_test.engine
     assert isinstance(engine, CanExclude)
     assert engine.exclusions() == ()

@@ -79,7 +79,7 @@ def test_waiting_for_events_of_an_ended_gang_returns_at_once(engine: Engine) -> 
     assert time.monotonic() - start_s < 5
 
 
-def test_what_a_task_writes_is_in_its_log_and_stays_there_after_close(engine: Engine) -> None:
+def test_a_tasks_log_outlasts_the_engine(engine: Engine) -> None:
     handle = engine.submit(gang(writing("first"), writing("second")))
     engine.wait(handle)
     engine.close()

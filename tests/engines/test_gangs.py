@@ -9,6 +9,7 @@ from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
 from bedplate.core.workload import Gang, Task, TaskState
 from bedplate.engines.base import CanInheritDescriptors, Engine, GangHandle
 from tests.engines.registry import GAPS, EngineUnderTest
+from tests.engines.seen import seen_by
 from tests.engines.workloads import endless, failing, finishing, gang, task
 
 
@@ -36,13 +37,13 @@ def test_a_result_may_be_larger_than_any_pipe(engine: Engine) -> None:
 def test_a_task_sees_its_rank_the_world_and_one_rendezvous(engine: Engine) -> None:
     tasks = [task("describe", {"width": 7}) for _ in range(2)]
     status = engine.wait(engine.submit(gang(*tasks, name="seen")))
-    seen = [item.result for item in status.tasks]
-    assert [item["rank"] for item in seen] == [0, 1]
-    assert {item["world_size"] for item in seen} == {2}
-    assert {item["gang"] for item in seen} == {"seen"}
-    assert len({item["rendezvous"] for item in seen}) == 1
-    assert seen[0]["spec"]["width"] == 7
-    assert [tuple(item["cores"]) for item in seen] == [item.cores for item in status.tasks]
+    seen = [seen_by(item) for item in status.tasks]
+    assert [item.rank for item in seen] == [0, 1]
+    assert {item.world_size for item in seen} == {2}
+    assert {item.gang for item in seen} == {"seen"}
+    assert len({item.rendezvous for item in seen}) == 1
+    assert seen[0].spec["width"] == 7
+    assert [item.cores for item in seen] == [item.cores for item in status.tasks]
 
 
 @pytest.mark.needs("execution")
@@ -52,16 +53,16 @@ def test_ranks_meet_at_the_rendezvous(engine: Engine) -> None:
 
 
 @pytest.mark.needs("execution")
-def test_stores_and_environment_reach_the_task_and_scratch_is_empty_and_its_own(engine: Engine) -> None:
+def test_a_task_gets_its_stores_environment_and_empty_scratch(engine: Engine) -> None:
     tasks = [
         Task(entry="tests.engines.tasks:describe", stores={"kv": "file:///kv"}, environment={"COLOUR": "blue"})
         for _ in range(2)
     ]
-    seen = [item.result for item in engine.wait(engine.submit(gang(*tasks))).tasks]
-    assert seen[0]["stores"] == {"kv": "file:///kv"}
-    assert seen[0]["environment"]["COLOUR"] == "blue"
-    assert seen[0]["scratch_entries"] == []
-    assert seen[0]["scratch"] != seen[1]["scratch"]
+    seen = [seen_by(item) for item in engine.wait(engine.submit(gang(*tasks))).tasks]
+    assert seen[0].stores == {"kv": "file:///kv"}
+    assert seen[0].environment["COLOUR"] == "blue"
+    assert seen[0].scratch_entries == ()
+    assert seen[0].scratch != seen[1].scratch
 
 
 @pytest.mark.needs("inherited descriptors")
@@ -80,7 +81,7 @@ def test_an_engine_says_of_itself_whether_tasks_inherit_descriptors(engine: Engi
     assert isinstance(engine, CanInheritDescriptors) == ("inherited descriptors" not in GAPS.get(engine.name, {}))
 
 
-def test_a_gang_that_never_fits_is_refused_with_what_was_asked_and_what_is_free(under_test: EngineUnderTest) -> None:
+def test_a_refused_gang_names_what_was_asked_and_what_is_free(under_test: EngineUnderTest) -> None:
     slots = under_test.num_slots
     with pytest.raises(ResourcesError, match=rf"{slots + 1} tasks ask for {slots + 1} cores") as caught:
         under_test.engine.submit(gang(*[endless()] * (slots + 1)))
@@ -89,7 +90,7 @@ def test_a_gang_that_never_fits_is_refused_with_what_was_asked_and_what_is_free(
     assert under_test.engine.statistics().tasks_started == 0
 
 
-def test_a_gang_that_does_not_fit_now_starts_nothing_and_fits_after_the_other_has_ended(under_test: EngineUnderTest) -> None:
+def test_a_gang_that_does_not_fit_now_fits_once_another_ends(under_test: EngineUnderTest) -> None:
     engine, slots = under_test.engine, under_test.num_slots
     first = engine.submit(gang(endless()))
     with pytest.raises(ResourcesError):
@@ -186,7 +187,7 @@ def test_resources_list_every_slot_whether_taken_or_not(under_test: EngineUnderT
     assert under_test.engine.resources() == before
 
 
-def test_close_ends_what_runs_keeps_what_is_known_and_may_be_called_again(
+def test_close_ends_gangs_keeps_their_record_and_is_idempotent(
     under_test: EngineUnderTest, wait_ready: Callable[[GangHandle], None]
 ) -> None:
     engine = under_test.engine

@@ -6,6 +6,7 @@ from bedplate.core.errors import ResourcesError, UsageError
 from bedplate.core.workload import Placement, TaskPlacement, TaskState
 from bedplate.engines.base import CanExclude, Engine
 from tests.engines.registry import EngineUnderTest
+from tests.engines.seen import seen_by
 from tests.engines.workloads import endless, finishing, gang, task
 
 
@@ -31,8 +32,7 @@ def test_every_task_runs_where_it_was_placed(under_test: EngineUnderTest) -> Non
 def test_a_placed_task_is_pinned_to_its_cores(engine: Engine) -> None:
     place = slots_of(engine)[0]
     (ended,) = engine.wait(engine.submit(gang(task("describe")), Placement(tasks=(place,)))).tasks
-    assert ended.result is not None
-    assert tuple(ended.result["affinity"]) == place.cores  # type: ignore[arg-type]
+    assert seen_by(ended).affinity == place.cores
 
 
 def test_a_place_that_is_taken_is_refused_until_it_is_free(engine: Engine) -> None:

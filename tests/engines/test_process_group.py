@@ -30,13 +30,13 @@ def test_a_gang_of_one_needs_no_rendezvous() -> None:
         assert not distributed.is_initialized()
 
 
-def test_a_rank_that_does_not_come_is_an_error_that_says_where_it_was_awaited() -> None:
+def test_a_missing_rank_is_an_error_that_names_the_rendezvous() -> None:
     context = make_context(2)
     with pytest.raises(UnavailableError, match=r"2 processes at 127\.0\.0\.1:\d+ within 1 s"), joined(context, timeout_s=1.0):
         pass
 
 
-def test_an_interface_of_another_machine_is_refused_by_name_before_anything_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_interface_is_refused_before_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "ib7")
     start_s = time.monotonic()
     with pytest.raises(UnavailableError, match=r"seen: ib7; expected: some of .*lo") as caught, joined(make_context(2)):

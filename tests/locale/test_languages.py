@@ -27,6 +27,6 @@ def test_what_was_asked_for_goes_before_the_environment(
     assert choose_language(explicit, environment) is expected
 
 
-def test_a_language_that_we_do_not_speak_is_refused_when_it_was_asked_for() -> None:
+def test_a_language_asked_for_by_name_must_exist() -> None:
     with pytest.raises(UsageError, match="unknown language"):
         choose_language("tlh", {})

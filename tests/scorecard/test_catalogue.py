@@ -42,7 +42,7 @@ def test_there_are_indicators_for_each_of_the_five_parts() -> None:
     assert 20 <= len(all_indicators()) <= 30
 
 
-def test_every_indicator_lies_in_the_file_of_its_part_and_speaks_both_languages() -> None:
+def test_every_indicator_is_in_its_parts_file_in_both_languages() -> None:
     for indicator in all_indicators():
         for words in (indicator.name, indicator.question, indicator.advice):
             chinese = in_language(text_of(words), Language.CHINESE)

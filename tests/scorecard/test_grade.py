@@ -76,11 +76,11 @@ def test_a_number_that_is_not_finite_is_missing(value: float) -> None:
     assert graded(indicator(), measured("speed", value)).level is Level.MISSING
 
 
-def test_the_last_measurement_of_an_id_counts_unless_it_has_no_value() -> None:
+def test_the_last_measurement_with_a_value_counts() -> None:
     assert latest_by_id([measured("a", 1.0), measured("a", 2.0), measured("a", None)])["a"].value == 2.0
 
 
-def test_scores_are_means_by_weight_and_missing_ones_only_lower_the_coverage() -> None:
+def test_scores_are_weighted_means_and_gaps_lower_only_coverage() -> None:
     asked = [
         indicator("a", weight=3.0),
         indicator("b"),

@@ -28,7 +28,7 @@ def test_a_tie_goes_to_the_lower_level() -> None:
     assert found.grade is not None and found.grade.indicator.id == "below"
 
 
-def test_what_is_only_held_back_by_its_evidence_does_not_limit_and_is_listed_apart() -> None:
+def test_indicators_that_lack_evidence_are_listed_apart() -> None:
     card = grade_all(
         [indicator("a", weight=5.0), indicator("b")], [measured("a", 0.9, Provenance.SIMULATED), measured("b", 0.3)]
     )
@@ -41,7 +41,7 @@ def test_missing_indicators_never_limit() -> None:
     assert find_limiting(grade_all([indicator("a", weight=5.0), indicator("b")], [measured("b", 0.9)])).grade is None
 
 
-def test_why_gives_the_value_the_goal_and_the_gain_in_both_languages() -> None:
+def test_the_reason_gives_value_goal_and_gain_in_both_languages() -> None:
     why = find_limiting(grade_all([indicator("speed")], [measured("speed", 0.3)])).why
     for words in (in_language(why, language) for language in Language):
         assert all(number in words for number in ("30 %", "50 %", "33", "67"))

@@ -31,7 +31,7 @@ def test_half_a_pair_answers_nothing() -> None:
     assert "planned_paths" not in answers(measured("network_planned_worst_flow_frac", 1.0))
 
 
-def test_a_shorter_checkpoint_interval_and_quick_detection_raise_effective_time() -> None:
+def test_shorter_intervals_and_quick_detection_raise_effective_time() -> None:
     found = answers(measured("resume_step_s", 18.0), measured("kill_detect_s", 0.2))
     assert 0.9 < found["checkpoint_interval"].before < 0.93 and found["checkpoint_interval"].after > 0.99
     assert found["detection"].before < found["detection"].after == found["checkpoint_interval"].after

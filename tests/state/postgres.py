@@ -42,17 +42,39 @@ def running_server() -> Iterator[int]:
     assert programs is not None
     # not below pytest's folder: that one is closed to the user that the server runs as
     folder = Path(tempfile.mkdtemp(prefix="bedplate-postgres-"))
-    identity = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    uid, gid = (None, None) if user is None else (user.pw_uid, user.pw_gid)
+    groups: list[str | int] | None = None if user is None else []
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
     try:
-        words = [programs / "initdb", "-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
-        subprocess.run(words, cwd=folder, check=True, capture_output=True, **identity)
+        words: list[str | Path] = [
+            programs / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            USER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-N",
+        ]
+        subprocess.run(words, cwd=folder, check=True, capture_output=True, user=uid, group=gid, extra_groups=groups)
         port = _free_port()
         words = [programs / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
         words += ["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=60"]
         with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(words, cwd=folder, stderr=log, stdout=log, preexec_fn=_die_with_parent, **identity)
+            server = subprocess.Popen(
+                words,
+                cwd=folder,
+                stderr=log,
+                stdout=log,
+                preexec_fn=_die_with_parent,
+                user=uid,
+                group=gid,
+                extra_groups=groups,
+            )
         try:
             _wait_until_ready(server, port, folder / "log")
             yield port

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     assert file.read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_made_is_unavailable_and_says_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnavailableError) as raised:
         StateStore.open(here(tmp_path / "file"))
@@ -81,7 +82,7 @@ def test_a_read_only_state_is_read_and_refuses_to_be_written(tmp_path: Path) -> 
     assert seen.stdout == f"['demo-kkkkkkkk']\n{REFUSED}", seen.stderr
 
 
-def test_a_read_only_state_is_read_with_what_a_killed_writer_left_in_its_log(tmp_path: Path) -> None:
+def test_a_read_only_state_includes_a_killed_writers_log(tmp_path: Path) -> None:
     state = StateStore.open(here(tmp_path / "live"))
     claim(state)
     assert (tmp_path / "live" / "state.db-wal").stat().st_size > 0
@@ -101,7 +102,7 @@ def test_a_read_only_state_is_read_while_another_user_writes_it(tmp_path: Path) 
     assert seen.stdout == f"['demo-kkkkkkkk']\n{REFUSED}", seen.stderr
 
 
-def test_a_read_only_state_of_an_older_version_is_read_as_it_would_be_upgraded(tmp_path: Path) -> None:
+def test_an_older_read_only_state_is_read_as_if_upgraded(tmp_path: Path) -> None:
     make_old_state(tmp_path / "old")
     before = (tmp_path / "old" / "state.db").read_bytes()
     seen = look(tmp_path / "old")
@@ -152,10 +153,10 @@ def test_a_lock_that_is_never_released_is_reported(tmp_path: Path, monkeypatch: 
     ],
 )
 def test_a_server_that_does_not_let_us_in_is_reported(
-    postgres_url: str, tmp_path: Path, change: dict[str, object], kind: type[BedplateError], words: str
+    postgres_url: str, tmp_path: Path, change: dict[str, Any], kind: type[BedplateError], words: str
 ) -> None:
     location = read_location(postgres_url, lambda: tmp_path)
-    wrong = StateLocation(url=location.url.set(**change), runs_folder=tmp_path)  # type: ignore[arg-type]
+    wrong = StateLocation(url=location.url.set(**change), runs_folder=tmp_path)
     with pytest.raises(kind, match=words):
         StateStore.open(wrong)
 

@@ -20,7 +20,7 @@ from bedplate.state.store import StateStore
 from tests.state.samples import claim, measured
 
 
-def test_the_same_key_is_the_same_run_until_a_new_one_is_wanted(state: StateStore) -> None:
+def test_the_same_key_is_the_same_run_until_a_new_one_is_asked_for(state: StateStore) -> None:
     first = claim(state)
     assert claim(state) == first
     second = claim(state, new=True)
@@ -129,7 +129,7 @@ def test_pages_follow_one_another_without_gap_or_repetition(location: StateLocat
     state.close()
 
 
-def test_a_run_is_found_by_name_and_by_the_beginning_of_its_id(state: StateStore) -> None:
+def test_a_run_is_found_by_name_and_by_id_prefix(state: StateStore) -> None:
     claim(state, key="a" * 32)
     newer = claim(state, key="b" * 32)
     state.runs.start_attempt(newer.id, "local")
@@ -214,7 +214,7 @@ def test_a_run_is_locked_across_machines_where_the_database_is_shared(state: Sta
     other.close()
 
 
-def test_a_lock_that_was_lost_with_its_session_is_taken_again_unless_another_has_it(postgres_url: str, tmp_path: Path) -> None:
+def test_a_lock_lost_with_its_session_is_taken_again_if_free(postgres_url: str, tmp_path: Path) -> None:
     location = read_location(postgres_url, lambda: tmp_path)
     state, other = StateStore.open(location), StateStore.open(location)
     with state.locks.hold("r") as lock:

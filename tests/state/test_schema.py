@@ -183,7 +183,7 @@ def test_a_database_of_somebody_else_is_refused_and_left_alone(location: StateLo
         assert [path.name for path in location.file.parent.iterdir()] == ["state.db"]
 
 
-def test_an_sqlite_file_of_another_application_is_refused_even_without_tables(tmp_path: Path) -> None:
+def test_another_applications_sqlite_file_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "state.db")
     connection.execute("PRAGMA application_id = 7")
     connection.close()

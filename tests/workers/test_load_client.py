@@ -71,7 +71,7 @@ def test_a_load_client_that_is_killed_fails_the_measurement(tiny_model: Path) ->
     assert "SIGKILL" in str(error)
 
 
-def test_a_request_that_is_refused_fails_the_measurement_with_the_servers_words(tiny_model: Path) -> None:
+def test_a_refused_request_fails_with_the_servers_message(tiny_model: Path) -> None:
     spec: JsonObject = {"serve": {"model": str(tiny_model), "name": "tiny"}, "load": {**LOAD, "prompt_tokens": 5000}}
     error = error_of(serve_load.main(context(spec)))
     assert isinstance(error, TaskError)

@@ -187,7 +187,7 @@ def test_a_kv_store_in_use_is_refused_and_the_port_released(tiny_model: Path, tm
 
 
 @pytest.mark.parametrize("content", ["", "\n", "two words\n", "schl\u00fcssel\n"])
-def test_a_key_file_that_nobody_can_match_is_refused_with_its_name(home: Home, tiny_model: Path, content: str) -> None:
+def test_an_unusable_key_file_is_refused_by_name(home: Home, tiny_model: Path, content: str) -> None:
     file = home.folder / "state" / "bedplate" / "api-key"
     file.parent.mkdir(parents=True)
     file.write_text(content)
@@ -198,7 +198,7 @@ def test_a_key_file_that_nobody_can_match_is_refused_with_its_name(home: Home, t
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
-def test_a_signal_while_an_answer_is_under_way_ends_it_with_an_error(home: Home, tiny_model: Path, number: int) -> None:
+def test_a_signal_ends_a_running_answer_with_an_error(home: Home, tiny_model: Path, number: int) -> None:
     with home.serving(tiny_model, "--kv", "off", end=number) as ready:
         headers = {"Authorization": f"Bearer {ready['api_key']}"}
         body = {"model": ready["model"], "prompt": [5], "max_tokens": 4000, "ignore_eos": True}
@@ -219,7 +219,7 @@ def leftovers(home: Home) -> list[str]:
     return sorted(item.name for item in home.temporary.iterdir())
 
 
-def test_folders_of_killed_servers_are_removed_at_the_next_start_and_others_are_not(home: Home, tiny_model: Path) -> None:
+def test_only_folders_of_killed_servers_are_removed_at_start(home: Home, tiny_model: Path) -> None:
     with home.serving(tiny_model, "--kv", "off", end=signal.SIGKILL):
         pass
     (left,) = leftovers(home)

@@ -21,6 +21,7 @@ from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings
 from bedplate.core.text import text
 from bedplate.core.workload import Gang, Task
+from tests.json_values import list_at, object_at, text_at
 from tests.operations.preflight.faults import MeddledEngine, Throttle
 
 CORES = sorted(os.sched_getaffinity(0))
@@ -56,7 +57,7 @@ def make_context(tmp_path: Path, engine: MeddledEngine, min_workers: int = 1) ->
         run_id="run",
         directory=tmp_path,
         needs=Needs(workers=Workers(want=1, min=min_workers)),
-        engine=engine,  # type: ignore[arg-type]
+        engine=engine,
         events=story,
         clock=SystemClock(),
         results={},
@@ -85,9 +86,8 @@ def test_only_the_healthy_slot_is_kept(tmp_path: Path, three_slots: MeddledEngin
                 faults.enter_context(Throttle(three_slots.pid(0)))
 
         result = run(QUICK, replace(context, reporter=CallbackReporter(on_say=meddle)))
-    excluded = result.outputs["excluded"]
-    throttled, dead = excluded  # type: ignore[misc]
-    assert (throttled["cores"], throttled["reason"].split(":")[0]) == ([FIRST], "slow")
+    throttled, dead = (object_at(item) for item in list_at(result.outputs, "excluded"))
+    assert (throttled["cores"], text_at(throttled, "reason").split(":")[0]) == ([FIRST], "slow")
     died = "its process died of signal 9 while it was measured"
     assert (dead["cores"], dead["reason"]) == ([FIRST], f"{died}; before that {died}")
     assert result.outputs["kept"] == [{"node": throttled["node"], "cores": [SECOND]}]
@@ -117,7 +117,7 @@ def work(_context: object) -> None:
     """A task of the job that follows."""
 
 
-def test_too_few_good_slots_fail_the_check_and_name_the_bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_good_slots_fail_and_name_the_bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     entries = {0: "tests.operations.preflight.faults:multiplies_wrongly"}
     engine = MeddledEngine(local_engine(tmp_path / "engine", [FIRST]), entries)

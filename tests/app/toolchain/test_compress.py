@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from bedplate.app.pipeline.contract.standalone import standalone_context
-from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
-from bedplate.app.toolchain.compress import Settings, compress, plan, run
+from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult, Workers
+from bedplate.app.toolchain.compress import CompressionResults, Settings, compress, plan, run
 from bedplate.cli.main import main
 from bedplate.core.errors import CheckFailedError, NotFoundError, ResourcesError, UsageError
+from bedplate.core.messages import decode
 from bedplate.engines.base import CanExclude
 from bedplate.toolchain.data.corpus import write_corpus
 from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
@@ -23,9 +24,9 @@ from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantized import Int8Linear
 from bedplate.toolchain.models.tokenizer import load_tokenizer
-from tests.tiny_model import tiny_documents
+from tests.tiny_model import layers_of, tiny_documents
 
-QUICK = {"tokens": 300, "context": 128}
+QUICK = Settings(model="named by each test", tokens=300, context=128)
 ANY = 1.0
 """A gate that lets everything through: a model that knows nothing gets better or worse by chance."""
 
@@ -51,8 +52,13 @@ def trained(tiny_model: Path, corpus: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def results_of(result: StepResult) -> CompressionResults:
+    """The table in the outputs of the step, as the dataclass that it was written from."""
+    return decode(CompressionResults, {key: value for key, value in result.outputs.items() if key != "units"})
+
+
 def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, trained: Path) -> None:
-    result = run(Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), context)
+    result = run(replace(QUICK, model=str(trained), max_perplexity_rise=ANY), context)
     assert result.path is not None
     assert isinstance(load_model(result.path, torch.bfloat16).lm_head, Int8Linear)
     assert (result.path / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
@@ -62,25 +68,26 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     assert (card.kind, card.licence) == (ModelKind.COMPRESSED, "none")
     assert (card.base.path, card.base.digest) == (str(trained), weights_digest(trained))
 
-    (row,) = result.outputs["schemes"]
-    base = result.outputs["base"]
-    assert row["name"] == "int8" and row["size_bytes"] < 0.55 * base["size_bytes"]
-    assert row["perplexity"] == pytest.approx(base["perplexity"], rel=0.03)
-    assert 0 < row["kl_to_base"] < 0.05 and 0.8 < row["top1_agreement_frac"] <= 1
-    assert min(row["tokens_per_s_b1"], row["tokens_per_s_b8"], base["tokens_per_s_b1"]) > 0
-    assert result.outputs["text"] == "held-out text of generated text" and result.outputs["tokens"] == 300
+    results = results_of(result)
+    (row,), base = results.schemes, results.base
+    assert row.name == "int8" and row.size_bytes < 0.55 * base.size_bytes
+    assert row.perplexity == pytest.approx(base.perplexity, rel=0.03)
+    assert 0 < row.kl_to_base < 0.05 and 0.8 < row.top1_agreement_frac <= 1
+    assert min(row.tokens_per_s_b1, row.tokens_per_s_b8, base.tokens_per_s_b1) > 0
+    assert (results.text, results.tokens) == ("held-out text of generated text", 300)
 
     values = {item.id: item for item in result.measurements}
-    assert values["ppl_int8"].value == row["perplexity"] and values["ppl_int8"].provenance == "measured"
+    assert values["ppl_int8"].value == row.perplexity and values["ppl_int8"].provenance == "measured"
     assert "300 tokens, context 128" in values["ppl_int8"].scale
     assert [line[0] for line in result.tables[0].rows] == ["bf16", "int8"]
 
 
 def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path) -> None:
-    result = run(Settings(model=str(trained), schemes=("int8-linear", "int8"), max_perplexity_rise=ANY, **QUICK), context)
-    assert [row["name"] for row in result.outputs["schemes"]] == ["int8-linear", "int8"]
-    linear, everything = (row["size_bytes"] for row in result.outputs["schemes"])
-    assert everything < linear < result.outputs["base"]["size_bytes"]
+    result = run(replace(QUICK, model=str(trained), schemes=("int8-linear", "int8"), max_perplexity_rise=ANY), context)
+    results = results_of(result)
+    assert [row.name for row in results.schemes] == ["int8-linear", "int8"]
+    linear, everything = (row.size_bytes for row in results.schemes)
+    assert everything < linear < results.base.size_bytes
     assert {"ppl_int8_linear", "decode_int8_ratio_b8"} <= {item.id for item in result.measurements}
     assert result.path is not None and result.path.name == "int8-linear"
     assert not isinstance(load_model(result.path, torch.bfloat16).lm_head, Int8Linear)
@@ -96,10 +103,10 @@ def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Pat
 def _spoil_for_int8(folder: Path, text: Path) -> None:
     """Weights that no input reaches are made huge: the model says the same, its int8 steps become too coarse for the rest."""
     model = load_model(folder)
-    for layer in model.model.layers:
+    for layer in layers_of(model):
         layer.post_attention_layernorm.weight.data[0] = 0
     _learn_by_heart(model, torch.tensor([load_tokenizer(folder).encode(text.read_text()).ids[:65]]))
-    for layer in model.model.layers:
+    for layer in layers_of(model):
         layer.post_attention_layernorm.weight.data[0] = 0
         layer.mlp.up_proj.weight.data[:, 0] = 1000
         layer.mlp.gate_proj.weight.data[:, 0] = 1000
@@ -118,20 +125,20 @@ def _learn_by_heart(model: Llama, tokens: torch.Tensor) -> None:
 def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext, trained: Path) -> None:
     model = load_model(trained)
     with torch.no_grad():
-        model.model.layers[0].self_attn.k_proj.weight[0, 0] = float("inf")
+        layers_of(model)[0].self_attn.k_proj.weight[0, 0] = float("inf")
     save_model(model, trained)
     with pytest.raises(CheckFailedError, match="k_proj"):
-        run(Settings(model=str(trained), **QUICK), context)
+        run(replace(QUICK, model=str(trained)), context)
 
 
 def test_bad_words_are_named(context: StepContext, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'int9'.*did you mean 'int8'"):
-        run(Settings(model=str(trained), schemes=("int9",), **QUICK), context)
+        run(replace(QUICK, model=str(trained), schemes=("int9",)), context)
     with pytest.raises(NotFoundError, match="not a model folder"):
-        run(Settings(model=str(tmp_path / "absent"), **QUICK), context)
+        run(replace(QUICK, model=str(tmp_path / "absent")), context)
     (trained / "tokenizer.json").unlink()
     with pytest.raises(NotFoundError, match="no tokenizer"):
-        run(Settings(model=str(trained), data=str(_text(tmp_path)), **QUICK), context)
+        run(replace(QUICK, model=str(trained), data=str(_text(tmp_path))), context)
 
 
 def _text(folder: Path) -> Path:
@@ -140,7 +147,7 @@ def _text(folder: Path) -> Path:
 
 
 def test_a_text_of_the_users_is_held_out_as_a_whole(context: StepContext, tiny_model: Path, tmp_path: Path) -> None:
-    result = run(Settings(model=str(tiny_model), data=str(_text(tmp_path)), max_perplexity_rise=ANY, **QUICK), context)
+    result = run(replace(QUICK, model=str(tiny_model), data=str(_text(tmp_path)), max_perplexity_rise=ANY), context)
     assert "held-out.txt" in str(result.outputs["text"]) and result.outputs["tokens"] == 300
 
 
@@ -194,10 +201,8 @@ def test_what_compress_did_not_make_is_not_replaced(
     assert snapshot(tmp_path) == before
 
 
-def test_an_earlier_result_is_replaced_and_one_with_something_added_is_not(
-    context: StepContext, trained: Path, tmp_path: Path
-) -> None:
-    settings, folders = Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), {"int8": tmp_path / "out"}
+def test_an_earlier_result_is_replaced_unless_something_was_added(context: StepContext, trained: Path, tmp_path: Path) -> None:
+    settings, folders = replace(QUICK, model=str(trained), max_perplexity_rise=ANY), {"int8": tmp_path / "out"}
     compress(settings, folders, context)
     first = (tmp_path / "out").stat().st_ino
     compress(settings, folders, context)
@@ -227,7 +232,7 @@ def test_a_core_that_screening_left_out_is_not_asked_for(context: StepContext, t
     assert isinstance(context.engine, CanExclude)
     context.engine.exclude(node.id, node.devices[0].cores[:1], "too slow")
     needs = Needs(workers=Workers(want=node.num_cores))
-    result = run(Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), replace(context, needs=needs))
+    result = run(replace(QUICK, model=str(trained), max_perplexity_rise=ANY), replace(context, needs=needs))
     assert result.path is not None
 
 
@@ -240,7 +245,7 @@ def test_a_full_disk_fails_and_leaves_no_half_model(context: StepContext, traine
     try:
         folders = {"int8": small / "int8"}
         with pytest.raises(ResourcesError, match="No space left"):
-            compress(Settings(model=str(trained), max_perplexity_rise=ANY, **QUICK), folders, context)
+            compress(replace(QUICK, model=str(trained), max_perplexity_rise=ANY), folders, context)
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", small], check=True)

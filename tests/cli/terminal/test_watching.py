@@ -28,11 +28,11 @@ def test_progress_has_rate_and_remaining_time() -> None:
     assert paced((0, 0)) == "0 of 40.0k tokens"
 
 
-def test_what_was_done_before_a_step_resumed_does_not_count_for_its_rate() -> None:
+def test_a_resumed_steps_rate_ignores_earlier_work() -> None:
     assert paced((90, 20_000), (100, 30_000)) == "30.0k of 40.0k tokens, 1000 tokens/s, 10 s left"
 
 
-def test_a_step_that_goes_back_after_a_failure_begins_its_rate_anew() -> None:
+def test_a_step_that_restarts_begins_its_rate_anew() -> None:
     assert paced((0, 0), (10, 20_000), (30, 10_000), (40, 20_000)) == "20.0k of 40.0k tokens, 1000 tokens/s, 20 s left"
 
 

@@ -52,7 +52,7 @@ def test_an_arm_server_is_named_by_its_registers(tmp_path: Path) -> None:
     assert {"neon", "sve", "bf16", "i8mm"} <= set(device.features)
 
 
-def test_only_cores_of_our_cpuset_count_and_a_node_without_any_is_no_device(tmp_path: Path) -> None:
+def test_only_cores_of_our_cpuset_make_a_device(tmp_path: Path) -> None:
     root = make_machine(tmp_path, XEON, {0: ("0-3", 8), 1: ("4-7", 8)})
     (device,) = CpuProbe(root, frozenset({5, 6})).devices()
     assert (device.id, device.cores) == ("cpu:1", (5, 6))
@@ -64,7 +64,7 @@ def test_memory_that_no_core_is_near_to_belongs_to_no_device(tmp_path: Path) -> 
     assert device.memory_bytes == 64 * GIB
 
 
-def test_a_grown_machine_whose_nodes_add_up_to_less_is_shared_out_whole(tmp_path: Path) -> None:
+def test_memory_beyond_the_numa_nodes_is_shared_out(tmp_path: Path) -> None:
     root = make_machine(tmp_path, XEON, {0: ("0-1", 10)}, total_gib=24)
     assert CpuProbe(root, frozenset({0, 1})).devices()[0].memory_bytes == 24 * GIB
 
@@ -99,7 +99,7 @@ def test_the_tightest_of_nested_groups_counts(tmp_path: Path) -> None:
     assert cpu_limit(tmp_path) == 1.5
 
 
-def test_limits_of_version_1_groups_are_read_also_when_the_path_is_the_hosts(tmp_path: Path) -> None:
+def test_cgroup_v1_limits_are_read_even_at_the_hosts_path(tmp_path: Path) -> None:
     write(tmp_path / "proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n")
     write(tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes", f"{2 * GIB}\n")
     write(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "50000\n")
@@ -135,7 +135,7 @@ def test_no_more_cores_are_offered_than_there_is_processor_time_for(tmp_path: Pa
     assert sum(len(device.cores) for device in devices) == count
 
 
-def test_containers_of_one_machine_do_not_all_begin_at_its_first_core(tmp_path: Path) -> None:
+def test_containers_do_not_all_start_at_the_first_core(tmp_path: Path) -> None:
     root = make_machine(tmp_path, XEON, {0: ("0-63", 64)})
     write(root / "proc/self/cgroup", "3:cpu,cpuacct:/\n")
     write(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "200000\n")

@@ -28,7 +28,7 @@ def test_a_probe_with_nothing_to_ask_is_normal_and_silent() -> None:
     assert heard.events == []
 
 
-def test_devices_of_several_probes_come_in_the_order_of_the_registry_whatever_their_libraries_print() -> None:
+def test_devices_come_in_registry_order_whatever_libraries_print() -> None:
     inventory = take_inventory((odd("Present"), cpu.VENDOR))
     assert [device.id for device in inventory.devices] == ["npu:0", "cpu:0"]
     assert inventory.devices[0].features == ("fp8",)
@@ -76,7 +76,7 @@ def test_processors_are_read_in_this_process() -> None:
     assert time.process_time() - began_s < 1
 
 
-def test_every_vendor_has_a_name_of_its_own_and_a_probe_that_can_be_loaded() -> None:
+def test_every_vendor_has_its_own_name_and_a_loadable_probe() -> None:
     assert len({vendor.name for vendor in VENDORS}) == len(VENDORS)
     for vendor in VENDORS:
         assert vendor.device_files or vendor.tools, f"{vendor.name} could never be found"
@@ -84,7 +84,7 @@ def test_every_vendor_has_a_name_of_its_own_and_a_probe_that_can_be_loaded() -> 
             assert isinstance(load_probe(vendor.probe).is_present(), bool)
 
 
-def test_links_health_partitions_and_visibility_survive_the_way_from_the_probes_process() -> None:
+def test_device_details_survive_the_probe_process() -> None:
     (device,) = take_inventory((odd("Rich"),)).devices
     assert device.links == (DeviceLink(to="npu:1", kind="hccs", count=7, bandwidth_bytes_per_s=30e9),)
     assert device.health == DeviceHealth(state=HealthState.DEGRADED, findings=("a lane is down",))

@@ -21,7 +21,7 @@ def test_the_engine_gets_exactly_what_the_inventory_lists() -> None:
     assert read_node(NODE_READER) == node
 
 
-def test_a_node_keeps_only_the_cores_that_are_named_and_may_list_one_twice() -> None:
+def test_a_node_keeps_only_named_cores_and_may_repeat_one() -> None:
     node = this_node((cpu.VENDOR,))
     first = node.cores[0]
     assert node.with_cores([first, first]).cores == (first, first)
@@ -35,7 +35,7 @@ def test_a_word_that_names_no_reader_is_refused() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="making a control group needs root")
-def test_a_node_in_a_control_group_has_the_memory_and_the_time_of_the_group() -> None:
+def test_a_node_in_a_control_group_has_the_groups_limits() -> None:
     """The real thing: a process in a group of the kernel's reads itself."""
     memory, cpus = 512 * 2**20, 1
     with _control_group(memory, cpus) as files:

@@ -35,7 +35,7 @@ def test_each_line_of_nvidia_smi_is_a_device() -> None:
     assert "bf16" not in third.features
 
 
-def test_what_is_not_a_line_of_nvidia_smi_is_an_error_and_not_a_device() -> None:
+def test_unexpected_nvidia_smi_output_is_an_error() -> None:
     with pytest.raises(ValueError, match="No devices were found"):
         read_smi("No devices were found")
 
@@ -58,7 +58,7 @@ def test_the_variable_that_hides_devices_is_obeyed(wanted: str | None, ids: list
 @pytest.mark.parametrize(
     ("capability", "has_bf16"), [("6.1", False), ("7.5", False), ("8.6", True), ("9.0", True), ("12.0", True)]
 )
-def test_an_architecture_computes_with_what_the_newest_one_before_it_did(capability: str, has_bf16: bool) -> None:
+def test_an_unknown_architecture_has_its_predecessors_precisions(capability: str, has_bf16: bool) -> None:
     assert ("bf16" in precisions_of(capability)) == has_bf16
 
 
@@ -71,7 +71,7 @@ def test_the_tool_is_asked_in_a_process_of_its_own(tmp_path: Path, monkeypatch: 
     assert [device.id for device in take_inventory((nvidia.VENDOR,)).devices] == ["cuda:1"]
 
 
-def test_a_tool_that_finds_no_driver_is_a_broken_probe_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_without_a_driver_is_a_broken_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho could not communicate with the NVIDIA driver; exit 9\n")
     tool.chmod(0o755)
@@ -140,7 +140,7 @@ def test_nvml_gives_links_health_near_cores_and_slices() -> None:
     assert second.partitions == ()
 
 
-def test_a_binding_that_is_too_old_for_a_question_costs_only_the_answer() -> None:
+def test_an_old_binding_loses_only_what_it_cannot_answer() -> None:
     nvml = make_nvml()
     del nvml.nvmlDeviceGetNvLinkRemoteDeviceType
     first, _ = read_nvml(nvml)

@@ -94,5 +94,5 @@ def test_settings_are_frozen_slotted_and_keyword_only() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Train().tokens = 4  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Train(4)  # type: ignore[misc]
+        Train(4)  # type: ignore[call-arg]
     assert not hasattr(Train(), "__dict__")

@@ -113,14 +113,14 @@ def test_what_is_wrong_is_named(value: object, words: str) -> None:
     assert caught.value.expected is not None
 
 
-def test_an_unknown_key_is_named_with_its_line_and_the_nearest_right_one() -> None:
+def test_an_unknown_key_is_named_with_its_line_and_the_nearest_key() -> None:
     source = Source(file="job.yaml", lines={(): 1, ("checkpoint",): 4, ("checkpoint", "evry"): 5})
     with pytest.raises(ConfigurationError, match=r"^job\.yaml:5: unknown key 'evry'") as caught:
         read_settings(Train, {"model": "m", "checkpoint": {"evry": "5m"}}, source)
     assert caught.value.next_step == "did you mean 'every'?"
 
 
-def test_the_line_of_the_nearest_parent_serves_where_a_key_has_none() -> None:
+def test_a_key_without_a_line_has_that_of_its_parent() -> None:
     source = Source(file="job.yaml", lines={("checkpoint",): 4})
     with pytest.raises(ConfigurationError, match=r"^job\.yaml:4: "):
         read_settings(Train, {"model": "m", "checkpoint": {"every": "soon"}}, source)
@@ -170,7 +170,7 @@ def test_a_number_that_is_not_finite_is_refused(rate: float) -> None:
         read_settings(Numbers, {"rate": rate})
 
 
-def test_a_bare_number_where_text_is_expected_says_how_to_write_text() -> None:
+def test_a_number_in_place_of_text_says_how_to_quote_it() -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_settings(Train, {"model": 7})
     assert caught.value.next_step == "write it in quotes: '7'"

@@ -27,7 +27,7 @@ engine.close()
 """
 
 
-def test_a_gang_whose_processes_could_not_meet_is_refused_and_one_of_a_single_process_runs(tmp_path: Path) -> None:
+def test_only_a_single_process_runs_without_loopback(tmp_path: Path) -> None:
     isolated = ["unshare", "--user", "--map-root-user", "--net"]
     if subprocess.run([*isolated, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no network namespace can be made here")

@@ -11,14 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from bedplate.app.wiring import local_engine
 from bedplate.core.workload import ExitCause, TaskEventKind
+from bedplate.engines.base import GangHandle
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.engines.local.process_tree import descendants
+from tests.engines.registry import open_local_engine
 from tests.engines.workloads import gang, task
+from tests.json_values import integer_at, list_at
 
 GONE_S = 2.0
 """Time within which everything must have vanished."""
@@ -27,7 +30,7 @@ GONE_S = 2.0
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[LocalEngine]:
     usable = sorted(os.sched_getaffinity(0))
-    engine = local_engine(tmp_path / "engine", (usable * 2)[:2])
+    engine = open_local_engine(tmp_path / "engine", (usable * 2)[:2])
     yield engine
     engine.close()
 
@@ -49,19 +52,20 @@ def wait_until(is_met: Callable[[], bool], timeout_s: float = GONE_S) -> bool:
     return True
 
 
-def family(engine: LocalEngine, tmp_path: Path, then: str = "stay"):
+def family(engine: LocalEngine, tmp_path: Path, then: str = "stay") -> tuple[GangHandle, list[int]]:
     """A running gang of one, and the pids of the task, its child and its daemon."""
     handle = engine.submit(gang(task("have_descendants", {"directory": str(tmp_path), "then": then})))
     events = engine.events(handle)
     while not any(event.kind is TaskEventKind.PROGRESS for event in events):
         assert engine.events(handle, len(events), wait_s=20), engine.logs(handle, 0)
         events = engine.events(handle)
-    pids = next(event.attributes["pids"] for event in events if event.kind is TaskEventKind.PROGRESS)
-    assert len(pids) == 3
+    progress = next(event for event in events if event.kind is TaskEventKind.PROGRESS)
+    pids = [integer_at(progress.attributes, "pids", index) for index in range(3)]
+    assert len(list_at(progress.attributes, "pids")) == 3
     return handle, pids
 
 
-def test_descendants_of_a_killed_task_are_gone_when_its_exit_is_told(engine: LocalEngine, tmp_path: Path) -> None:
+def test_descendants_of_a_killed_task_are_gone_by_its_exit(engine: LocalEngine, tmp_path: Path) -> None:
     handle, pids = family(engine, tmp_path)
     assert all(map(is_alive, pids))
     engine.kill(handle, 0, signal.SIGKILL)
@@ -69,7 +73,7 @@ def test_descendants_of_a_killed_task_are_gone_when_its_exit_is_told(engine: Loc
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
-def test_descendants_of_a_task_that_returned_are_gone_when_its_exit_is_told(engine: LocalEngine, tmp_path: Path) -> None:
+def test_descendants_of_a_task_are_gone_once_its_exit_is_reported(engine: LocalEngine, tmp_path: Path) -> None:
     handle, pids = family(engine, tmp_path, then="return")
     assert engine.wait(handle, 20).tasks[0].cause is ExitCause.FINISHED
     assert [pid for pid in pids if is_alive(pid)] == []
@@ -90,7 +94,7 @@ def test_close_leaves_no_process_and_no_scratch(engine: LocalEngine, tmp_path: P
     assert [path.name for path in (tmp_path / "engine").rglob("scratch-*")] == []
 
 
-def test_the_tasks_of_one_gang_do_not_die_with_those_of_another(engine: LocalEngine, tmp_path: Path) -> None:
+def test_tasks_of_one_gang_survive_the_end_of_another(engine: LocalEngine, tmp_path: Path) -> None:
     first, first_pids = family(engine, tmp_path)
     (other := tmp_path / "other").mkdir()
     _, second_pids = family(engine, other)
@@ -116,16 +120,14 @@ def keeper_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_a_keeper_that_is_asked_to_end_takes_the_whole_tree_along(engine: LocalEngine, tmp_path: Path) -> None:
+def test_a_terminated_keeper_takes_its_process_tree_along(engine: LocalEngine, tmp_path: Path) -> None:
     handle, pids = family(engine, tmp_path)
     os.kill(keeper_of(pids[0]), signal.SIGTERM)
     assert engine.wait(handle, 20).tasks[0].cause is ExitCause.SIGNAL
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
-def test_a_killed_keeper_takes_its_task_along_and_the_engine_sweeps_what_carries_its_mark(
-    engine: LocalEngine, tmp_path: Path
-) -> None:
+def test_a_killed_keeper_takes_its_task_along(engine: LocalEngine, tmp_path: Path) -> None:
     handle, (task_pid, child, daemon) = family(engine, tmp_path)
     assert list((tmp_path / "engine").glob("*/scratch-*"))
     os.kill(keeper_of(task_pid), signal.SIGKILL)
@@ -179,10 +181,14 @@ def start_supervisor(tmp_path: Path, end: str) -> tuple[subprocess.Popen[str], l
         text=True,
         env=environment,
     )
-    assert supervisor.stdout is not None
-    pids = [int(word) for word in supervisor.stdout.readline().split()]
+    pids = [int(word) for word in stdout_of(supervisor).readline().split()]
     assert len(pids) == 6
     return supervisor, pids
+
+
+def stdout_of(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdout is not None
+    return process.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -194,7 +200,7 @@ def test_nothing_outlives_a_supervisor_that_a_signal_ended(tmp_path: Path, numbe
     everything = {*pids, *keepers}
     assert wait_until(lambda: not any(map(is_alive, everything))), [pid for pid in everything if is_alive(pid)]
     assert wait_until(lambda: not list((tmp_path / "engine").rglob("scratch-*")))
-    supervisor.stdout.close()  # type: ignore[union-attr]
+    stdout_of(supervisor).close()
 
 
 @pytest.mark.parametrize("end", ["raise", "return"])
@@ -202,12 +208,12 @@ def test_nothing_outlives_a_supervisor_that_did_not_close(tmp_path: Path, end: s
     supervisor, pids = start_supervisor(tmp_path, end)
     supervisor.wait(10)
     assert wait_until(lambda: not any(map(is_alive, pids))), [pid for pid in pids if is_alive(pid)]
-    supervisor.stdout.close()  # type: ignore[union-attr]
+    stdout_of(supervisor).close()
 
 
-def test_nothing_outlives_a_killed_supervisor_although_a_forked_copy_of_it_lives_on(tmp_path: Path) -> None:
+def test_nothing_outlives_a_killed_supervisor_with_a_forked_copy(tmp_path: Path) -> None:
     supervisor, pids = start_supervisor(tmp_path, "forked copy")
-    copy = int(supervisor.stdout.readline())  # type: ignore[union-attr]
+    copy = int(stdout_of(supervisor).readline())
     supervisor.kill()
     supervisor.wait(10)
     try:
@@ -215,4 +221,4 @@ def test_nothing_outlives_a_killed_supervisor_although_a_forked_copy_of_it_lives
         assert is_alive(copy)
     finally:
         os.kill(copy, signal.SIGKILL)
-        supervisor.stdout.close()  # type: ignore[union-attr]
+        stdout_of(supervisor).close()

@@ -7,21 +7,22 @@ import signal
 import socket
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bedplate.app.wiring import local_engine
 from bedplate.compute.inventory import this_node
 from bedplate.core.devices import Device, Visibility
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
-from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
-from bedplate.engines.base import CanExclude, CanInheritDescriptors, CanLoseNodes, FaultInjection
+from bedplate.core.workload import ExitCause, Resources, Task, TaskEvent, TaskEventKind, TaskState, TaskStatus
+from bedplate.engines.base import CanExclude, CanInheritDescriptors, CanLoseNodes, FaultInjection, GangHandle
 from bedplate.engines.local.engine import LocalEngine
-from tests.engines.registry import simulated_node
+from tests.engines.registry import open_local_engine, simulated_node
+from tests.engines.seen import Seen, seen_by
 from tests.engines.workloads import deaf, endless, finishing, gang, task
+from tests.json_values import integer_at, number_at
 
 USABLE = sorted(os.sched_getaffinity(0))
 SLOTS = (USABLE * 2)[:2]
@@ -30,15 +31,19 @@ needs_two_cores = pytest.mark.skipif(len(USABLE) < 2, reason="two cores are comp
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[LocalEngine]:
-    engine = local_engine(tmp_path / "engine", SLOTS)
+    engine = open_local_engine(tmp_path / "engine", SLOTS)
     yield engine
     engine.close()
 
 
-def describe(engine: LocalEngine, *tasks: Task) -> list[dict]:
+def run_to_end(engine: LocalEngine, *tasks: Task) -> tuple[TaskStatus, ...]:
     status = engine.wait(engine.submit(gang(*tasks)), 30)
     assert status.state is TaskState.DONE, status
-    return [item.result for item in status.tasks]  # type: ignore[misc]
+    return status.tasks
+
+
+def describe(engine: LocalEngine, *tasks: Task) -> list[Seen]:
+    return [seen_by(task) for task in run_to_end(engine, *tasks)]
 
 
 def test_it_has_the_capabilities_that_it_claims(engine: LocalEngine) -> None:
@@ -52,23 +57,23 @@ def test_it_has_the_capabilities_that_it_claims(engine: LocalEngine) -> None:
 @needs_two_cores
 def test_a_task_is_pinned_to_its_cores_and_its_threads_match(engine: LocalEngine) -> None:
     seen = describe(engine, task("describe"), task("describe"))
-    assert [item["affinity"] for item in seen] == [[SLOTS[0]], [SLOTS[1]]]
+    assert [item.affinity for item in seen] == [(SLOTS[0],), (SLOTS[1],)]
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-        assert [item["environment"][name] for item in seen] == ["1", "1"]
+        assert [item.environment[name] for item in seen] == ["1", "1"]
     (wide,) = describe(engine, task("describe", cpus=2))
-    assert wide["affinity"] == SLOTS
-    assert wide["environment"]["OMP_NUM_THREADS"] == "2"
+    assert wide.affinity == tuple(SLOTS)
+    assert wide.environment["OMP_NUM_THREADS"] == "2"
 
 
 def test_torch_takes_the_thread_count_of_its_task(engine: LocalEngine) -> None:
     pytest.importorskip("torch")
-    (seen,) = describe(engine, task("count_torch_threads"))
-    assert seen == {"threads": 1}
+    (reader,) = run_to_end(engine, task("count_torch_threads"))
+    assert reader.result == {"threads": 1}
 
 
 def test_a_core_that_is_listed_twice_takes_two_tasks(tmp_path: Path) -> None:
-    engine = local_engine(tmp_path, [USABLE[0]] * 3)
-    assert [item["affinity"] for item in describe(engine, *[task("describe")] * 3)] == [[USABLE[0]]] * 3
+    engine = open_local_engine(tmp_path, [USABLE[0]] * 3)
+    assert [item.affinity for item in describe(engine, *[task("describe")] * 3)] == [(USABLE[0],)] * 3
     with pytest.raises(ResourcesError):
         engine.submit(gang(finishing(cpus=2)))
     engine.exclude(engine.resources()[0].id, (USABLE[0],), "one of the three is slow")
@@ -86,8 +91,8 @@ def test_cores_of_others_are_refused(tmp_path: Path) -> None:
 def test_an_inherited_memory_file_is_read_and_written_by_the_task(engine: LocalEngine) -> None:
     fd = os.memfd_create("test")
     os.write(fd, b"written by the supervisor")
-    (seen,) = describe(engine, Task(entry="tests.engines.tasks:read_descriptor", inherited={"memory": fd}))
-    assert seen == {"text": "written by the supervisor"}
+    (reader,) = run_to_end(engine, Task(entry="tests.engines.tasks:read_descriptor", inherited={"memory": fd}))
+    assert reader.result == {"text": "written by the supervisor"}
     assert os.pread(fd, 100, 0).startswith(b"written by the task")
     os.close(fd)
 
@@ -147,23 +152,23 @@ def test_a_task_sees_the_accelerators_it_was_given_and_no_others(tmp_path: Path)
     engine = LocalEngine(tmp_path, replace(node, devices=(*node.devices, *cards)))
     with_card = Task(entry="tests.engines.tasks:describe", resources=Resources(accelerators=1, accelerator="H100"))
     seen = describe(engine, with_card, task("describe"))
-    assert [item["environment"]["CUDA_VISIBLE_DEVICES"] for item in seen] == ["GPU-0", ""]
-    assert [item["devices"] for item in seen] == [["cuda:0"], []]
+    assert [item.environment["CUDA_VISIBLE_DEVICES"] for item in seen] == ["GPU-0", ""]
+    assert [item.devices for item in seen] == [("cuda:0",), ()]
     with pytest.raises(ResourcesError, match="accelerators"):
         engine.submit(gang(Task(entry="a:b", resources=Resources(accelerators=1, accelerator="V100"))))
     engine.close()
 
 
-def test_the_rendezvous_port_is_given_to_nobody_else_while_the_gang_lives(engine: LocalEngine) -> None:
+def test_the_rendezvous_port_is_reserved_while_the_gang_lives(engine: LocalEngine) -> None:
     handle = engine.submit(gang(task("listen_at_rendezvous"), task("sleep")))
     (listening,) = [event for event in wait_progress(engine, handle, 2) if "listening" in event.attributes]
     assert listening.rank == 0
     engine.cancel(handle)
 
 
-def test_ports_of_gangs_that_live_at_once_differ_and_no_free_port_is_one_of_them(tmp_path: Path) -> None:
-    first = local_engine(tmp_path / "shared", SLOTS)
-    second = local_engine(tmp_path / "shared", SLOTS)
+def test_ports_of_concurrent_gangs_differ_and_are_reserved(tmp_path: Path) -> None:
+    first = open_local_engine(tmp_path / "shared", SLOTS)
+    second = open_local_engine(tmp_path / "shared", SLOTS)
     seen = []
     for engine in (first, second):
         handle = engine.submit(gang(task("tell_rendezvous"), name="port"))
@@ -178,7 +183,7 @@ def test_ports_of_gangs_that_live_at_once_differ_and_no_free_port_is_one_of_them
 
 
 def test_two_engines_share_a_root_without_mixing_their_logs(tmp_path: Path) -> None:
-    engines = [local_engine(tmp_path, SLOTS) for _ in range(2)]
+    engines = [open_local_engine(tmp_path, SLOTS) for _ in range(2)]
     handles = [engine.submit(gang(task("write", {"text": f"from {index}"}))) for index, engine in enumerate(engines)]
     assert handles[0].id != handles[1].id
     for index, (engine, handle) in enumerate(zip(engines, handles, strict=True)):
@@ -188,7 +193,7 @@ def test_two_engines_share_a_root_without_mixing_their_logs(tmp_path: Path) -> N
 
 
 def test_a_root_with_blanks_in_its_path_works(tmp_path: Path) -> None:
-    engine = local_engine(tmp_path / "with two blanks", SLOTS)
+    engine = open_local_engine(tmp_path / "with two blanks", SLOTS)
     describe(engine, task("describe"))
     engine.close()
 
@@ -206,9 +211,7 @@ def open_descriptors() -> set[int]:
 
 
 @pytest.mark.parametrize("num_left", range(1, 15, 2))
-def test_a_start_that_runs_out_of_descriptors_starts_none_and_holds_nothing(
-    tmp_path: Path, engine: LocalEngine, num_left: int
-) -> None:
+def test_a_start_without_descriptors_starts_and_holds_nothing(tmp_path: Path, engine: LocalEngine, num_left: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = open_descriptors()
     free = [fd for fd in range(soft) if fd not in before]
@@ -224,9 +227,7 @@ def test_a_start_that_runs_out_of_descriptors_starts_none_and_holds_nothing(
     assert engine.wait(engine.submit(gang(finishing(), finishing())), 30).state is TaskState.DONE
 
 
-def test_a_keeper_that_cannot_start_is_a_failed_task_not_a_silent_one(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_keeper_that_cannot_start_is_a_failed_task(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedplate.engines.local.launch._PACKAGE_ROOT", "/nowhere")
     handle = engine.submit(gang(finishing()))
     (ended,) = engine.wait(handle, 20).tasks
@@ -240,9 +241,8 @@ def test_a_slow_supervisor_does_not_hold_up_a_task_that_reports(engine: LocalEng
     with engine._changed:  # the watch thread cannot take anything in while this is held
         time.sleep(0.5)
     (ended,) = engine.wait(handle, 30).tasks
-    assert ended.result is not None
-    assert ended.result["longest_s"] < 1.5
-    steps = [event.attributes["step"] for event in engine.events(handle) if event.kind is TaskEventKind.PROGRESS]
+    assert number_at(ended.result, "longest_s") < 1.5
+    steps = [integer_at(event.attributes, "step") for event in engine.events(handle) if event.kind is TaskEventKind.PROGRESS]
     assert steps == sorted(set(steps))
 
 
@@ -260,7 +260,7 @@ def test_a_kill_is_known_in_well_under_a_fifth_of_a_second(engine: LocalEngine) 
 
 def test_reaching_an_entry_costs_little(engine: LocalEngine) -> None:
     """In processor time, which other work on the machine does not lengthen: interpreter, bedplate, context, entry's module."""
-    seconds = [describe(engine, task("describe"))[0]["cpu_s"] for _ in range(3)]
+    seconds = [describe(engine, task("describe"))[0].cpu_s for _ in range(3)]
     assert min(seconds) < 0.25, seconds
 
 
@@ -272,7 +272,7 @@ def test_cancel_of_many_waits_one_grace_not_one_each(engine: LocalEngine) -> Non
     assert 1.0 <= time.monotonic() - start_s < 1.9
 
 
-def wait_progress(engine: LocalEngine, handle, count: int):
+def wait_progress(engine: LocalEngine, handle: GangHandle, count: int) -> Sequence[TaskEvent]:
     """The first `count` progress events of the gang."""
     while True:
         events = engine.events(handle)

@@ -11,16 +11,18 @@ import pytest
 from bedplate.compute.inventory import NODE_READER
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
 from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
+from bedplate.engines.base import GangHandle
 from bedplate.engines.ray.cluster import LocalRayCluster
 from bedplate.engines.ray.transport import RayTransport
 from bedplate.engines.remote.engine import RemoteEngine
 from tests.engines.registry import ray_cluster
 from tests.engines.workloads import endless, finishing, gang, task
+from tests.json_values import text_at
 
 PATIENCE_S = 60.0
 
 
-def started(engine: RemoteEngine, handle, count: int) -> None:
+def started(engine: RemoteEngine, handle: GangHandle, count: int) -> None:
     """Wait until `count` tasks run."""
     deadline_s = time.monotonic() + PATIENCE_S
     while sum(item.state is TaskState.RUNNING for item in engine.status(handle).tasks) < count:
@@ -42,11 +44,11 @@ def wait_for_free_cores(count: float) -> None:
 def test_ranks_on_different_nodes_meet_at_the_rendezvous(engine: RemoteEngine) -> None:
     status = engine.wait(engine.submit(gang(*[task("listen_at_rendezvous")] * 6, name="wide")), PATIENCE_S)
     assert len({item.node for item in status.tasks}) == 3
-    heard = sorted(str((item.result or {})["heard"]) for item in status.tasks)
+    heard = sorted(text_at(item.result, "heard") for item in status.tasks)
     assert heard == ["", *(f"wide takes {rank}" for rank in range(1, 6))]
 
 
-def test_a_node_that_has_just_died_is_told_its_log_is_missed_and_a_gang_that_meets_it_is_placed_on_the_others(
+def test_a_gang_that_meets_a_dead_node_is_placed_elsewhere(
     engine: RemoteEngine, cluster: LocalRayCluster, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hit = engine.submit(gang(endless()))
@@ -69,14 +71,16 @@ def test_what_raylets_complain_of_is_not_printed(engine: RemoteEngine, capfd: py
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: RemoteEngine) -> None:
+def test_a_node_is_used_again_after_its_agent_was_killed(engine: RemoteEngine) -> None:
     handle = engine.submit(gang(endless()))
     started(engine, handle, 1)
     (running,) = engine.status(handle).tasks
     process = psutil.Process(running.pid)
-    agent = process.parent().parent()  # type: ignore[union-attr]  # the task's parent is its keeper
-    assert "NodeAgent" in " ".join(agent.cmdline())  # type: ignore[union-attr]
-    agent.kill()  # type: ignore[union-attr]
+    keeper = process.parent()
+    agent = keeper.parent() if keeper is not None else None
+    assert agent is not None
+    assert "NodeAgent" in " ".join(agent.cmdline())
+    agent.kill()
     (ended,) = engine.wait(handle, PATIENCE_S).tasks
     assert (ended.state, ended.cause) == (TaskState.FAILED, ExitCause.SIGNAL)
     assert "agent" in ended.message
@@ -85,7 +89,7 @@ def test_a_task_whose_agent_was_killed_ends_and_the_node_is_used_again(engine: R
     assert engine.wait(engine.submit(gang(*[finishing()] * 6)), PATIENCE_S).state is TaskState.DONE
 
 
-def test_what_another_engine_holds_is_not_placed_on_and_status_is_told_while_a_gang_waits(
+def test_resources_held_by_another_engine_are_not_placed_on(
     open_engine: Callable[[], RemoteEngine],
 ) -> None:
     first, second = open_engine(), open_engine()
@@ -109,7 +113,7 @@ def test_what_another_engine_holds_is_not_placed_on_and_status_is_told_while_a_g
     assert "free: 2 of 6 cores on 3 nodes" in str(refused[0])
 
 
-def test_everything_that_was_refused_cancelled_or_excluded_is_given_back(open_engine: Callable[[], RemoteEngine]) -> None:
+def test_refused_cancelled_and_excluded_resources_are_returned(open_engine: Callable[[], RemoteEngine]) -> None:
     engine = open_engine()
     engine.submit(gang(endless()))
     engine.exclude("node-1", (0,), "slow")

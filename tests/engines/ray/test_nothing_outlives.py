@@ -64,7 +64,7 @@ def test_tasks_die_with_their_driver_and_their_cores_are_free_again(
     wait_for_free_cores(6)
 
 
-def test_a_local_cluster_dies_with_its_owner_and_leaves_no_session_directory(command_line: CommandLine) -> None:
+def test_a_local_cluster_and_its_directory_go_with_the_owner(command_line: CommandLine) -> None:
     file = command_line.write(LONG)
     owner = command_line.start("run", file, "--engine", "ray-local")
     wait_until(lambda: len(tasks_of("long", owner.pid)) == 2, "two tasks", owner)
@@ -84,7 +84,7 @@ def test_a_local_cluster_dies_with_its_owner_and_leaves_no_session_directory(com
     assert not root.exists(), "what is left are logs, and the next cluster removes them"
 
 
-def test_the_directory_of_a_living_cluster_is_not_taken_for_an_abandoned_one(cluster: LocalRayCluster) -> None:
+def test_a_living_clusters_directory_is_not_abandoned(cluster: LocalRayCluster) -> None:
     ours = [root for root in Path("/tmp").glob("bp-ray-*") if (root / "head-1").exists()]
     assert ours
     remove_abandoned()

@@ -17,9 +17,7 @@ steps:
 """
 
 
-def test_a_pipeline_runs_on_a_cluster_that_is_there_and_nothing_of_ray_is_on_the_terminal(
-    cluster: LocalRayCluster, command_line: CommandLine
-) -> None:
+def test_a_pipeline_runs_on_a_cluster_without_output_of_ray(cluster: LocalRayCluster, command_line: CommandLine) -> None:
     file = command_line.write(PIPELINE)
     end = command_line.call("run", file, "--engine", f"ray://{cluster.address}", "-o", "json")
     assert end.code == 0, end.err

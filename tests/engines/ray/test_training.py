@@ -6,7 +6,7 @@ from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.step import run
 from bedplate.engines.remote.engine import RemoteEngine
 from bedplate.toolchain.train.settings import DrillSettings
-from tests.training_run import make_context, make_settings
+from tests.training_run import make_context, make_settings, measured
 
 
 def test_a_killed_worker_resumes_from_disk(engine: RemoteEngine, tmp_path: Path) -> None:
@@ -16,6 +16,6 @@ def test_a_killed_worker_resumes_from_disk(engine: RemoteEngine, tmp_path: Path)
     assert [event.message for event in heard.events if event.kind == "train.resumed"] == ["resumed from step 2 in disk"]
     journal = TrainingJournal(tmp_path / "step" / "journal.jsonl", str(result.outputs["run"]))
     assert [step.step for step in journal.steps()] == list(range(1, 7))
-    values = {item.id: item.value for item in result.measurements}
-    assert values["ppl_after"] < values["ppl_before"]  # type: ignore[operator]
-    assert values["kill_detect_s"] < 1  # type: ignore[operator]
+    values = measured(result)
+    assert values["ppl_after"] < values["ppl_before"]
+    assert values["kill_detect_s"] < 1

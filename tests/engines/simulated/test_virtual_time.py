@@ -6,6 +6,7 @@ import pytest
 
 from bedplate.core.clock import VirtualClock
 from bedplate.core.errors import ConfigurationError, UnavailableError, UsageError
+from bedplate.core.json import Json
 from bedplate.core.workload import ExitCause, Gang, Resources, Task, TaskEventKind, TaskState
 from bedplate.engines.base import CanExclude, CanInheritDescriptors, CanLoseNodes, FaultInjection
 from bedplate.engines.simulated.engine import SimulatedEngine
@@ -17,8 +18,8 @@ def make_engine(num_nodes: int = 2, num_cores: int = 4) -> tuple[VirtualClock, S
     return clock, SimulatedEngine(clock, [simulated_node(f"node-{i}", num_cores, {"rack": str(i)}) for i in range(num_nodes)])
 
 
-def lasting(duration_s: float | None, **simulated: object) -> Task:
-    return Task(entry="a:b", duration_s=duration_s, spec={"simulated": simulated} if simulated else {})  # type: ignore[dict-item]
+def lasting(duration_s: float | None, **simulated: Json) -> Task:
+    return Task(entry="a:b", duration_s=duration_s, spec={"simulated": simulated} if simulated else {})
 
 
 def test_it_has_the_capabilities_that_it_claims() -> None:

@@ -44,7 +44,7 @@ def test_the_bytes_of_all_flows_are_those_of_the_closed_form(kind: CollectiveKin
     assert sum(flow.size_bytes for flow in flows) == pytest.approx(total_bytes[kind])
 
 
-def test_a_ring_all_reduce_sends_twice_n_minus_1_over_n_of_the_message_to_the_next_rank() -> None:
+def test_bytes_of_a_ring_all_reduce_match_the_closed_form() -> None:
     flows = flows_of(collective(CollectiveKind.ALL_REDUCE, 4), hosts(4))
     assert [(flow.source, flow.target) for flow in flows] == [("h0", "h1"), ("h1", "h2"), ("h2", "h3"), ("h3", "h0")]
     assert {flow.size_bytes for flow in flows} == {1.5 * MESSAGE_BYTES}
@@ -88,7 +88,7 @@ def test_ring_shift_needs_leaves_of_one_size() -> None:
 
 @invariant
 @given(st.integers(1, 6), st.integers(2, 6), st.integers(0, 1000))
-def test_a_permutation_has_one_flow_from_and_to_each_host_and_none_to_itself(leaves: int, spines: int, seed: int) -> None:
+def test_a_permutation_has_one_flow_from_and_to_each_host(leaves: int, spines: int, seed: int) -> None:
     topology = leaf_spine(leaves, spines)
     flows = permutation(topology, seed)
     assert [flow.source for flow in flows] == list(topology.hosts)
@@ -106,7 +106,7 @@ def test_ranks_are_dealt_over_leaves_or_packed_leaf_after_leaf() -> None:
         place_ranks(topology, 7, RankOrder.SPREAD)
 
 
-def test_a_collective_of_the_whole_job_is_widened_and_one_of_a_part_is_repeated() -> None:
+def test_job_wide_collectives_widen_and_partial_ones_repeat() -> None:
     whole = Collective(kind=CollectiveKind.ALL_REDUCE, group=(0, 1, 2, 3), message_bytes=8)
     part = Collective(kind=CollectiveKind.ALL_GATHER, group=(1, 3), message_bytes=8)
     assert [item.group for item in widen(whole, 4, 10)] == [tuple(range(10))]
@@ -125,7 +125,7 @@ def write_job(folder: Path, **changes: object) -> Path:
     return file
 
 
-def test_a_job_is_read_from_a_training_folder_or_file_as_it_was_written(tmp_path: Path) -> None:
+def test_a_job_read_from_a_folder_or_file_is_unchanged(tmp_path: Path) -> None:
     written = Collective(kind=CollectiveKind.REDUCE_SCATTER, group=(1, 0), message_bytes=77, per_step=0.5)
     file = write_job(tmp_path, collectives=[written.as_json()])
     for path in (file, tmp_path):

@@ -34,7 +34,7 @@ def written(tmp_path: Path, text: str) -> str:
     return str(file)
 
 
-def test_a_leaf_spine_joins_every_leaf_to_every_spine_and_has_as_many_hosts_a_leaf_as_spines() -> None:
+def test_a_leaf_spine_is_a_full_mesh_of_leaves_and_spines() -> None:
     topology = open_topology("leaf-spine:2x3")
     assert (len(topology.hosts), len(topology.switches), len(topology.links)) == (6, 5, 2 * (6 + 6))
     names = {link.name for link in topology.links}

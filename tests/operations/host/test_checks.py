@@ -4,15 +4,16 @@ import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bedplate.operations.host.checks import Check, HostFacts, check_host
 
 
-def checks(tmp_path: Path, **facts: object) -> dict[str, Check]:
-    told = {"state": tmp_path / "state", "cache": tmp_path / "cache", **facts}
-    return {check.name: check for check in check_host(HostFacts(**told))}  # type: ignore[arg-type]
+def checks(tmp_path: Path, **changed: Any) -> dict[str, Check]:
+    facts: dict[str, Any] = {"state": tmp_path / "state", "cache": tmp_path / "cache", **changed}
+    return {check.name: check for check in check_host(HostFacts(**facts))}
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def few_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_this_machine_can_run_the_tests_so_nothing_that_they_need_fails(tmp_path: Path) -> None:
+def test_no_check_fails_on_a_machine_that_runs_the_tests(tmp_path: Path) -> None:
     found = checks(tmp_path)
     for name in ("python", "state-writable", "cache-writable", "loopback", "clock", "memfd", "pidfd", "subreaper", "torch"):
         assert found[name].status == "ok", found[name]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest import mock
 
 from bedplate.core.json import JsonObject
 from bedplate.core.task import TaskContext
@@ -100,8 +101,8 @@ def sums_wrongly(context: TaskContext) -> JsonObject:
         values[-1] += 1
 
     original: Callable[..., Any] = torch.distributed.all_reduce
-    torch.distributed.all_reduce = damaged
-    return main(context)
+    with mock.patch.object(torch.distributed, "all_reduce", damaged):
+        return main(context)
 
 
 def multiplies_wrongly(context: TaskContext) -> JsonObject:
@@ -127,8 +128,8 @@ def dies_when_measured(context: TaskContext) -> JsonObject:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
-    screen.measure_rates = die
-    return screen.main(context)
+    with mock.patch.object(screen, "measure_rates", die):
+        return screen.main(context)
 
 
 def slow_because_of_other_work(context: TaskContext) -> JsonObject:
@@ -140,5 +141,5 @@ def slow_because_of_other_work(context: TaskContext) -> JsonObject:
             matmul_flops={"fp32": 1.1e9}, memory_bandwidth_bytes_per_s=3e8, busy_frac={"fp32": 0.99, "copy": 0.99}
         )
 
-    screen.measure_rates = measure
-    return screen.main(context)
+    with mock.patch.object(screen, "measure_rates", measure):
+        return screen.main(context)

@@ -92,7 +92,7 @@ def test_an_order_that_fails_is_an_answer_and_the_task_continues(coordinator: Sc
     assert coordinator.ask({0: opening(4)}, 10.0) == {0: StoreAnswer(port=8)}
 
 
-def test_a_task_without_an_answer_in_time_is_late_and_not_asked_again(coordinator: ScreeningCoordinator, tasks: Tasks) -> None:
+def test_a_late_task_is_not_asked_again(coordinator: ScreeningCoordinator, tasks: Tasks) -> None:
     release = threading.Event()
 
     def hang(_order: Order) -> Answer:
@@ -130,7 +130,7 @@ def test_another_task_may_take_the_place_of_a_lost_one(
     assert coordinator.ask({0: opening(3)}, 10.0) == {0: StoreAnswer(port=6)}
 
 
-def test_an_answer_of_another_version_is_a_failure_of_its_slot_only(coordinator: ScreeningCoordinator) -> None:
+def test_an_answer_of_another_version_fails_its_slot_only(coordinator: ScreeningCoordinator) -> None:
     endpoint = coordinator.endpoint
     with socket.create_connection((endpoint.host, endpoint.port)) as connection:
         connection.sendall(json.dumps(encode(Introduction(slot=0, token=endpoint.token))).encode() + b"\n")

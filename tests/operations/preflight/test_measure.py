@@ -59,7 +59,7 @@ def test_int8_products_keep_int32_sums_as_integer_kernels_do() -> None:
     assert found.dtype is torch.int32
 
 
-def test_all_rates_of_a_core_are_measured_within_the_budget_and_cross_a_process_border_as_json() -> None:
+def test_rates_of_a_core_fit_the_budget_and_survive_json() -> None:
     beats: list[int] = []
     report = measure_rates(CORE, 0.4, size=256, largest_buffer_bytes=2**24, beat=lambda: beats.append(1))
     assert all((report.matmul_flops[precision] or 0) > 1e8 for precision in PRECISIONS), report
@@ -85,7 +85,7 @@ def test_a_measurement_without_time_is_refused(budget_s: float) -> None:
         measure_rates(CORE, budget_s)
 
 
-def test_without_torch_there_is_fp32_by_numpy_and_a_reason_for_the_rest(without_torch: None) -> None:
+def test_without_torch_numpy_measures_fp32_only(without_torch: None) -> None:
     report = measure_rates(CORE, 0.2, size=256, largest_buffer_bytes=2**24)
     assert (report.matmul_flops["fp32"] or 0) > 1e8
     assert report.matmul_flops["bf16"] is report.matmul_flops["int8"] is None
@@ -103,7 +103,7 @@ def test_a_numpy_product_is_checked_too(without_torch: None) -> None:
         exact_product("int8", 64)
 
 
-def test_buffers_of_a_copy_are_larger_than_the_last_cache_unless_limited() -> None:
+def test_copy_buffers_exceed_the_last_cache_unless_limited() -> None:
     copied = copy_bandwidth(CORE, 0.05, largest_buffer_bytes=2**24)
     assert copied.is_right
     assert copied.buffer_bytes == 2**24

@@ -33,7 +33,7 @@ def test_what_is_less_than_the_stated_share_behind_is_no_suspect() -> None:
     assert suspects([100.0, 100.0, 100.0, 61.0]) == []
 
 
-def test_a_kind_that_spreads_widely_excuses_a_slow_one_but_not_a_hopeless_one() -> None:
+def test_wide_spread_excuses_slow_slots_but_not_hopeless_ones() -> None:
     assert suspects([100.0, 80.0, 120.0, 60.0, 140.0, 55.0]) == []
     assert suspects([100.0, 80.0, 120.0, 60.0, 140.0, 10.0]) == [5]
 
@@ -57,8 +57,6 @@ def test_the_fastest_slot_is_never_suspect(rates: list[float], share: float) -> 
     ("rate", "busy_frac", "num_cores", "expected"),
     [(31.0, 0.7, 1, True), (29.0, 0.7, 1, False), (6.0, 0.5, 1, False), (6.0, 0.25, 2, True)],
 )
-def test_other_work_explains_what_it_took_of_one_core_and_more_of_several(
-    rate: float, busy_frac: float, num_cores: int, expected: bool
-) -> None:
+def test_other_work_explains_the_share_it_took(rate: float, busy_frac: float, num_cores: int, expected: bool) -> None:
     finding = PeerFinding(slot=0, rate=rate, limit=100.0, reference=200.0)
     assert other_work_explains(finding, busy_frac, num_cores) is expected

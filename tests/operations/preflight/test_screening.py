@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def on_line(start: str, act: Callable[[], None]) -> Reporter:
     return CallbackReporter(on_say=say)
 
 
-def test_a_slot_whose_process_was_killed_or_hung_once_is_tried_again_and_kept(tmp_path: Path) -> None:
+def test_a_slot_that_failed_once_is_tried_again_and_kept(tmp_path: Path) -> None:
     engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND, FIRST]))
 
     def meddle() -> None:
@@ -65,7 +66,7 @@ def test_a_slot_whose_process_dies_twice_is_bad(tmp_path: Path) -> None:
     assert reasons(screening)[1] == f"{died}; before that {died}"
 
 
-def test_a_slot_that_sums_wrongly_is_told_from_its_partners_also_when_one_of_them_is_killed(tmp_path: Path) -> None:
+def test_a_wrong_sum_is_traced_to_its_slot(tmp_path: Path) -> None:
     entries = {1: "tests.operations.preflight.faults:sums_wrongly"}
     engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND, FIRST, SECOND]), entries)
     try:
@@ -76,7 +77,7 @@ def test_a_slot_that_sums_wrongly_is_told_from_its_partners_also_when_one_of_the
     assert reasons(screening)[1].startswith("its pairs fail (a wrong sum) with slots")
 
 
-def test_a_slot_that_has_no_time_to_answer_is_unknown_and_not_bad(tmp_path: Path) -> None:
+def test_a_slot_without_time_to_answer_is_unknown(tmp_path: Path) -> None:
     engine = MeddledEngine(local_engine(tmp_path, [FIRST]))
     try:
         screening = screen_slots(engine, 1, 1, replace(QUICK, start_timeout_s=0.001))
@@ -88,11 +89,12 @@ def test_a_slot_that_has_no_time_to_answer_is_unknown_and_not_bad(tmp_path: Path
 
 @pytest.mark.parametrize("limit", ["budget_s", "pair_timeout_s", "hung_after_s", "start_timeout_s"])
 def test_a_screening_without_time_is_refused(limit: str) -> None:
+    change: dict[str, Any] = {limit: 0.0}
     with pytest.raises(UsageError, match="needs time"):
-        replace(QUICK, **{limit: 0.0})
+        replace(QUICK, **change)
 
 
-def test_a_slot_that_is_slow_because_of_other_work_is_used_only_where_others_are_too_few(tmp_path: Path) -> None:
+def test_a_disturbed_slot_is_used_only_when_others_are_too_few(tmp_path: Path) -> None:
     entries = {1: "tests.operations.preflight.faults:slow_because_of_other_work"}
     engine = MeddledEngine(local_engine(tmp_path, [FIRST, SECOND]), entries)
     try:

@@ -74,7 +74,7 @@ def test_a_slot_without_any_partner_is_unknown() -> None:
 
 
 @given(st.data(), st.integers(2, 40))
-def test_pairs_of_a_wave_share_no_slot_and_nobody_meets_the_same_partner_twice(data: st.DataObject, num_slots: int) -> None:
+def test_waves_pair_each_slot_once_and_partners_never_repeat(data: st.DataObject, num_slots: int) -> None:
     slots = data.draw(st.permutations(range(num_slots)))
     first = first_round(slots)
     results = {pair: data.draw(st.booleans()) for wave in first for pair in wave}

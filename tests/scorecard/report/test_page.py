@@ -124,7 +124,7 @@ def page(evil: str = "", language: Language = Language.ENGLISH, *, empty: bool =
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_the_page_is_well_formed_with_unique_ids_and_links_that_lead_somewhere(empty: bool) -> None:
+def test_the_page_is_well_formed_and_its_links_resolve(empty: bool) -> None:
     read = Page(page(empty=empty))
     assert len(read.ids()) == len(set(read.ids()))
     targets = [attributes["href"] or "" for tag, attributes in read.tags if tag == "a"]
@@ -198,7 +198,7 @@ def test_nothing_measured_makes_a_page_that_says_so() -> None:
     assert "Nothing has been graded yet" in html and "尚无可计分的指标" in html
 
 
-def test_a_disturbed_value_is_marked_in_both_languages_and_says_why_it_stops_at_base() -> None:
+def test_a_disturbed_value_is_marked_and_explained_in_both_languages() -> None:
     read = Page(page())
     legend = 1
     assert read.by_language["en"].count("disturbed") == read.by_language["zh"].count("受干扰") == legend + 2

@@ -86,7 +86,7 @@ def test_a_template_that_cannot_be_used_is_a_bad_request(source: str | None, rea
     assert caught.value.status_code == 400
 
 
-def test_what_tools_are_about_is_not_dropped_by_a_template_that_ignores_it() -> None:
+def test_a_template_that_drops_tool_messages_is_refused() -> None:
     with pytest.raises(ApiError, match=r"messages\[2\].tool_calls"):
         template_of("{% for m in messages %}{{ m.content }}{% endfor %}").render(MESSAGES)
     users_only = template_of("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}")

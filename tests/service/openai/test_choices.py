@@ -22,7 +22,7 @@ def complete(client: openai.OpenAI, **words: Any) -> Any:
     return client.completions.create(**ask)
 
 
-def test_each_prompt_of_a_list_gets_the_answer_that_it_gets_alone(client: openai.OpenAI, server: Server) -> None:
+def test_prompts_of_a_list_are_answered_as_if_alone(client: openai.OpenAI, server: Server) -> None:
     alone = [complete(client, prompt=prompt) for prompt in PROMPTS]
     tokens = [server.codec.encode(prompt, add_special_tokens=True) for prompt in PROMPTS]
     for together in (complete(client, prompt=PROMPTS), complete(client, prompt=tokens)):
@@ -32,7 +32,7 @@ def test_each_prompt_of_a_list_gets_the_answer_that_it_gets_alone(client: openai
         assert together.usage.completion_tokens == sum(answer.usage.completion_tokens for answer in alone)
 
 
-def test_n_choices_of_each_prompt_come_in_order_and_the_prompt_counts_once(client: openai.OpenAI) -> None:
+def test_choices_come_in_order_and_the_prompt_counts_once(client: openai.OpenAI) -> None:
     answer = complete(client, prompt=PROMPTS[:2], n=3, temperature=1.5, seed=7, max_tokens=12)
     texts = [choice.text for choice in answer.choices]
     assert [choice.index for choice in answer.choices] == list(range(6))
@@ -66,7 +66,7 @@ def test_more_prompts_than_the_queue_takes_are_answered(tiny_model: Path) -> Non
         assert is_idle(server.engine)
 
 
-def test_one_prompt_that_does_not_fit_refuses_them_all_before_anything_runs(http: httpx.Client, server: Server) -> None:
+def test_one_prompt_that_does_not_fit_refuses_them_all(http: httpx.Client, server: Server) -> None:
     finished = server.engine.statistics().finished
     body = {"model": "tiny", "prompt": [[1], [2], [3] * 5000], "stream": True}
     answer = http.post("/v1/completions", json=body)
@@ -127,7 +127,7 @@ def test_an_evaluation_harness_can_score_continuations(http: httpx.Client, serve
     assert longer < alone
 
 
-def test_a_completion_that_ends_at_a_stop_token_has_its_log_probability(http: httpx.Client, server: Server) -> None:
+def test_a_stop_token_has_its_log_probability(http: httpx.Client, server: Server) -> None:
     """A harness cuts one entry from the end; without one for the stop token it would cut a token of the prompt."""
     body = {"model": "tiny", "prompt": "the river", "temperature": 0, "max_tokens": 1}
     first = http.post("/v1/completions", json=body | {"return_token_ids": True}).json()["choices"][0]["token_ids"][0]

@@ -3,8 +3,8 @@
 import json
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def large_bodies(tiny_model: Path) -> Any:
+def large_bodies(tiny_model: Path) -> Iterator[Server]:
     with serving(tiny_model) as server:
         yield server
 
@@ -29,14 +29,10 @@ def test_a_prompt_that_cannot_fit_is_refused_before_it_is_encoded(large_bodies: 
     body = {"model": "tiny"} | (
         {"prompt": text} if path == "completions" else {"messages": [{"role": "user", "content": text}]}
     )
-    encoded = large_bodies.codec.encode
-    large_bodies.codec.encode = None  # type: ignore[method-assign, assignment]
-    try:
-        answer = httpx.post(
-            f"{large_bodies.url}/v1/{path}", content=json.dumps(body, ensure_ascii=False).encode(), headers=HEADERS
-        )
-    finally:
-        large_bodies.codec.encode = encoded  # type: ignore[method-assign]
+    content = json.dumps(body, ensure_ascii=False).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_bodies.codec, "encode", None)
+        answer = httpx.post(f"{large_bodies.url}/v1/{path}", content=content, headers=HEADERS)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
@@ -60,23 +56,21 @@ def test_others_are_answered_while_a_request_is_prepared(large_bodies: Server) -
         assert answered.wait(20)
         return encode(text, add_special_tokens=add_special_tokens, control_tokens=control_tokens)
 
-    large_bodies.codec.encode = slow_encode  # type: ignore[method-assign]
     results: list[int] = []
     body = {"model": "tiny", "prompt": "x", "max_tokens": 1}
     url = f"{large_bodies.url}/v1/completions"
     work = threading.Thread(target=lambda: results.append(httpx.post(url, json=body, headers=HEADERS, timeout=30).status_code))
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_bodies.codec, "encode", slow_encode)
         work.start()
         assert httpx.post(url, json=body | {"prompt": [5]}, headers=HEADERS, timeout=15).status_code == 200
         answered.set()
         work.join()
-    finally:
-        large_bodies.codec.encode = encode  # type: ignore[method-assign]
     assert results == [200]
 
 
-def test_a_body_over_the_limit_is_refused_also_without_a_declared_length(large_bodies: Server) -> None:
-    def parts() -> Any:
+def test_an_oversized_body_is_refused_even_without_a_declared_length(large_bodies: Server) -> None:
+    def parts() -> Iterator[bytes]:
         for _ in range(120):
             yield b"x" * 100_000
 

@@ -100,7 +100,7 @@ def test_impossible_tokens_have_scores_that_json_can_hold() -> None:
         assert "-9999.0" in json.dumps(document, allow_nan=False)
 
 
-def test_a_chat_has_the_scores_of_chats_and_a_stream_has_them_too(client: openai.OpenAI) -> None:
+def test_chats_have_logprobs_streamed_or_not(client: openai.OpenAI) -> None:
     """abetlen/llama-cpp-python#1787 and #197."""
     ask: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "logprobs": True, "max_tokens": 3}
     choice = client.chat.completions.create(**ask, temperature=0).choices[0]
@@ -110,7 +110,7 @@ def test_a_chat_has_the_scores_of_chats_and_a_stream_has_them_too(client: openai
     assert any(chunk.choices[0].logprobs for chunk in stream)
 
 
-def test_nothing_of_a_stop_string_is_streamed_and_nothing_else_is_lost(client: openai.OpenAI) -> None:
+def test_a_stream_omits_the_stop_string_and_nothing_else(client: openai.OpenAI) -> None:
     """vllm-project/vllm#3574 (the start of a stop string was sent) and #11089 (a stop string emptied the answer)."""
     ask: dict[str, Any] = {"model": "tiny", "prompt": "the river", "max_tokens": 24, "temperature": 0}
     free = client.completions.create(**ask).choices[0].text
@@ -121,7 +121,7 @@ def test_nothing_of_a_stop_string_is_streamed_and_nothing_else_is_lost(client: o
         assert client.completions.create(**ask, stop=harmless).choices[0].text == free
 
 
-def test_a_stop_string_with_a_control_token_is_met_and_not_said(http: httpx.Client, server: Server) -> None:
+def test_a_stop_string_with_a_control_token_is_not_output(http: httpx.Client, server: Server) -> None:
     """huggingface/text-generation-inference#1724: the answer ended with the stop string `<|im_end|>\\n`."""
     ask = {"model": "tiny", "prompt": "the river", "temperature": 0, "max_tokens": 24, "ignore_eos": True}
     answer = http.post("/v1/completions", json=ask | {"return_token_ids": True}).json()["choices"][0]
@@ -192,6 +192,7 @@ def test_a_client_that_leaves_while_it_waits_frees_its_place(tiny_model: Path, s
 
 def test_a_rendered_prompt_gets_no_second_beginning_of_text(http: httpx.Client, server: Server) -> None:
     """vllm-project/vllm#9519: completions had no way to leave the tokenizer's own beginning out."""
-    body = {"model": "tiny", "prompt": "<|im_start|>user\nHi<|im_end|>\n", "max_tokens": 1, "add_special_tokens": False}
+    prompt = "<|im_start|>user\nHi<|im_end|>\n"
+    body = {"model": "tiny", "prompt": prompt, "max_tokens": 1, "add_special_tokens": False}
     usage = http.post("/v1/completions", json=body).json()["usage"]
-    assert usage["prompt_tokens"] == len(server.codec.encode(body["prompt"], add_special_tokens=False))  # type: ignore[arg-type]
+    assert usage["prompt_tokens"] == len(server.codec.encode(prompt, add_special_tokens=False))

@@ -176,7 +176,7 @@ def test_an_odd_temperature_is_answered_and_disturbs_nobody(client: openai.OpenA
     assert answer.choices[0].finish_reason in ("stop", "length")
 
 
-def test_a_conversation_with_tools_reaches_the_template_as_transformers_expects_it() -> None:
+def test_tool_conversations_render_as_in_transformers() -> None:
     parts = [{"type": "text", "text": "It is "}, {"type": "text", "text": "dark."}]
     body = read_chat(
         messages=[
@@ -206,7 +206,7 @@ def test_arguments_that_are_no_object_stay_text(arguments: str) -> None:
     assert message["tool_calls"][0]["function"]["arguments"] == arguments
 
 
-def test_a_wrong_method_and_an_unknown_path_have_the_shape_of_openai(http: httpx.Client) -> None:
+def test_wrong_methods_and_paths_are_openai_errors(http: httpx.Client) -> None:
     wrong = http.get("/v1/completions")
     assert (wrong.status_code, wrong.json()["error"]["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "POST")
     unknown = http.post("/v1/embeddings", json={})

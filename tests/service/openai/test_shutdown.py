@@ -37,7 +37,7 @@ def stop_during(server: Server, body: dict[str, Any]) -> tuple[list[str], httpx.
         return [first, *lines], health, refused
 
 
-def test_new_requests_get_503_and_a_stream_that_is_cut_ends_with_an_error(server: Server) -> None:
+def test_shutdown_answers_503_and_ends_cut_streams_with_an_error(server: Server) -> None:
     lines, health, refused = stop_during(server, LONG)
     assert health.json()["status"] == "stopping"
     assert refused.status_code == 503

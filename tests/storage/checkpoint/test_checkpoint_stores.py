@@ -14,7 +14,7 @@ from bedplate.storage.checkpoint import disk
 from bedplate.storage.checkpoint.copier import DiskCopier, copy_checkpoint
 from bedplate.storage.checkpoint.disk import DiskCheckpointStore
 from bedplate.storage.checkpoint.memory import MemoryCheckpointStore, create_memory_files
-from bedplate.storage.checkpoint.record import ShardRecord
+from bedplate.storage.checkpoint.record import ShardRecord, describe
 
 PAYLOAD_BYTES = 300_000
 Opener = Callable[[int, int], CheckpointStore]
@@ -77,7 +77,7 @@ def test_two_generations_are_kept_and_the_older_ones_make_room(open_store: Opene
     assert content(stores[0].load(6, 1)) == content(make_shard(6))
 
 
-def test_saving_again_after_a_death_never_overwrites_the_newest_complete_step(open_store: Opener) -> None:
+def test_a_save_after_a_death_keeps_the_newest_complete_step(open_store: Opener) -> None:
     first, second = open_store(0, 2), open_store(1, 2)
     for store in (first, second):
         store.save(2, make_shard(2))
@@ -137,7 +137,7 @@ def test_a_shard_larger_than_its_memory_file_is_refused(memory_files: tuple[int,
         MemoryCheckpointStore(memory_files, 0, 1).save(2, Shard(meta={}, buffers={"all": bytes(2 * PAYLOAD_BYTES)}))
 
 
-def test_a_writer_that_dies_at_any_moment_leaves_the_older_step_whole(memory_files: tuple[int, ...]) -> None:
+def test_a_writer_killed_at_any_moment_leaves_the_older_step(memory_files: tuple[int, ...]) -> None:
     store = MemoryCheckpointStore(memory_files, 0, 1)
     store.save(2, make_shard(2))
     for writes in range(1, 5):
@@ -160,7 +160,7 @@ def _save_in_a_process_that_dies(descriptors: tuple[int, ...], step: int, writes
                 os.kill(os.getpid(), signal.SIGKILL)
             return written
 
-        os.pwrite = write_then_die  # type: ignore[assignment]
+        os.pwrite = write_then_die
         MemoryCheckpointStore(descriptors, 0, 1).save(step, make_shard(step))
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -179,16 +179,15 @@ def test_the_copier_brings_the_newest_step_to_disk(memory_files: tuple[int, ...]
     assert content(on_disk.load(4, 1)) == content(make_shard(5))
 
 
-def test_a_copy_of_memory_that_is_overwritten_on_the_way_is_dropped(
+def test_a_copy_overwritten_in_transit_is_dropped(
     memory_files: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = MemoryCheckpointStore(memory_files, 0, 1)
     for step in (2, 4):
         writer.save(step, make_shard(step))
-    real = disk.describe
 
     def overwrite_after_the_digests(*arguments: Any) -> ShardRecord:
-        record = real(*arguments)
+        record = describe(*arguments)
         writer.save(6, make_shard(6))
         return record
 

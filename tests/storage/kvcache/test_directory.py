@@ -64,7 +64,7 @@ def test_zeros_in_place_of_a_header_are_found(directory: Path) -> None:
     assert len(verify_directory(directory).damaged) == 1
 
 
-def test_a_cut_segment_costs_its_blocks_once_and_then_is_sealed_as_it_is(directory: Path) -> None:
+def test_a_truncated_segment_is_sealed_without_its_lost_blocks(directory: Path) -> None:
     os.truncate(directory / "00000001.segment", 7 * RECORD_BYTES + 99)
     store = open_kv_store(f"kv://{directory}?memory=1MB")
     assert store.statistics().damaged_blocks == 13
@@ -107,7 +107,7 @@ def test_a_store_from_before_manifests_is_taken_over(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [["notes.txt"], ["lock"], ["0001.segment"], []], ids=lambda names: ",".join(names) or "empty")
-def test_a_folder_that_is_no_store_is_refused_by_name_and_left_alone(tmp_path: Path, names: list[str]) -> None:
+def test_a_folder_that_is_no_store_is_left_alone(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         (tmp_path / name).write_text("mine")
     with pytest.raises(NotFoundError, match="not a KV store") as refused:
@@ -196,7 +196,7 @@ def test_eviction_keeps_the_manifest_true(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_store_killed_again_and_again_while_it_seals_and_evicts_is_never_damaged(tmp_path: Path) -> None:
+def test_repeated_kills_never_damage_the_store(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from tests.storage.kvcache.test_kv_store import *\n"

@@ -101,7 +101,7 @@ def test_a_chain_may_be_continued_by_its_last_blocks_alone() -> None:
     assert load(store, keys) == [block(key) for key in keys]
 
 
-def test_memory_keeps_to_its_limit_and_loses_a_chain_from_its_end() -> None:
+def test_memory_keeps_its_limit_by_dropping_ends_of_chains() -> None:
     store = open_kv_store(f"kv:?memory={BLOCK_BYTES * 10}")
     old, new = chain(8), chain(6, seed=1)
     fill(store, old)
@@ -160,7 +160,7 @@ def test_a_directory_belongs_to_one_process(filled: Path) -> None:
     reopened(filled).close()
 
 
-def test_writes_beyond_the_queue_are_dropped_counted_and_served_from_memory(directory: Path) -> None:
+def test_writes_beyond_the_queue_are_counted_and_kept_in_memory(directory: Path) -> None:
     store = TieredKVStore([MemoryTier(10_000_000), WriteBehind(DiskTier(directory), limit_bytes=0)])
     fill(store, chain(5))
     assert store.match(chain(5)) == 5

@@ -119,7 +119,7 @@ def test_the_limit_holds_and_what_had_to_go_is_counted(tier: Tier) -> None:
     assert [read(tier, key) for key in keys] == [make(key).data for key in keys]
 
 
-def test_a_block_whose_bytes_are_wrong_is_dropped_counted_and_never_read(tier: Tier) -> None:
+def test_a_damaged_block_is_dropped_and_counted(tier: Tier) -> None:
     good, bad = chain(2)
     write(tier, [good])
     tier.write(bad, good, StoredBlock(make(bad).data, checksum(b"something else")))

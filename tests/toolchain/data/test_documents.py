@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_folder_gives_all_its_files_in_order(tmp_path: Path) -> None:
     assert list(read_documents(tmp_path)) == [*tiny_documents(2, seed=2), *tiny_documents(3, seed=1)]
 
 
-def test_a_long_text_without_breaks_is_cut_at_paragraphs_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_long_text_is_cut_at_paragraphs_without_loss(tmp_path: Path) -> None:
     paragraphs = [paragraph for document in tiny_documents(20) for paragraph in document.split("\n\n")]
     (tmp_path / "book.txt").write_text("\n\n".join(paragraphs))
     documents = list(read_documents(tmp_path / "book.txt"))
@@ -46,13 +47,19 @@ def compressed(suffix: str, content: bytes) -> bytes:
     import pyarrow
 
     if suffix == ".zst":
-        return pyarrow.compress(content, "zstd", asbytes=True)  # type: ignore[no-any-return]
-    return {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix](content)
+        return bytes(pyarrow.compress(content, "zstd", asbytes=True))
+    compress: dict[str, Callable[[bytes], bytes]] = {
+        "": bytes,
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+    }
+    return compress[suffix](content)
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.JSONL", "x.ndjson", "x.v1.jsonl"])
 @pytest.mark.parametrize("compression", ["", ".gz", ".bz2", ".xz", ".zst"])
-def test_json_lines_are_read_under_each_of_their_names_and_compressions(tmp_path: Path, name: str, compression: str) -> None:
+def test_json_lines_are_read_under_every_name_and_compression(tmp_path: Path, name: str, compression: str) -> None:
     file = tmp_path / f"{name}{compression}"
     file.write_bytes(compressed(compression, JSON_LINES))
     assert tuple(read_documents(file)) == TEXTS
@@ -129,7 +136,7 @@ def test_a_folder_without_text_names_what_it_holds(tmp_path: Path) -> None:
         list(read_documents(tmp_path))
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_text(tmp_path: Path) -> None:
+def test_byte_order_marks_and_carriage_returns_are_dropped(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_bytes(b"\xef\xbb\xbfone\r\nline\r\n\r\n\r\ntwo\r\n")
     assert list(read_documents(tmp_path / "x.txt")) == ["one\nline", "two"]
 

@@ -49,7 +49,7 @@ def test_a_window_crosses_files_and_shares_one_token_with_the_next(tmp_path: Pat
         assert shards.window(index, LENGTH).tolist() == list(range(index * LENGTH, index * LENGTH + LENGTH + 1))
 
 
-def test_every_window_is_a_sample_once_an_epoch_however_the_steps_are_cut(tmp_path: Path) -> None:
+def test_every_window_is_sampled_once_an_epoch(tmp_path: Path) -> None:
     shards = make_shards(tmp_path)
     num_windows = shards.num_windows(LENGTH)
     settings = TrainSettings(model="m", data="d", sequence=LENGTH, micro_batch=2, accumulate=1, seed=3)

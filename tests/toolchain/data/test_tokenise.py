@@ -29,7 +29,8 @@ def corpus(tmp_path: Path) -> Path:
 
 def decoded(folder: Path, model: Path, split: str) -> list[str]:
     shards, tokenizer = TokenShards(folder, split), load_tokenizer(model)
-    documents, current = [], []
+    documents: list[str] = []
+    current: list[int] = []
     for token in shards.tokens().tolist():
         if token == shards.separator:
             documents.append(tokenizer.decode(current))
@@ -159,7 +160,7 @@ def test_a_changed_end_of_sequence_token_makes_new_shards(corpus: Path, tiny_mod
 
 
 @pytest.mark.parametrize("file", ["generation_config.json", "tokenizer_config.json"])
-def test_the_end_of_sequence_token_is_looked_for_where_models_name_it(
+def test_the_end_of_sequence_token_is_found_where_models_name_it(
     corpus: Path, tiny_model: Path, tmp_path: Path, file: str
 ) -> None:
     model = model_without_end_of_text(tiny_model, tmp_path / "model")
@@ -254,7 +255,7 @@ def test_ranks_that_call_at_once_get_one_whole_result(corpus: Path, tiny_model: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
-def test_a_full_disk_is_said_and_nothing_half_done_is_taken_for_whole(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_output(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", small], capture_output=True).returncode:

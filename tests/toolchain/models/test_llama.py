@@ -63,7 +63,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_a_model_without_memory_has_the_shapes_and_leaves_initialisation_as_it_was() -> None:
+def test_a_model_on_the_meta_device_leaves_initialisation_alone() -> None:
     shapes = {name: tuple(parameter.shape) for name, parameter in shape_only(CONFIG).named_parameters()}
     assert all(parameter.is_meta for parameter in shape_only(CONFIG).parameters())
     assert shapes == {name: tuple(parameter.shape) for name, parameter in make_model().named_parameters()}

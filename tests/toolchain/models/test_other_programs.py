@@ -94,7 +94,7 @@ def test_every_type_in_the_config_is_that_of_the_weights(base: Path, tmp_path: P
     assert config.rope_parameters["rope_theta"] == 50_000.0
 
 
-def test_what_belongs_to_the_model_is_kept_and_what_describes_the_base_is_not(base: Path, tmp_path: Path) -> None:
+def test_a_copy_keeps_what_belongs_to_the_model_only(base: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer, GenerationConfig
 
     folder = made_from(base, tmp_path, Storage.INT8)
@@ -105,7 +105,7 @@ def test_what_belongs_to_the_model_is_kept_and_what_describes_the_base_is_not(ba
     assert not (folder / "model.safetensors.index.json").exists()
 
 
-def test_a_model_made_from_a_compressed_one_does_not_claim_to_be_compressed(base: Path, tmp_path: Path) -> None:
+def test_a_model_made_from_a_compressed_one_is_not_compressed(base: Path, tmp_path: Path) -> None:
     compressed = made_from(base, tmp_path / "int8", Storage.INT8)
     save_model(load_model(base), tmp_path / "plain")
     keep_from_base(compressed, tmp_path / "plain")

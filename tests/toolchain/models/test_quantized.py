@@ -15,6 +15,7 @@ from bedplate.toolchain.models import quantized
 from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.quantization import Storage, quantization_config, storage_of
 from bedplate.toolchain.models.quantized import Int8Linear, quantize_rows
+from tests.tiny_model import layers_of
 
 
 @given(seed=st.integers(0, 1000), spread=st.floats(1e-4, 1e3))
@@ -48,7 +49,7 @@ def test_both_ways_of_multiplying_agree(rows: int) -> None:
     torch.testing.assert_close(linear(x), exact, atol=1e-4, rtol=1e-4)
 
 
-def test_rows_and_weights_that_the_kernel_would_crash_on_take_the_other_way() -> None:
+def test_weights_that_the_kernel_cannot_take_use_the_fallback() -> None:
     """Torch's kernel ends the process with SIGSEGV on these."""
     for in_features, offset in ((40, 0), (64, 1), (64, 8)):
         linear, x = make_linear(48, in_features), torch.randn(3, in_features).bfloat16()
@@ -96,7 +97,7 @@ def test_an_int8_model_computes_with_its_unpacked_weights(tiny_model: Path, tmp_
 def test_what_cannot_be_quantised_is_refused(tiny_model: Path) -> None:
     model = load_model(tiny_model)
     with torch.no_grad():
-        model.model.layers[3].mlp.up_proj.weight[5, 5] = float("nan")
+        layers_of(model)[3].mlp.up_proj.weight[5, 5] = float("nan")
     with pytest.raises(CheckFailedError, match=r"layers\.3\.mlp\.up_proj"):
         quantize_int8(model)
     with pytest.raises(UsageError, match="already compressed"):

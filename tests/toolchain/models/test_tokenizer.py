@@ -22,7 +22,7 @@ def change(file: Path, **changed: object) -> None:
     file.write_text(json.dumps(before | changed))
 
 
-def test_the_tokens_that_end_a_text_come_from_every_file_in_order_and_once(folder: Path) -> None:
+def test_end_tokens_come_from_every_file_in_order_and_once(folder: Path) -> None:
     change(folder / "config.json", eos_token_id=7)
     change(folder / "generation_config.json", eos_token_id=[9, 7])
     assert end_tokens(folder, load_tokenizer(folder)) == (7, 9, 2)

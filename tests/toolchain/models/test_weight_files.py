@@ -80,7 +80,7 @@ def test_the_single_file_decides_where_there_is_no_index(folder: Path) -> None:
     assert holds(folder, weights)
 
 
-def test_a_tensor_in_a_shard_that_the_index_does_not_name_there_is_not_read(folder: Path) -> None:
+def test_a_tensor_that_the_index_does_not_name_is_not_read(folder: Path) -> None:
     weights = spread(folder)
     first = load_file(folder / SHARDS[0])
     other = next(name for name in weights if name not in first)

@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -49,8 +50,8 @@ def engine() -> Iterator[BuiltInEngine]:
     engine.close()
 
 
-def ask(prompt: tuple[int, ...] = (1, 2, 3), tokens: int = 8, **words: object) -> GenerationRequest:
-    return GenerationRequest(id=str(next(names)), prompt=prompt, max_new_tokens=tokens, **words)  # type: ignore[arg-type]
+def ask(prompt: tuple[int, ...] = (1, 2, 3), tokens: int = 8, **words: Any) -> GenerationRequest:
+    return GenerationRequest(id=str(next(names)), prompt=prompt, max_new_tokens=tokens, **words)
 
 
 def tokens_of(steps: Iterator[GeneratedToken]) -> list[int]:
@@ -89,7 +90,7 @@ def test_a_full_queue_is_said_at_once(engine: BuiltInEngine) -> None:
     with pytest.raises(QueueFullError, match="queue is full"):
         engine.submit(ask())
     for stream in streams:
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
     wait_for(lambda: engine.statistics().running == engine.statistics().queued == 0)
     assert tokens_of(engine.submit(ask(tokens=2)))
 
@@ -97,7 +98,7 @@ def test_a_full_queue_is_said_at_once(engine: BuiltInEngine) -> None:
 def test_closing_the_iterator_cancels_the_request(engine: BuiltInEngine) -> None:
     stream = engine.submit(ask(tokens=1500))
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     wait_for(lambda: engine.statistics().running == 0)
     assert engine.statistics().generated_tokens < 1500
 
@@ -127,7 +128,7 @@ def test_sampling_is_reproducible_by_its_seed_whatever_else_runs(engine: BuiltIn
     other = engine.submit(ask(tokens=300, sampling=SamplingSettings(temperature=1.0)))
     assert sample(7) == alone
     assert sample(8) != alone
-    other.close()  # type: ignore[attr-defined]
+    other.close()
 
 
 def test_a_small_top_p_is_greedy(engine: BuiltInEngine) -> None:
@@ -179,7 +180,7 @@ def test_closing_ends_what_runs_and_refuses_what_comes() -> None:
     assert not any(thread.name == "bedplate-engine" and thread.is_alive() for thread in threading.enumerate())
 
 
-def test_memory_for_too_few_tokens_is_refused_with_what_it_would_take() -> None:
+def test_too_little_memory_is_refused_with_what_it_would_take() -> None:
     with pytest.raises(ResourcesError, match="at least"):
         BuiltInEngine(make_model(), EngineSettings(kv_memory=100_000))
 
@@ -194,7 +195,7 @@ def test_the_context_is_what_memory_and_model_allow() -> None:
     engine.close()
 
 
-def test_scores_that_are_not_finite_end_one_request_and_leave_nothing_behind(engine: BuiltInEngine) -> None:
+def test_non_finite_scores_end_one_request_and_leave_nothing(engine: BuiltInEngine) -> None:
     before = tokens_of(engine.submit(ask()))
     runner = engine._steps.runner
     assert isinstance(runner, SlotDecoder)
@@ -257,7 +258,7 @@ def test_a_row_that_turns_non_finite_while_decoding_ends_alone(engine: BuiltInEn
     assert [tokens_of(stream) for stream in again] == [expected] * 2
 
 
-def test_a_decode_step_that_fails_for_one_row_ends_that_row_alone(engine: BuiltInEngine) -> None:
+def test_a_decode_failure_of_one_row_ends_only_that_row(engine: BuiltInEngine) -> None:
     expected = tokens_of(engine.submit(ask(tokens=60)))
 
     def fail(row: int) -> None:
@@ -297,9 +298,7 @@ def test_an_engine_whose_thread_breaks_leaves_nobody_waiting(engine: BuiltInEngi
     assert list(stream)[-1].finish is FinishReason.CANCELLED
 
 
-def test_a_lost_slot_is_found_when_the_engine_is_idle_and_comes_back(
-    engine: BuiltInEngine, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_idle_engine_recovers_a_lost_slot(engine: BuiltInEngine, caplog: pytest.LogCaptureFixture) -> None:
     expected = tokens_of(engine.submit(ask()))
     wait_for(lambda: engine.statistics().running == 0)
     engine.check_integrity()
@@ -318,5 +317,5 @@ def test_statistics_count_tokens_and_blocks(engine: BuiltInEngine) -> None:
     now = engine.statistics()
     assert (now.running, now.queued, now.prompt_tokens) == (1, 0, 70)
     assert now.kv_blocks_used >= 3
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     wait_for(lambda: engine.statistics().kv_blocks_used == 0)

@@ -82,9 +82,7 @@ HIGH_BYTES, ORDINARY = st.integers(3 + 0x80, 3 + 0xFF), st.integers(3 + 256, 899
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tokens=st.lists(HIGH_BYTES | ORDINARY, max_size=60))
-def test_bytes_that_are_no_character_lose_nothing_of_the_text_around_them(
-    sentencepiece: FolderCodec, tokens: list[int]
-) -> None:
+def test_invalid_utf8_does_not_lose_the_text_around_it(sentencepiece: FolderCodec, tokens: list[int]) -> None:
     out = TextStream(sentencepiece)
     said = "".join(out.add(token) for token in tokens) + out.finish()
     at_once = sentencepiece.decode(tokens)

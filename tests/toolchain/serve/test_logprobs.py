@@ -1,6 +1,7 @@
 """Log-probabilities: those of the model itself, the same whatever else runs, and without effect on the answer."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -29,9 +30,9 @@ def engine(model: Llama) -> Iterator[BuiltInEngine]:
     engine.close()
 
 
-def ask(engine: BuiltInEngine, **settings: object) -> list[GeneratedToken]:
-    words: dict[str, object] = {"id": "ask", "prompt": PROMPT, "max_new_tokens": 6} | settings
-    return list(engine.submit(GenerationRequest(**words)))  # type: ignore[arg-type]
+def ask(engine: BuiltInEngine, **settings: Any) -> list[GeneratedToken]:
+    words: dict[str, Any] = {"id": "ask", "prompt": PROMPT, "max_new_tokens": 6} | settings
+    return list(engine.submit(GenerationRequest(**words)))
 
 
 def expected_logprobs(model: Llama, tokens: tuple[int, ...]) -> torch.Tensor:
@@ -110,7 +111,7 @@ def test_a_prompt_can_be_scored_without_generating(engine: BuiltInEngine) -> Non
     assert engine.statistics().running == 0
 
 
-def test_a_stop_token_as_first_token_still_delivers_the_prompts_logprobs(engine: BuiltInEngine) -> None:
+def test_a_first_stop_token_still_delivers_prompt_logprobs(engine: BuiltInEngine) -> None:
     first = ask(engine)[0].token
     assert first is not None
     (step,) = ask(engine, stop_tokens=(first,), prompt_logprobs=1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -46,11 +47,11 @@ class CutSequences:
         return self.tokens[rows, :-1], self.targets[rows]
 
 
-def make_trainer(size: int, **changed: object) -> Trainer:
+def make_trainer(size: int, **changed: Any) -> Trainer:
     torch.manual_seed(0)
     model = Llama(CONFIG)
     weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    settings = dataclasses.replace(SETTINGS, micro_batch=size, accumulate=SEQUENCES // size, **changed)  # type: ignore[arg-type]
+    settings = dataclasses.replace(SETTINGS, micro_batch=size, accumulate=SEQUENCES // size, **changed)
     trainer = Trainer(
         model=model,
         settings=settings,
@@ -110,7 +111,7 @@ class SpoiledGradient(SilentObserver):
             self.trainer.flat.gradients[11] = self.value
 
 
-def make_spoiled_trainer(steps: tuple[int, ...], value: float = math.nan, **changed: object) -> Trainer:
+def make_spoiled_trainer(steps: tuple[int, ...], value: float = math.nan, **changed: Any) -> Trainer:
     trainer = make_trainer(2, **changed)
     trainer.observer = spoiled = SpoiledGradient(steps, value)
     spoiled.trainer = trainer
@@ -122,7 +123,7 @@ def state_of(trainer: Trainer) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_step_that_is_not_finite_stops_the_run_and_is_not_applied(value: float) -> None:
+def test_a_non_finite_step_stops_the_run_unapplied(value: float) -> None:
     trainer = make_spoiled_trainer((2,), value)
     trainer.train_step()
     before = state_of(trainer)
@@ -139,7 +140,7 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_skipped_step_leaves_weights_moments_and_their_count_as_they_were(value: float) -> None:
+def test_a_skipped_step_changes_neither_weights_nor_moments(value: float) -> None:
     trainer = make_spoiled_trainer((2,), value, on_non_finite=NonFinitePolicy.SKIP)
     trainer.train_step()
     before = state_of(trainer)

@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -22,7 +21,6 @@ from bedplate.core.blocks import KVBlockStore, KVNamespace
 from bedplate.core.errors import IntegrityError, QueueFullError, UnavailableError
 from bedplate.core.generation import (
     FinishReason,
-    GeneratedToken,
     GenerationRequest,
     GenerationStatistics,
 )
@@ -78,7 +76,7 @@ class BuiltInEngine:
         self._thread = threading.Thread(target=self._work, name="bedplate-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, request: GenerationRequest) -> Iterator[GeneratedToken]:
+    def submit(self, request: GenerationRequest) -> TokenStream:
         """See `GenerationEngine.submit`."""
         check_request(request, self.context_tokens, self.vocab_size)
         sequence = Sequence(request)

@@ -41,7 +41,7 @@ def test_results_come_back_in_rank_order_and_progress_is_shown(context: StepCont
     assert "rank 0 is here" in said and "3/4 things" in said
 
 
-def test_the_failing_rank_is_named_with_its_last_words_and_the_others_end(context: StepContext) -> None:
+def test_the_failing_rank_is_named_and_the_others_end(context: StepContext) -> None:
     if context.engine.resources()[0].num_cores < 2:
         pytest.skip("needs two cores")
     with pytest.raises(TaskError, match=r"rank 1 of 2.*division") as caught:
@@ -50,7 +50,7 @@ def test_the_failing_rank_is_named_with_its_last_words_and_the_others_end(contex
     assert context.engine.statistics().tasks_running == 0
 
 
-def test_an_error_of_the_tree_keeps_its_class_across_the_process_border(context: StepContext) -> None:
+def test_an_error_keeps_its_class_across_processes(context: StepContext) -> None:
     with pytest.raises(IntegrityError, match=r"a shard is damaged; seen: ab; expected: cd; next: make it again"):
         run_gang(context.engine, gang("finds_damage"), context.reporter)
 
@@ -66,7 +66,7 @@ def test_a_cancelled_step_ends_its_gang(context: StepContext) -> None:
 
 
 @pytest.mark.parametrize("entry", ["waits", "stops_at_sigterm"])
-def test_a_task_that_somebody_else_ends_has_failed_and_is_not_cancelled(context: StepContext, entry: str) -> None:
+def test_a_task_ended_from_outside_has_failed(context: StepContext, entry: str) -> None:
     def end_it(_event: TaskEvent) -> None:
         (handle,) = context.engine.gangs()
         pid = context.engine.status(handle).tasks[0].pid

@@ -42,7 +42,7 @@ def test_the_extent_of_tasks_is_that_of_their_nodes_and_devices() -> None:
     assert extent_of([], [node("a")]) == Extent()
 
 
-def test_a_step_measures_with_the_registered_unit_and_the_engines_hardware(tmp_path: Path) -> None:
+def test_a_measurement_has_the_registered_unit_and_hardware(tmp_path: Path) -> None:
     looking.SEEN.clear()
     bedplate.run(looking.PIPELINE, state=str(tmp_path), uses=looking.USES)
     context = replace(looking.SEEN[0], busy_frac=lambda: 0.25)

@@ -56,7 +56,7 @@ def test_a_step_sees_needs_results_seconds_and_its_own_directory(tmp_path: Path)
     assert second.directory.is_dir()
 
 
-def test_the_engine_that_a_step_sees_has_the_capabilities_of_the_engine_behind_it(tmp_path: Path) -> None:
+def test_a_steps_engine_has_the_capabilities_of_the_real_one(tmp_path: Path) -> None:
     SEEN.clear()
     bedplate.run(PIPELINE, state=str(tmp_path), uses=USES)
     engine: Any = SEEN[0].engine

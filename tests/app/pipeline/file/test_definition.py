@@ -11,6 +11,7 @@ from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.file.order import ordered
 from bedplate.app.pipeline.file.references import references_in, resolved
 from bedplate.core.errors import ConfigurationError, UnavailableError
+from bedplate.core.json import Json
 from bedplate.documents.reading import document_from, read_document
 from tests.command_line import ROOT, USES
 
@@ -106,7 +107,7 @@ def test_a_use_case_that_is_not_installed_is_unavailable(tmp_path: Path) -> None
 
 
 def test_references_are_found_and_replaced_anywhere_in_a_value() -> None:
-    value = {"a": ["$one", {"b": "${two}/part and $$one"}], "c": 3, "d": "$5"}
+    value: Json = {"a": ["$one", {"b": "${two}/part and $$one"}], "c": 3, "d": "$5"}
     assert list(references_in(value, ())) == [("one", ("a", 0)), ("two", ("a", 1, "b"))]
     assert resolved(value, {"one": "/1", "two": "/2"}) == {"a": ["/1", {"b": "/2/part and $one"}], "c": 3, "d": "$5"}
     assert resolved("$later", {}) == "$later"

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
 from bedplate.app.pipeline.file.identity import END_BYTES, SMALL_BYTES, identity_of
 from bedplate.app.pipeline.file.inputs import input_identities, resolve_inputs
 from bedplate.core.errors import ConfigurationError
+from bedplate.core.json import Json
 from bedplate.core.settings import Input, InputFile, settings
 from bedplate.documents.reading import read_document
 
@@ -73,7 +75,7 @@ def test_a_list_is_resolved_item_by_item(folder: Path) -> None:
     assert resolve_inputs(Reads, {"sources": ["data.txt", "$one"]}, folder) == {"sources": [f"{folder}/data.txt", "$one"]}
 
 
-def test_a_word_is_never_a_path_even_where_a_file_has_that_name(folder: Path) -> None:
+def test_a_word_is_never_a_path_even_if_a_file_has_that_name(folder: Path) -> None:
     (folder / "chat").write_text("x")
     assert resolve_inputs(Reads, {"load": "chat"}, folder) == {"load": "chat"}
 
@@ -106,9 +108,9 @@ def test_on_a_command_line_a_dollar_sign_is_only_that(tmp_path: Path) -> None:
         ("sources", ["data.txt", "only-there"], "check the path"),
     ],
 )
-def test_what_does_not_exist_is_refused_with_the_nearest_name(folder: Path, key: str, written: object, next_step: str) -> None:
+def test_what_does_not_exist_is_refused_with_the_nearest_name(folder: Path, key: str, written: Json, next_step: str) -> None:
     with pytest.raises(ConfigurationError, match="names a file that does not exist") as raised:
-        resolve_inputs(Reads, {key: written}, folder)  # type: ignore[dict-item]
+        resolve_inputs(Reads, {key: written}, folder)
     assert raised.value.next_step == next_step
 
 
@@ -183,16 +185,16 @@ def edit_the_beginning(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("edit", [edit_config, edit_the_end, edit_the_beginning])
-def test_an_edit_that_keeps_size_and_time_is_seen(model: Path, edit: object) -> None:
+def test_an_edit_that_keeps_size_and_time_is_seen(model: Path, edit: Callable[[Path], None]) -> None:
     before = identities(model)
     times = {file: file.stat().st_mtime_ns for file in model.rglob("*")}
-    edit(model)  # type: ignore[operator]
+    edit(model)
     for file, mtime_ns in times.items():
         os.utime(file, ns=(mtime_ns, mtime_ns))
     assert identities(model) != before
 
 
-def test_a_new_file_anywhere_in_a_folder_is_seen_and_one_that_bedplate_made_there_is_not(model: Path) -> None:
+def test_new_files_in_a_folder_count_unless_bedplate_made_them(model: Path) -> None:
     before = identities(model)
     (model / "tokens-0123").mkdir()
     (model / "tokens-0123" / "shard.bin").write_text("x")

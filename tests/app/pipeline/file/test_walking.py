@@ -1,8 +1,9 @@
 """The one recursion over what a step says."""
 
 from bedplate.app.pipeline.file.walking import changed, walk
+from bedplate.core.json import Json
 
-VALUE = {"a": [1, {"b": "x"}], "c": None, "d": {}, "e": []}
+VALUE: Json = {"a": [1, {"b": "x"}], "c": None, "d": {}, "e": []}
 
 
 def test_leaves_come_in_order_with_the_path_that_leads_to_them() -> None:

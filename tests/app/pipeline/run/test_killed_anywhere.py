@@ -8,9 +8,9 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 import bedplate
 from bedplate.state.database import Database
@@ -44,11 +44,11 @@ def _kill_at_commit(kill_at: int, *, after_commit: bool) -> None:
     real, count = Database.writing, 0
 
     @contextlib.contextmanager
-    def writing(database: Database) -> Iterator[Any]:
+    def writing(self: Database) -> Iterator[Connection]:
         nonlocal count
         count += 1
         is_the_one = count == kill_at
-        with real(database) as connection:
+        with real(self) as connection:
             yield connection
             if is_the_one and not after_commit:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -48,7 +48,7 @@ def test_report_and_model_are_the_last_of_their_kind(tmp_path: Path) -> None:
     assert (again.was_done_before, again.report, again.model) == (True, outcome.report, outcome.model)
 
 
-def test_results_of_an_older_version_have_the_kind_of_their_use_case(tmp_path: Path) -> None:
+def test_older_results_get_the_kind_of_their_use_case(tmp_path: Path) -> None:
     outcome = bedplate.run({**PIPELINE, "steps": {"score": {"use": "score"}}}, state=str(tmp_path))
     state = open_state(state_location(str(tmp_path)))
     try:

@@ -26,7 +26,7 @@ def start(file: Path, own_bytes: int) -> "subprocess.Popen[str]":
     return process
 
 
-def test_what_two_children_share_counts_once_and_what_each_has_counts_for_each(tmp_path: Path) -> None:
+def test_memory_shared_by_two_children_counts_once(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.write_bytes(bytes(64 * MEGABYTE))
     memory = PeakMemory()
@@ -40,7 +40,7 @@ def test_what_two_children_share_counts_once_and_what_each_has_counts_for_each(t
     assert 96 * MEGABYTE < grown < 128 * MEGABYTE, "64 shared once, 16 twice, two interpreters of some 8"
 
 
-def test_the_peak_stays_when_memory_is_given_back_and_goes_on_from_an_earlier_attempt() -> None:
+def test_the_peak_outlasts_freed_memory_and_earlier_attempts() -> None:
     memory = PeakMemory(1 << 50)
     memory.sample()
     assert memory.peak_bytes == 1 << 50

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,11 +66,11 @@ def test_the_process_that_was_meant_is_killed(other: "tuple[subprocess.Popen[str
     [{"boot_id": "another"}, {"pid_namespace": "pid:[1]"}, {"start_ticks": 0}, {"boot_id": "", "pid_namespace": ""}],
 )
 def test_a_process_elsewhere_or_unknown_is_refused(
-    other: "tuple[subprocess.Popen[str], ProcessIdentity]", change: dict[str, object]
+    other: "tuple[subprocess.Popen[str], ProcessIdentity]", change: dict[str, Any]
 ) -> None:
     process, identity = other
     with pytest.raises(UnavailableError, match="its process"):
-        kill(dataclasses.replace(identity, **change))  # type: ignore[arg-type]
+        kill(dataclasses.replace(identity, **change))
     assert process.poll() is None
 
 

@@ -52,9 +52,7 @@ def ps(command_line: CommandLine) -> Any:
     return command_line.call("ps", "last", "-o", "json").json["runs"][0]
 
 
-def test_a_runner_killed_in_the_middle_of_a_step_is_gone_on_with_and_nothing_done_is_redone(
-    command_line: CommandLine, gated: Path, opens: Path
-) -> None:
+def test_a_run_killed_in_mid_step_resumes_without_redoing_steps(command_line: CommandLine, gated: Path, opens: Path) -> None:
     process = start_until_in_gate(command_line, gated)
     process.kill()
     ended(process)
@@ -124,9 +122,7 @@ def test_ps_shows_a_run_while_it_runs(command_line: CommandLine, gated: Path, op
     assert ps(command_line)["status"] == "done"
 
 
-def test_cancel_from_another_process_ends_a_run_that_can_be_gone_on_with(
-    command_line: CommandLine, gated: Path, opens: Path
-) -> None:
+def test_a_run_cancelled_by_another_process_can_be_resumed(command_line: CommandLine, gated: Path, opens: Path) -> None:
     process = start_until_in_gate(command_line, gated)
     assert command_line.call("cancel", "gated", "-o", "json").json["status"] == "cancelled"
     end = ended(process)
@@ -148,7 +144,7 @@ def test_cancel_with_force_kills_a_run_that_does_not_listen(command_line: Comman
     assert ps(command_line)["status"] == "cancelled"
 
 
-def test_cancel_does_not_touch_a_process_that_got_the_number_of_a_dead_runner(command_line: CommandLine, gated: Path) -> None:
+def test_cancel_spares_a_process_that_reuses_a_dead_runners_pid(command_line: CommandLine, gated: Path) -> None:
     process = start_until_in_gate(command_line, gated)
     process.kill()
     ended(process)
@@ -159,7 +155,7 @@ def test_cancel_does_not_touch_a_process_that_got_the_number_of_a_dead_runner(co
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_run_cleanly_and_it_can_be_gone_on_with(
+def test_a_run_ended_by_a_signal_can_be_resumed(
     command_line: CommandLine, gated: Path, opens: Path, number: signal.Signals
 ) -> None:
     process = start_until_in_gate(command_line, gated)
@@ -176,9 +172,7 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_gone_on_with(
     assert again.json["run_id"] == end.json["run_id"]
 
 
-def test_a_closed_terminal_ends_a_run_cleanly_and_does_not_look_like_a_lost_process(
-    command_line: CommandLine, opens: Path
-) -> None:
+def test_a_closed_terminal_ends_a_run_cleanly(command_line: CommandLine, opens: Path) -> None:
     file = command_line.write(
         "version: 1\nname: gated\nsteps:\n  a: {use: test.gang, size: 1}\n  gate: {use: test.gate, opens: open, after: [a]}\n"
     )
@@ -276,7 +270,7 @@ def test_the_traceback_of_a_bug_is_kept_as_an_event(command_line: CommandLine) -
     assert "fail.py" in events[0]["message"]
 
 
-def test_a_step_whose_result_was_deleted_runs_again_with_all_that_came_from_it(tmp_path: Path) -> None:
+def test_a_deleted_result_reruns_its_step_and_dependents(tmp_path: Path) -> None:
     steps = {"a": {"use": "test.write"}, "b": {"use": "test.write", "sources": ["$a"]}, "c": {"use": "test.write"}}
     pipeline = {"version": 1, "steps": steps}
     directory = bedplate.run(pipeline, state=str(tmp_path), uses=USES).directory

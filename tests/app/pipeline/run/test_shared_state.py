@@ -26,7 +26,7 @@ def machines(tmp_path: Path, postgres_url: str) -> tuple[Mapping[str, str], Mapp
     return one, two
 
 
-def test_a_run_is_seen_from_the_other_machine_and_started_on_one_only(
+def test_a_run_is_visible_to_both_machines_and_starts_on_one(
     command_line: CommandLine, machines: tuple[Mapping[str, str], Mapping[str, str]], tmp_path: Path
 ) -> None:
     one, two = machines
@@ -60,7 +60,7 @@ def test_a_run_whose_machine_died_is_shown_as_failed(
     assert seen["error"]["error"] == "its process exited without recording a result"
 
 
-def test_a_server_that_is_away_while_a_step_ends_costs_no_step(
+def test_a_server_away_at_the_end_of_a_step_loses_nothing(
     command_line: CommandLine, machines: tuple[Mapping[str, str], Mapping[str, str]], tmp_path: Path, postgres_url: str
 ) -> None:
     process = command_line.start("run", command_line.write(GATED), "-o", "json", environment=machines[0])

@@ -13,7 +13,7 @@ from tests.failing_worker import FaultyEngine
 from tests.training_run import make_context
 
 
-def test_files_that_are_left_out_are_named_to_the_reader_and_in_the_manifest(tmp_path: Path) -> None:
+def test_skipped_files_are_reported_and_in_the_manifest(tmp_path: Path) -> None:
     source = tmp_path / "texts"
     source.mkdir()
     (source / "a.JSONL").write_text("".join(json.dumps({"content": f"text {number}"}) + "\n" for number in range(9)))

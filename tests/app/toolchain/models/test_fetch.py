@@ -66,7 +66,7 @@ def test_a_known_model_becomes_a_folder_that_loads(context: StepContext, known: 
     assert card["weights_digest"] == result.outputs["weights_digest"]
 
 
-def test_what_was_downloaded_is_unpacked_without_the_network_and_then_found(
+def test_a_download_is_unpacked_without_the_network(
     context: StepContext, known: KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     model_fetch.download(known, context.reporter)
@@ -145,7 +145,7 @@ def test_a_damaged_model_of_the_hub_is_fetched_again(context: StepContext, hub: 
     assert sorted(item.name for item in folder.parent.iterdir() if "lock" not in item.name) == [folder.name]
 
 
-def test_a_family_that_cannot_be_loaded_is_refused_before_its_weights_are_fetched(
+def test_an_unsupported_family_is_refused_before_the_download(
     context: StepContext, hub: list[tuple[str, ...]], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def snapshot(name: str, folder: Path, patterns: tuple[str, ...]) -> None:

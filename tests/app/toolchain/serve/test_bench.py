@@ -90,7 +90,7 @@ def test_a_load_client_that_somebody_kills_fails_the_step(tiny_model: Path, tmp_
     assert signal.Signals(number).name in str(outcome.error)
 
 
-def test_a_word_that_is_no_url_is_refused_as_a_peer_before_anything_starts(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_peer_that_is_no_url_is_refused_before_anything_starts(tiny_model: Path, tmp_path: Path) -> None:
     ended = CommandLine(folder=tmp_path).call("bench", "serve", "--model", tiny_model, "--vs", "vllm")
     assert ended.code == 2
     assert "http://host:port" in ended.err

@@ -25,14 +25,14 @@ SMOLLM2 = LlamaConfig(
 SETTINGS = TrainSettings(model="m", data="d")
 
 
-def test_the_estimate_is_at_least_sixteen_bytes_a_parameter_and_two_generations() -> None:
+def test_the_estimate_covers_16_bytes_a_parameter_and_two_generations() -> None:
     needed = memory_needed_bytes(SETTINGS, SMOLLM2, 1)
     assert needed > SMOLLM2.num_parameters * (2 + 4 + 12 + 2 * 12)
     assert needed < 12e9
 
 
 @pytest.mark.parametrize(("sequence", "measured_bytes"), [(512, 3.888e9), (1024, 5.157e9)])
-def test_the_estimate_is_a_little_above_what_a_worker_was_seen_to_take(sequence: int, measured_bytes: float) -> None:
+def test_the_estimate_is_just_above_the_observed_memory(sequence: int, measured_bytes: float) -> None:
     on_disk = CheckpointSettings(in_=CheckpointPlace.DISK)
     needed = memory_needed_bytes(dataclasses.replace(SETTINGS, sequence=sequence, checkpoint=on_disk), SMOLLM2, 1)
     assert measured_bytes < needed < 1.15 * measured_bytes

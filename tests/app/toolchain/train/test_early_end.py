@@ -48,9 +48,7 @@ def ending(context: StepContext, heard: Heard, error: BaseException) -> StepCont
 
 
 @pytest.mark.parametrize("error", [CancelledError("stop"), RuntimeError("a bug"), KeyboardInterrupt()])
-def test_the_newest_checkpoint_in_memory_is_on_disk_after_an_early_end(
-    engine: FaultyEngine, tmp_path: Path, error: BaseException
-) -> None:
+def test_an_early_end_writes_the_newest_checkpoint_to_disk(engine: FaultyEngine, tmp_path: Path, error: BaseException) -> None:
     context, heard = make_context(engine, tmp_path / "step")
     with pytest.raises(type(error)):
         run(make_settings(tmp_path, steps=400, checkpoint=RARELY), ending(context, heard, error))
@@ -60,9 +58,7 @@ def test_the_newest_checkpoint_in_memory_is_on_disk_after_an_early_end(
     assert f"the checkpoint of step {kept} is on disk; the same command resumes from it" in heard.said
 
 
-def test_after_a_cancel_the_same_call_resumes_even_with_other_operational_settings(
-    engine: FaultyEngine, tmp_path: Path
-) -> None:
+def test_a_cancelled_run_resumes_with_other_operational_settings(engine: FaultyEngine, tmp_path: Path) -> None:
     context, heard = make_context(engine, tmp_path / "step")
     settings = make_settings(tmp_path, steps=60, checkpoint=RARELY)
     with pytest.raises(CancelledError):
@@ -102,7 +98,7 @@ needs: {workers: {want: 2, min: 2}}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_terminated_command_leaves_its_checkpoint_on_disk_and_the_next_call_resumes(tmp_path: Path, number: int) -> None:
+def test_a_terminated_command_leaves_a_checkpoint_to_resume_from(tmp_path: Path, number: int) -> None:
     commands = CommandLine(folder=tmp_path)
     make_micro_model(tmp_path / "base")
     make_shards(tmp_path / "data")
@@ -150,7 +146,7 @@ def test_a_place_that_cannot_be_written_is_found_before_the_start(engine: Faulty
     assert engine.num_submitted == 0
 
 
-def test_a_file_of_the_model_that_cannot_be_read_is_found_before_the_start(engine: FaultyEngine, tmp_path: Path) -> None:
+def test_an_unreadable_model_file_is_found_before_the_start(engine: FaultyEngine, tmp_path: Path) -> None:
     context, _ = make_context(engine, tmp_path / "step")
     settings = make_settings(tmp_path, steps=2)
     (tmp_path / "base" / "chat_template.jinja").symlink_to("/proc/self/mem")  # a file whose first byte is never readable
@@ -178,7 +174,7 @@ def test_a_disk_that_is_too_small_is_found_before_the_start(engine: FaultyEngine
     assert engine.num_submitted == 0
 
 
-def test_a_disk_that_fills_up_ends_the_run_once_and_space_lets_it_finish(engine: FaultyEngine, tmp_path: Path) -> None:
+def test_a_run_ended_by_a_full_disk_finishes_once_freed(engine: FaultyEngine, tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "40m") as disk:
         context, heard = make_context(engine, disk / "step")
 

@@ -39,7 +39,7 @@ def key_with(**settings: Json) -> str:
         {"checkpoint": {"every": 7, "in": "disk"}},
     ],
 )
-def test_settings_that_do_not_change_the_mathematics_continue_the_same_run(changed: dict[str, Json]) -> None:
+def test_settings_that_keep_the_mathematics_continue_the_run(changed: dict[str, Json]) -> None:
     assert key_with(**changed) == key_with()
 
 

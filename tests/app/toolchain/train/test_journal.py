@@ -1,8 +1,10 @@
 """The journal survives the supervisor, a torn line, a full disk and another run in the same folder."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +17,18 @@ from bedplate.toolchain.train.messages import Built, Evaluated, ForwardBegan, Im
 EXTENT = Extent(num_nodes=1, num_devices=1)
 
 
-def step(number: int, **changed: object) -> StepReport:
-    values = {"loss": 2.0, "tokens": 8, "gradient_norm": 1.0, "learning_rate": 0.1, "seconds": 1.0, "compute_s": 1.0}
-    return StepReport(step=number, exchange_s=0.0, **{**values, **changed})  # type: ignore[arg-type]
+def step(number: int, **changed: Any) -> StepReport:
+    usual = StepReport(
+        step=number,
+        loss=2.0,
+        tokens=8,
+        gradient_norm=1.0,
+        learning_rate=0.1,
+        seconds=1.0,
+        compute_s=1.0,
+        exchange_s=0.0,
+    )
+    return dataclasses.replace(usual, **changed)
 
 
 def test_every_kind_of_entry_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bedplate.toolchain.models.folder import load_model
 from bedplate.toolchain.train.messages import StepReport
 from bedplate.toolchain.train.settings import DrillSettings, NonFinitePolicy
 from tests.failing_worker import Fault, FaultyEngine
-from tests.training_run import make_context, make_settings
+from tests.training_run import failures, make_context, make_settings, measured
 
 STEPS = 6
 
@@ -30,10 +30,6 @@ def engine(tmp_path: Path) -> Iterator[FaultyEngine]:
     engine.fault = Fault(what="nan", rank=1, step=3)
     yield engine
     engine.close()
-
-
-def measured(result: StepResult) -> dict[str, float | None]:
-    return {item.id: item.value for item in result.measurements}
 
 
 def steps_of(result: StepResult, directory: Path) -> list[StepReport]:
@@ -62,12 +58,12 @@ def test_a_kill_after_a_skipped_step_changes_no_bit(engine: FaultyEngine, tmp_pa
         return result, (tmp_path / name / "model" / "model.safetensors").read_bytes()
 
     whole, killed = train("whole"), train("killed", drill=DrillSettings(kill=0, at_step=5))
-    assert len(killed[0].outputs["failures"]) == 1  # type: ignore[arg-type]
+    assert len(failures(killed[0])) == 1
     assert killed[0].outputs["steps_skipped"] == whole[0].outputs["steps_skipped"] == 1
     assert killed[1] == whole[1]
 
 
-def test_a_stopped_run_keeps_its_checkpoint_and_resumes_when_told_to_skip(engine: FaultyEngine, tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_when_set_to_skip(engine: FaultyEngine, tmp_path: Path) -> None:
     context, heard = make_context(engine, tmp_path / "step")
     with pytest.raises(BedplateError, match=r"step 3 is not finite.*on_non_finite: skip"):
         run(make_settings(tmp_path, steps=STEPS), context)
@@ -77,7 +73,7 @@ def test_a_stopped_run_keeps_its_checkpoint_and_resumes_when_told_to_skip(engine
     assert [event.message for event in heard.events if event.kind == "train.resumed"] == ["resumed from step 2 in disk"]
 
 
-def test_a_learning_rate_out_of_all_reason_stops_the_run_before_its_end(engine: FaultyEngine, tmp_path: Path) -> None:
+def test_an_absurd_learning_rate_stops_the_run_early(engine: FaultyEngine, tmp_path: Path) -> None:
     engine.fault = None
     context, _ = make_context(engine, tmp_path / "step")
     with pytest.raises(BedplateError, match=r"step \d is not finite"):

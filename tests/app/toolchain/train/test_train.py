@@ -28,7 +28,7 @@ from bedplate.toolchain.train.settings import (
     TrainSettings,
 )
 from tests.failing_worker import Fault, FaultyEngine
-from tests.training_run import make_context, make_micro_model, make_settings, make_shards
+from tests.training_run import failures, make_context, make_micro_model, make_settings, make_shards, measured
 
 STEPS = 6
 
@@ -73,18 +73,14 @@ def weights(directory: Path) -> bytes:
     return (directory / "model" / "model.safetensors").read_bytes()
 
 
-def measured(result: StepResult) -> dict[str, float | None]:
-    return {item.id: item.value for item in result.measurements}
-
-
 def test_training_lowers_loss_and_perplexity(undisturbed: tuple[list[float], bytes, StepResult]) -> None:
     found, _, result = undisturbed
     assert len(found) == STEPS
     values = measured(result)
     assert values["final_loss"] == found[-1] < found[0]
-    assert values["ppl_after"] < values["ppl_before"]  # type: ignore[operator]
-    assert 0 < values["goodput_frac"] <= 1  # type: ignore[operator]
-    assert "kill_detect_s" not in values
+    assert values["ppl_after"] < values["ppl_before"]
+    assert 0 < values["goodput_frac"] <= 1
+    assert "kill_detect_s" not in {item.id for item in result.measurements}
 
 
 def test_the_result_is_a_folder_that_transformers_loads_with_its_lineage(
@@ -123,9 +119,9 @@ def test_a_killed_worker_changes_no_bit_of_the_outcome(
     result = run(make_settings(inputs, steps=STEPS), context)
     assert losses(tmp_path / "step") == undisturbed[0]
     assert weights(tmp_path / "step") == undisturbed[1]
-    (failure,) = result.outputs["failures"]  # type: ignore[misc]
-    assert (failure["kind"], failure["rank"]) == ("signal", fault.rank)
-    assert failure["steps_repeated"] <= 2
+    (failure,) = failures(result)
+    assert (failure.kind, failure.rank) == ("signal", fault.rank)
+    assert failure.steps_repeated in (0, 1, 2)
     assert "train.failure" in {event.kind for event in heard.events}
 
 
@@ -134,9 +130,9 @@ def test_untied_embeddings_survive_a_kill_to_the_same_bits(engine: FaultyEngine,
     settings = make_settings(inputs, steps=STEPS, model=str(model))
     whole, _ = make_context(engine, tmp_path / "whole")
     killed, _ = make_context(engine, tmp_path / "killed")
-    assert run(settings, whole).outputs["failures"] == []
+    assert failures(run(settings, whole)) == []
     engine.fault = Fault(what="kill", rank=1, step=4)
-    assert len(run(settings, killed).outputs["failures"]) == 1  # type: ignore[arg-type]
+    assert len(failures(run(settings, killed))) == 1
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
@@ -146,12 +142,12 @@ def test_a_drill_is_detected_within_a_second_and_measured(engine: FaultyEngine, 
     settings = make_settings(inputs, steps=60, drill=DrillSettings(kill=1, at_step=3), restarts=0)
     result = run(settings, context)
     values = measured(result)
-    assert values["kill_detect_s"] < 1  # type: ignore[operator]
-    assert values["kill_detect_s"] < values["resume_forward_s"] < values["resume_step_s"] < 35  # type: ignore[operator]
+    assert values["kill_detect_s"] < 1
+    assert values["kill_detect_s"] < values["resume_forward_s"] < values["resume_step_s"] < 35
     assert values["steps_repeated"] in (0, 1, 2)
-    (failure,) = result.outputs["failures"]  # type: ignore[misc]
-    assert failure["kind"] == "drill"
-    assert sum(failure["phases_s"].values()) == pytest.approx(failure["resume_step_s"])
+    (failure,) = failures(result)
+    assert failure.kind == "drill"
+    assert sum(failure.phases_s.values()) == pytest.approx(failure.resume_step_s)
     assert {figure.id for figure in result.figures} == {"train_loss", "train_recovery"}
     assert any("killing worker 1" in line for line in heard.said)
     assert any("worker 1 was lost after step" in line and "steps repeated" in line for line in heard.said)
@@ -164,8 +160,8 @@ def test_a_worker_that_hangs_is_ended_and_training_goes_on(
     engine.fault = Fault(what="hang", rank=1, step=3)
     context, _ = make_context(engine, tmp_path / "step")
     result = run(make_settings(inputs, steps=STEPS, hang_timeout=3.0), context)
-    (failure,) = result.outputs["failures"]  # type: ignore[misc]
-    assert (failure["kind"], failure["rank"]) == ("hung", 1)
+    (failure,) = failures(result)
+    assert (failure.kind, failure.rank) == ("hung", 1)
     assert weights(tmp_path / "step") == undisturbed[1]
 
 
@@ -175,15 +171,13 @@ def test_a_healthy_worker_that_waits_is_not_blamed_for_a_hang(
     engine.fault = Fault(what="stop", rank=1, step=3, phase="backward", micro_batch=3)
     context, heard = make_context(engine, tmp_path / "step")
     result = run(make_settings(inputs, steps=STEPS, hang_timeout=3.0), context)
-    (failure,) = result.outputs["failures"]  # type: ignore[misc]
-    assert (failure["kind"], failure["rank"]) == ("hung", 1)
+    (failure,) = failures(result)
+    assert (failure.kind, failure.rank) == ("hung", 1)
     assert any("worker 1 ended (hung): silent while rank 0 waited for it" in line for line in heard.said)
     assert weights(tmp_path / "step") == undisturbed[1]
 
 
-def test_a_run_that_keeps_failing_ends_with_the_failing_ranks_own_words(
-    engine: FaultyEngine, inputs: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_keeps_failing_ends_with_the_ranks_own_error(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     engine.fault = Fault(what="raise", rank=1, step=3, times=9)
     context, _ = make_context(engine, tmp_path / "step")
     with pytest.raises(TaskError, match=r"rank 1.*injected failure") as caught:
@@ -209,8 +203,8 @@ def test_damaged_memory_is_passed_over_for_the_step_before(
     context, heard = make_context(engine, tmp_path / "step")
     settings = make_settings(inputs, steps=STEPS, checkpoint=CheckpointSettings(every=2, disk_every=STEPS))
     result = run(settings, context)
-    (failure,) = result.outputs["failures"]  # type: ignore[misc]
-    assert failure["steps_repeated"] == 2
+    (failure,) = failures(result)
+    assert failure.steps_repeated == 2
     (passed_over,) = {event.message for event in heard.events if event.kind == "checkpoint.passed_over"}
     assert "damaged in memory" in passed_over
     assert weights(tmp_path / "step") == undisturbed[1]
@@ -259,19 +253,19 @@ def test_bf16_follows_fp32(
     assert losses(tmp_path / "step") != undisturbed[0]
 
 
-def test_a_step_whose_model_is_there_already_is_not_trained_again(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+def test_an_existing_model_is_not_trained_again(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     context, _ = make_context(engine, tmp_path / "step", workers=1)
     settings = make_settings(inputs, steps=2, workers=1)
     first, second = run(settings, context), run(settings, context)
     assert engine.num_submitted == 1
-    assert {**measured(second)} == {**measured(first)}
+    assert {item.id: item.value for item in second.measurements} == {item.id: item.value for item in first.measurements}
     assert not (tmp_path / "step" / "checkpoints").exists()
 
 
 _SUPERVISOR = """
 import dataclasses, os, signal, sys
 from pathlib import Path
-from tests.training_run import make_context, make_settings
+from tests.training_run import failures, make_context, make_settings
 from bedplate.app.toolchain.train.step import run
 from bedplate.core.reporter import CallbackReporter
 from bedplate.app.wiring import local_engine
@@ -316,7 +310,7 @@ def test_a_killed_supervisor_resumes_from_disk_by_the_same_call(inputs: Path, tm
         ({"sequence": 120}, "too short"),
     ],
 )
-def test_data_and_model_that_do_not_fit_are_named_before_anything_starts(
+def test_data_that_does_not_fit_the_model_is_refused_at_once(
     engine: FaultyEngine, inputs: Path, tmp_path: Path, changed: dict[str, int], words: str
 ) -> None:
     data = make_shards(tmp_path / "short", train_tokens=100)
