@@ -139,3 +139,43 @@ def test_only_the_leftovers_of_dead_writers_are_removed(tmp_path: Path, kind: st
         with replacing_folder(tmp_path / "target", is_ours) as aside:
             (aside / "mark").write_text("")
     assert [item.name for item in tmp_path.iterdir()] == ["target"]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_kill_at_any_rename_leaves_a_complete_folder(tmp_path: Path, can_exchange: bool) -> None:
+    """The process kills itself before its n-th rename, exchange or removal; the next writer finds old or new, complete."""
+    for number in range(1, 6):
+        out = tmp_path / f"{can_exchange}-{number}"
+        with replacing_folder(out, is_ours) as aside:
+            (aside / "mark").write_text("old")
+        command = [sys.executable, "-c", _DIES, str(out), str(number), str(can_exchange)]
+        code = subprocess.run(command, check=False).returncode
+        assert code in (0, -signal.SIGKILL)
+        with pytest.raises(ZeroDivisionError), replacing_folder(out, is_ours):
+            raise ZeroDivisionError  # a writer that fails leaves what it found
+        assert (out / "mark").read_text() in ("old", "new")
+        assert [item.name for item in tmp_path.glob(f".{out.name}*")] == []
+
+
+_DIES = """
+import os, signal, shutil, sys
+from pathlib import Path
+from bedplate.core import files
+out, number, can_exchange = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "True"
+steps = 0
+
+def deadly(act):
+    def wrapped(*arguments, **options):
+        global steps
+        steps += 1
+        if steps == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return act(*arguments, **options)
+    return wrapped
+
+with files.replacing_folder(out, lambda folder: True) as aside:
+    (aside / "mark").write_text("new")
+    files._exchange = deadly(files._exchange) if can_exchange else lambda one, other: False
+    Path.rename = deadly(Path.rename)
+    shutil.rmtree = deadly(shutil.rmtree)
+"""

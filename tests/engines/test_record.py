@@ -79,7 +79,7 @@ def test_numbers_are_not_reused_and_only_progress_is_dropped(happened: list[tupl
         if what == "progress":
             records[index].progress(0, 0.0, {})
         elif what == "heard":
-            records[index].heard(0, 0.0)
+            records[index].heartbeat(0, 0.0)
         elif what == "lost":
             records[index].node_lost(0, 0.0)
         else:

@@ -29,8 +29,8 @@ ENGINE_URLS = ("local", "local://CORES", "ray://HOST:PORT", "ray://auto", "ray",
 
 
 def state_location(state: str | None = None) -> StateLocation:
-    """What `--state` means; the user's state folder when it is not given. See `read_location`."""
-    return read_location(state, state_home)
+    """What `--state` means; if it is not given, `BEDPLATE_STATE`, else the user's state folder. See `read_location`."""
+    return read_location(os.environ.get("BEDPLATE_STATE") or None if state is None else state, state_home)
 
 
 def open_state(location: StateLocation) -> StateStore:
@@ -49,7 +49,7 @@ def service_events(service: str, state: str | None = None) -> Iterator[EventSink
         state: What `--state` says; None: `BEDPLATE_STATE`, else the user's state folder.
     """
     try:
-        store = open_state(state_location(state or os.environ.get("BEDPLATE_STATE") or None))
+        store = open_state(state_location(state))
     except BedplateError:
         yield NullEventSink()
         return
@@ -69,7 +69,7 @@ def engine_factory(url: str) -> EngineFactory:
         UnavailableError: It is not installed.
     """
     scheme, _, location = url.partition("://")
-    check_known(scheme, ENGINES, f"no engine '{scheme}'", seen=url, expected=", ".join(ENGINE_URLS))
+    check_known(scheme, ENGINES, "no engine", seen=url, expected=", ".join(ENGINE_URLS))
     module, _, attribute = ENGINES[scheme].partition(":")
     try:
         opener: EngineOpener = getattr(importlib.import_module(module), attribute)

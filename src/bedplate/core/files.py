@@ -9,6 +9,7 @@ another machine or process namespace, and removes it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import glob
@@ -25,6 +26,7 @@ from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.reporter import NullReporter, Reporter
 
 _POLL_S = 0.2
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -69,9 +71,10 @@ def replacing_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Pa
         UsageError: Something else stands at `path`.
     """
     path = path.absolute()
+    _restore(path)
     check_replaceable(path, is_ours)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside, old = _new_aside(path), path.with_name(f".{path.name}.old")
+    aside = _new_aside(path)
     aside.mkdir()
     descriptor = os.open(aside, os.O_RDONLY)
     try:
@@ -79,18 +82,12 @@ def replacing_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Pa
         yield aside
         check_replaceable(path, is_ours)
         _sync_tree(aside)
-        _remove_tree(old)
-        if path.exists():
-            path.rename(old)
-        aside.rename(path)
+        _put_in_place(aside, path)
         sync_folder(path.parent)
     finally:
         os.close(descriptor)
         _remove_tree(aside)
-        if path.exists():
-            _remove_tree(old)
-        elif old.exists():  # the second rename failed: what was there before comes back
-            old.rename(path)
+        _restore(path)
 
 
 def check_replaceable(path: Path, is_ours: Callable[[Path], bool]) -> None:
@@ -192,6 +189,44 @@ def _remove_if_dead(aside: Path) -> None:
 def _lock_aside(descriptor: int) -> None:
     with contextlib.suppress(OSError):  # without locks nothing is ever taken for dead
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _put_in_place(aside: Path, path: Path) -> None:
+    """Make the folder `aside` be `path`; what stood there before is left at `aside`, or removed."""
+    if not path.exists():
+        aside.rename(path)
+    elif not _exchange(aside, path):  # in two steps: a crash between them is repaired by `_restore`
+        path.rename(_old_of(path))
+        aside.rename(path)
+        _remove_tree(_old_of(path))
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the C library, the kernel or the file system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _restore(path: Path) -> None:
+    """Bring back what a process that died between two renames had moved out of the way; remove it where it was replaced."""
+    old = _old_of(path)
+    if not old.exists():
+        return
+    if path.exists():
+        _remove_tree(old)
+    else:
+        old.rename(path)
+
+
+def _old_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old.replaced")
 
 
 def _sync_tree(folder: Path) -> None:

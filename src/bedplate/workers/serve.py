@@ -30,7 +30,7 @@ from bedplate.toolchain.models.weights import size_bytes
 from bedplate.toolchain.serve.task import ServeResult, ServerReady, ServeTask
 
 if TYPE_CHECKING:
-    from bedplate.workers.draining import DrainingServer
+    from bedplate.service.openai.draining import DrainingServer
 
 
 class Server:
@@ -64,8 +64,8 @@ class Server:
 
     def _make_http_server(self) -> DrainingServer:
         from bedplate.service.openai.application import create_server
+        from bedplate.service.openai.draining import DrainingServer
         from bedplate.service.openai.shutdown import Shutdown
-        from bedplate.workers.draining import DrainingServer
 
         shutdown = Shutdown()
         settings = ServerSettings(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bedplate.app.wiring import state_location
 from bedplate.core.devices import Device, DeviceRates
 from bedplate.core.errors import MessageError
 from bedplate.core.files import write_file
-from bedplate.core.json import JsonObject, digest
+from bedplate.core.json import Json, JsonObject, digest
 from bedplate.core.messages import decode, encode
 
 MAX_AGE_S = 7 * 86400.0
@@ -73,5 +74,12 @@ class DeviceRateStore:
 
 
 def _identity(device: Device) -> str:
-    """The same id on another machine or cpuset is another device."""
-    return digest({"id": device.id, "model": device.model, "cores": list(device.cores), "features": list(device.features)})
+    """The same id on another machine or cpuset is another device: homes are shared between machines."""
+    facts: Json = {
+        "host": platform.node(),
+        "id": device.id,
+        "model": device.model,
+        "cores": list(device.cores),
+        "features": list(device.features),
+    }
+    return digest(facts)

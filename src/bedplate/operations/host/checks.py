@@ -53,17 +53,18 @@ class HostFacts:
     memory_limit_bytes: int | None = None
     """What a control group grants; None: no limit."""
     vendor_tools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Commands that come with each accelerator vendor\'s driver."""
+    """Commands that come with each accelerator vendor's driver."""
 
 
 PACKAGES = {
     "torch": ("2.6", "train and serve models, measure bf16 and int8"),
-    "transformers": ("4.51", "convert models"),
     "tokenizers": ("0.21", "tokenise text"),
+    "safetensors": ("0.5", "read and write weights"),
+    "gguf": ("0.10", "read GGUF models"),
     "ray": ("2.44", "run on a cluster"),
 }
 """Package -> oldest version, and what it is for."""
-EXTRAS = {"torch": "train", "transformers": "train", "tokenizers": "train", "ray": "ray"}
+EXTRAS = {"torch": "train", "tokenizers": "train", "safetensors": "train", "gguf": "train", "ray": "ray"}
 MIN_PYTHON, MAX_PYTHON = (3, 11), (3, 13)
 MIN_DISK_BYTES, GOOD_DISK_BYTES = 10**9, 10**10
 MIN_MEMORY_BYTES, GOOD_MEMORY_BYTES = 2 * 10**9, 12 * 10**9

@@ -42,11 +42,12 @@ def measured_in(
         UsageError: An id that is not registered (`bedplate.core.measures`).
     """
     nodes = context.engine.resources()
+    used = [node for node in nodes if node.id in {task.node for task in tasks}]
     spanned = extent or extent_of(tasks, nodes)
     return measured(
         values,
         provenance=Provenance.MEASURED,
-        hardware=hardware_text(nodes),
+        hardware=hardware_text(used or nodes, accelerators=any(task.devices for task in tasks)),
         scale=scale,
         source=source,
         at_s=context.clock.now(),

@@ -144,7 +144,7 @@ def _read(file: Path) -> Iterator[Entry]:
     text = file.read_text()
     complete, _, torn = text.rpartition("\n")
     if torn:
-        file.write_text(complete + "\n" if complete else "")
+        os.truncate(file, len(f"{complete}\n".encode()) if complete else 0)
     for number, line in enumerate(complete.splitlines(), start=1):
         try:
             document = json.loads(line)
