@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from bedplate.app.pipeline.contract.measured import measured_in
+from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext, StepResult, Workers
-from bedplate.app.wiring import local_engine, service_events
-from bedplate.core.clock import SystemClock
+from bedplate.app.wiring import service_events
 from bedplate.core.errors import CheckFailedError, ResourcesError
 from bedplate.core.event_kinds import (
     PreflightBadLink,
@@ -115,22 +115,11 @@ def screen_this_machine(settings: Settings, *, cores_per_slot: int, min_slots: i
     directory.mkdir(parents=True, exist_ok=True)
     needs = Needs(workers=Workers(want=min_slots, min=min_slots), cpus_per_worker=cores_per_slot)
     with (
-        tempfile.TemporaryDirectory(prefix="engine-", dir=directory) as root,
+        tempfile.TemporaryDirectory(prefix="engine-", dir=directory) as folder,
         service_events("preflight") as events,
-        contextlib.closing(local_engine(Path(root))) as engine,
+        standalone_context("preflight", Path(folder), reporter, events, needs) as context,
     ):
-        context = StepContext(
-            name="preflight",
-            run_id="",
-            directory=directory,
-            needs=needs,
-            engine=engine,
-            events=events,
-            clock=SystemClock(),
-            results={},
-            reporter=reporter,
-        )
-        return run(settings, context)
+        return run(settings, replace(context, directory=directory))
 
 
 def _limits(settings: Settings) -> ScreeningLimits:

@@ -15,7 +15,11 @@ from bedplate.core.reporter import NullReporter, Reporter
 
 @contextmanager
 def standalone_context(
-    name: str, directory: Path, reporter: Reporter | None = None, events: EventSink | None = None
+    name: str,
+    directory: Path,
+    reporter: Reporter | None = None,
+    events: EventSink | None = None,
+    needs: Needs | None = None,
 ) -> Iterator[StepContext]:
     """A step context over a local engine of its own; leaving it in any way ends everything that still runs.
 
@@ -24,6 +28,7 @@ def standalone_context(
         directory: The step's directory; engine logs go under it.
         reporter: Shows lines and progress at the terminal; None: nobody watches.
         events: Where its events go; None: nowhere.
+        needs: What its gangs need; None: one worker of one core.
     """
     engine = local_engine(directory / "engine")
     try:
@@ -31,7 +36,7 @@ def standalone_context(
             name=name,
             run_id="",
             directory=directory,
-            needs=Needs(),
+            needs=needs or Needs(),
             engine=engine,
             events=events or NullEventSink(),
             clock=SystemClock(),

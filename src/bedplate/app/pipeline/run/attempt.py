@@ -33,7 +33,7 @@ from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.event_kinds import StepCancelled, StepDone, StepFailed, StepStarted, StepTraceback, make_event
 from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.reporter import CallbackReporter
-from bedplate.engines.base import Engine, EngineFactory, GangHandle
+from bedplate.engines.base import CanInheritDescriptors, Engine, EngineFactory, GangHandle
 from bedplate.operations.host.other_work import OtherWork, tree_cpu_s
 from bedplate.state.locks import RunLock
 from bedplate.state.records import ExclusionRecord, GangRecord, Status
@@ -172,7 +172,7 @@ class Attempt:
 
     def _busy_frac(self, engine: Engine) -> Callable[[], float | None]:
         """Watches from now on; only processes that descend from this one can be told from other work."""
-        if engine.name != "local":
+        if not isinstance(engine, CanInheritDescriptors):
             return lambda: None
         return OtherWork(own_cpu_s=tree_cpu_s).busy_frac
 
