@@ -52,6 +52,7 @@ def command(
     from bedplate.core.events import parse_subject
 
     about = None if subject is None else parse_subject(subject)
+    _check_kind(kind)
     with open_runs(state) as found:
         if found is None and about is not None:
             note("no events yet")
@@ -68,6 +69,14 @@ def command(
         else:
             for event in events:
                 click.echo(_line(event, with_subject=run_id is None))
+
+
+def _check_kind(kind: str | None) -> None:
+    from bedplate.core.errors import check_known
+    from bedplate.core.event_kinds import EVENT_KINDS
+
+    if kind is not None:
+        check_known(kind, {*EVENT_KINDS, *(name.partition(".")[0] for name in EVENT_KINDS)}, "no event kind")
 
 
 def _follow(runs: Runs, run_id: str | None, about: Subject | None, kind: str | None, after: int, *, as_json: bool) -> None:

@@ -44,10 +44,10 @@ def command(run: str, step: str | None, rank: int | None, follow: bool, state: s
         logs = runs.logs(runs.find(run_id), step, rank)
     if output == "json":
         print_json({"run_id": run_id, "logs": [_as_json(log) for log in logs]})
-    elif logs:
-        for log in logs:
-            _print_lines(log, log.path.read_text(errors="replace").splitlines())
-    else:
+        return
+    for log in logs:
+        _print_lines(log, log.path.read_text(errors="replace").splitlines())
+    if not any(log.path.stat().st_size for log in logs):
         note("no task has written anything")
 
 

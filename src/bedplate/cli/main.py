@@ -14,7 +14,7 @@ import click
 
 from bedplate._version import __version__
 from bedplate.cli.terminal.streams import abandon_output, closed_stream, flush_output, is_stream_error, report_closed
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError
+from bedplate.core.errors import BedplateError, UnavailableError, UsageError, check_known
 
 VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to fix it; measures each device."),
@@ -49,6 +49,11 @@ class _Verbs(click.Group):
             return None
         command: click.Command = importlib.import_module(VERBS[name][0]).command
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            check_known(args[0], VERBS, "no command")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -64,7 +64,7 @@ def _show(ready: ServerReady, key: ApiKey, output: str) -> None:
     elif key.file is not None:
         print(f"API key: in {file}")
     header = "" if key.key is None else f' -H "Authorization: Bearer {_shell_key(key)}"'
-    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    messages = [{"role": "user", "content": "Write one sentence about the sea."}]
     body = json.dumps({"model": ready.model, "temperature": 0.2, "max_tokens": 32, "messages": messages})
     print(f"try:\n  curl {ready.url}/v1/chat/completions{header} -H 'Content-Type: application/json' -d '{body}'")
     print("Ctrl-C stops it.")

@@ -16,10 +16,11 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 from bedplate.core.clock import Clock
 from bedplate.core.devices import Node
+from bedplate.core.errors import UsageError
 from bedplate.core.events import EventSink
 from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.json import JsonObject
@@ -37,7 +38,11 @@ class Workers:
     want: Annotated[Count, Range(1)] = 1
     """Number that is started when the machine has it."""
     min: Annotated[Count, Range(1)] = 1
-    """Fewest that the job still makes sense with."""
+    """Fewest workers that the job can run with."""
+
+    def __post_init__(self) -> None:
+        if self.min > self.want:
+            raise UsageError("'min' is above 'want'", seen=f"min {self.min}, want {self.want}", expected="min <= want")
 
 
 @settings
@@ -46,8 +51,8 @@ class Needs:
 
     workers: Workers = field(default_factory=Workers)
     """Worker processes of a gang."""
-    accelerator: str = "any"
-    """Device model; `any` takes what there is."""
+    accelerator: Literal["any"] = "any"
+    """Device model; `any` takes what there is. Placement on a named model comes with the scheduler."""
     cpus_per_worker: Annotated[Count, Range(1)] = 1
     """Cores of each worker."""
 
