@@ -11,7 +11,7 @@ import pytest
 
 import bedplate
 from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
-from bedplate.app.pipeline.file.identity import END_BYTES, SMALL_BYTES, identity_of
+from bedplate.app.pipeline.file.identity import END_BYTES, identity_of
 from bedplate.app.pipeline.file.inputs import input_identities, resolve_inputs
 from bedplate.core.errors import ConfigurationError
 from bedplate.core.json import Json
@@ -161,7 +161,7 @@ def model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     (folder / "parts").mkdir(parents=True)
     (folder / "config.json").write_text('{"eos_token_id": 2}')
-    (folder / "parts" / "weights.bin").write_bytes(bytes(SMALL_BYTES + 2 * END_BYTES))
+    (folder / "parts" / "weights.bin").write_bytes(bytes(1 << 20))
     return folder
 
 
@@ -184,7 +184,13 @@ def edit_the_beginning(folder: Path) -> None:
         stream.write(b"x")
 
 
-@pytest.mark.parametrize("edit", [edit_config, edit_the_end, edit_the_beginning])
+def edit_the_middle(folder: Path) -> None:
+    with (folder / "parts" / "weights.bin").open("r+b") as stream:
+        stream.seek(1 << 19)
+        stream.write(b"x")
+
+
+@pytest.mark.parametrize("edit", [edit_config, edit_the_end, edit_the_beginning, edit_the_middle])
 def test_an_edit_that_keeps_size_and_time_is_seen(model: Path, edit: Callable[[Path], None]) -> None:
     before = identities(model)
     times = {file: file.stat().st_mtime_ns for file in model.rglob("*")}
@@ -223,6 +229,10 @@ def test_a_pipe_in_a_folder_is_not_waited_for(model: Path) -> None:
 
 def test_a_large_folder_is_not_read_completely(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedplate.app.pipeline.file.identity.BUDGET_BYTES", 1)
+    weights = model / "parts" / "weights.bin"
+    with weights.open("r+b") as stream:
+        stream.write(b"b" * END_BYTES)
     found = {str(path): digest for path, _, _, digest in identity_of(model)}
     assert found[str(model / "config.json")] == hashlib.blake2b(b'{"eos_token_id": 2}', digest_size=16).hexdigest()
-    assert found[str(model / "parts" / "weights.bin")] == hashlib.blake2b(b"", digest_size=16).hexdigest()
+    ends = b"b" * END_BYTES + bytes(END_BYTES)
+    assert found[str(weights)] == hashlib.blake2b(ends, digest_size=16).hexdigest()

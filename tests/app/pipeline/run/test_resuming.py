@@ -303,3 +303,21 @@ def test_a_killed_runner_leaves_no_process_of_its_gangs(command_line: CommandLin
     ended(process)
     _gone, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
+
+
+def test_an_input_that_changes_during_the_run_is_not_called_done(command_line: CommandLine, opens: Path) -> None:
+    source = command_line.folder / "text.txt"
+    source.write_text("one")
+    file = command_line.write(
+        "version: 1\nname: changing\nsteps:\n"
+        "  gate: {use: test.gate, opens: open}\n"
+        "  copy: {use: test.write, sources: [./text.txt], after: [gate]}\n"
+    )
+    process = start_until_in_gate(command_line, file)
+    source.write_text("two")
+    opens.write_text("")
+    result = ended(process)
+    assert result.code == 4
+    assert "text.txt" in result.err and "changed during the run" in result.err
+    again = command_line.call("run", file, "-o", "json").json
+    assert statuses(again) == [("gate", "done"), ("copy", "done")]

@@ -39,7 +39,7 @@ class Step:
     """Steps whose paths its settings refer to."""
     written: JsonObject
     """Its settings as written, paths made absolute, references still in them."""
-    inputs_read: tuple[Json, ...]
+    inputs_read: tuple[list[Json], ...]
     """What identifies the content of the files that it reads: see `input_identities`."""
     source: Source
 

@@ -1,8 +1,9 @@
-"""Identifies the content of a file, without reading large files on every start.
+"""Identifies the content of a file, without reading very large inputs on every start.
 
-A file counts as changed when its size or time of change did, as make has it, or when its bytes differ where they are read:
-all of a small file, both ends of a large one. The bytes catch what keeps size and time: archives and packages that set one
-time for all files, `cp -p`, and an edit of one digit in between.
+A file counts as changed when its size or modification time did, as in make, or when its bytes differ. The bytes catch what
+keeps size and time: archives and packages that set one time for all files, `cp -p`, `rsync -t`. They are read completely up
+to a budget for each input (some tenths of a second); beyond it, both ends of each file are read, so an edit in the middle
+of a file that keeps size and time is missed there.
 """
 
 from __future__ import annotations
@@ -16,12 +17,10 @@ from pathlib import Path
 
 from bedplate.core.json import Json
 
-SMALL_BYTES = 1 << 20
-"""Files up to this size are read completely."""
-END_BYTES = 1 << 16
-"""So much is read at each end of a larger one."""
 BUDGET_BYTES = 1 << 28
-"""So much is read of one input in all, or each start would take minutes; of further files only size and time count."""
+"""Bytes of one input that are read completely."""
+END_BYTES = 1 << 16
+"""Bytes that are read at each end of a file beyond the budget."""
 
 
 def identity_of(path: Path, derived: tuple[str, ...] = ()) -> Iterator[list[Json]]:
@@ -34,9 +33,9 @@ def identity_of(path: Path, derived: tuple[str, ...] = ()) -> Iterator[list[Json
         try:
             facts = file.stat()
             if stat.S_ISREG(facts.st_mode):  # reading a pipe would wait
-                content = _sample(file, facts.st_size) if left_bytes > 0 else b""
-                left_bytes -= len(content)
-                yield [str(file), facts.st_size, facts.st_mtime_ns, hashlib.blake2b(content, digest_size=16).hexdigest()]
+                is_complete = facts.st_size <= left_bytes
+                left_bytes -= facts.st_size if is_complete else 0
+                yield [str(file), facts.st_size, facts.st_mtime_ns, _digest(file, facts.st_size, is_complete=is_complete)]
         except OSError as error:
             yield [str(file), error.strerror or "unreadable"]
 
@@ -64,10 +63,14 @@ def _inode(folder: Path) -> tuple[int, int]:
     return facts.st_dev, facts.st_ino
 
 
-def _sample(file: Path, size: int) -> bytes:
+def _digest(file: Path, size: int, *, is_complete: bool) -> str:
+    digest = hashlib.blake2b(digest_size=16)
     with file.open("rb") as stream:
-        if size <= SMALL_BYTES:
-            return stream.read(SMALL_BYTES)
-        begin = stream.read(END_BYTES)
-        stream.seek(-END_BYTES, os.SEEK_END)
-        return begin + stream.read(END_BYTES)
+        if is_complete or size <= 2 * END_BYTES:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+        else:
+            digest.update(stream.read(END_BYTES))
+            stream.seek(-END_BYTES, os.SEEK_END)
+            digest.update(stream.read(END_BYTES))
+    return digest.hexdigest()

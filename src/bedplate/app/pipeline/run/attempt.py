@@ -17,6 +17,7 @@ from bedplate.app.pipeline.contract.step import StepContext, StepResult
 from bedplate.app.pipeline.contract.stored import result_as_json
 from bedplate.app.pipeline.contract.use_case import explanation_of
 from bedplate.app.pipeline.file.definition import Pipeline, Step
+from bedplate.app.pipeline.file.inputs import input_identities
 from bedplate.app.pipeline.run.cancellation import Cancellation
 from bedplate.app.pipeline.run.exclusions import exclude_again, exclusions_of
 from bedplate.app.pipeline.run.failure import as_bedplate_error, error_as_json, status_after
@@ -29,7 +30,7 @@ from bedplate.app.pipeline.run.ticker import Ticker
 from bedplate.app.pipeline.run.upkeep import Upkeep
 from bedplate.app.pipeline.run.watch import RunWatcher, SafeWatcher
 from bedplate.core.devices import Exclusion, hardware_text
-from bedplate.core.errors import BedplateError, UsageError
+from bedplate.core.errors import BedplateError, CheckFailedError, UsageError
 from bedplate.core.event_kinds import StepCancelled, StepDone, StepFailed, StepStarted, StepTraceback, make_event
 from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.reporter import CallbackReporter
@@ -123,6 +124,7 @@ class Attempt:
             result = step.case.run(step.settings(self._paths_for(step)), self._context(step, engine))
             seconds = self._clock.now() - start_s
             self._gangs.end_step()
+            _check_inputs(step)
             self._note_exclusions(step.name, exclusions_of(engine) - excluded)
             measured = [_dated(item, self._clock.now()) for item in result.measurements]
             stored = result_as_json(result)
@@ -238,6 +240,20 @@ class Attempt:
         self._store(lambda: self._state.runs.finish(self._run_id, status, document, attempt=self._attempt))
         self._watcher.run_ended(status)
         return read_outcome(self._state, self._run_id, self._directory, status, error=error)
+
+
+def _check_inputs(step: Step) -> None:
+    """A step that may have read other content than the run is known by must not count as done."""
+    now = {str(item[0]): item for item in input_identities(step.case.settings, step.written)}
+    before = {str(item[0]): item for item in step.inputs_read}
+    changed = sorted(path for path in now.keys() | before.keys() if now.get(path) != before.get(path))
+    if changed:
+        raise CheckFailedError(
+            f"an input of step '{step.name}' changed during the run",
+            seen=changed[0] + (f" and {len(changed) - 1} more" if len(changed) > 1 else ""),
+            expected="the content with which the run began",
+            next_step="run the same command again: the changed content makes a new run",
+        )
 
 
 def _dated(item: Measurement, now_s: float) -> Measurement:
