@@ -40,5 +40,10 @@ def _row(grade: Grade, language: Language) -> list[str]:
         in_language(value, language),
         in_language(words.LEVELS[grade.level], language) + uncapped,
         provenance,
-        indicator.collect.command if measured.value is None else "",
+        _command(grade, language) if measured.value is None else "",
     ]
+
+
+def _command(grade: Grade, language: Language) -> str:
+    collect = grade.indicator.collect
+    return collect.command if collect.available else in_language(text("planned for a later version"), language)
