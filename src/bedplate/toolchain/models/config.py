@@ -100,7 +100,7 @@ class LlamaConfig:
         )
         for key, accepted in _COMPUTED_AS.items():
             keys.require(key, accepted)
-        keys.require("layer_types", (["full_attention"] * config.num_layers,))
+        keys.require_each("layer_types", "full_attention", config.num_layers)
         keys.require("architectures", ([cls.architecture],))
         for key in ("bos_token_id", "eos_token_id"):
             keys.check_tokens(key, config.vocab_size)

@@ -103,6 +103,11 @@ class ConfigKeys:
                 next_step="use a model without it",
             )
 
+    def require_each(self, key: str, item: Any, count: int) -> None:
+        """As `require`, of a list that is `count` times `item`; `count` may be damaged, so no such list is made."""
+        value = self._value(key, None)
+        self.require(key, ([item] * count,) if isinstance(value, list) and len(value) == count else ())
+
     def check_tokens(self, key: str, vocab_size: int) -> None:
         """Refuse a token of `key`, one or a list, that the vocabulary does not have; what is no number is left to its reader.
 
