@@ -130,6 +130,12 @@ def test_what_a_folder_holds_beside_text_is_named(tmp_path: Path) -> None:
     assert named(found.left_out, tmp_path, at_most=2) == ".git, .hidden.txt and 3 more"
 
 
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "b.txt").symlink_to(tmp_path / "absent.txt")
+    assert find_text_files(tmp_path).left_out == (tmp_path / "b.txt",)
+
+
 def test_a_folder_without_text_names_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("x")
     with pytest.raises(NotFoundError, match=r"no text in the folder.*data\.csv.*\.jsonl"):
@@ -146,6 +152,20 @@ def test_a_bad_line_is_named_by_number(tmp_path: Path, line: str) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"text": "fine"}) + f"\n\n{line}\n")
     with pytest.raises(UsageError, match=r"x\.jsonl:3"):
         list(read_documents(tmp_path / "x.jsonl"))
+
+
+def test_a_text_that_is_null_says_so(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"text": null}\n')
+    with pytest.raises(UsageError, match=r"x\.jsonl:1: 'text' is null"):
+        list(read_documents(tmp_path / "x.jsonl"))
+
+
+def test_half_a_character_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"text": "\\ud83d\\ude00"}\n{"text": "a \\ud800 b"}\n')
+    documents = read_documents(tmp_path / "x.jsonl")
+    assert next(documents) == "\U0001f600"
+    with pytest.raises(UsageError, match=r"x\.jsonl:2: \\ud800 alone"):
+        next(documents)
 
 
 def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:

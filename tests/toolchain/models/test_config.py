@@ -65,6 +65,7 @@ def test_a_config_that_transformers_writes_is_read(tmp_path: Path) -> None:
         ("logits_scaling", 8.0),
         ("final_logit_softcapping", 30.0),
         ("no_rope_layers", [1, 1, 0]),
+        ("architectures", ["MistralForCausalLM"]),
         ("auto_map", {"AutoModelForCausalLM": "modeling.Model"}),
     ],
 )
@@ -86,12 +87,21 @@ def test_what_is_not_computed_here_is_refused_by_name(key: str, value: object) -
         ("head_dim", None),
         ("no_rope_layers", None),
         ("torch_dtype", "bfloat16"),
-        ("eos_token_id", [2, 3]),
+        ("eos_token_id", [2, 96]),
+        ("bos_token_id", 0),
+        ("architectures", ["LlamaForCausalLM"]),
         ("transformers_version", "4.0.0"),
     ],
 )
 def test_neutral_values_and_harmless_keys_change_nothing(key: str, value: object) -> None:
     assert read(**{key: value}) == read()
+
+
+@pytest.mark.parametrize("key", ["bos_token_id", "eos_token_id"])
+@pytest.mark.parametrize("value", [97, -1, [2, 97]])
+def test_a_token_outside_the_vocabulary_is_named(key: str, value: object) -> None:
+    with pytest.raises(IntegrityError, match=rf"'{key}' is outside the vocabulary.*0 to 96"):
+        read(**{key: value})
 
 
 def test_no_known_key_of_transformers_is_unjudged() -> None:

@@ -228,6 +228,12 @@ def test_the_shapes_without_torch_are_those_of_the_decoder(tied: bool) -> None:
     assert config.num_parameters == sum(parameter.numel() for parameter in shape_only(config).parameters())
 
 
+def test_a_damaged_number_of_layers_is_refused_before_their_names_fill_the_memory(folder: Path) -> None:
+    change_config(folder, num_hidden_layers=2**40)
+    with pytest.raises(UsageError, match=f"tensors cannot be {2**40} layers"):
+        inspect_model(folder)
+
+
 def test_every_error_says_what_to_do(folder: Path) -> None:
     for damage in DAMAGE.values():
         damage(folder / SINGLE)

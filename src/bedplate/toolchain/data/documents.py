@@ -24,6 +24,7 @@ from bedplate.toolchain.data.wikipedia import wikipedia_documents
 CUT_CHARACTERS = 4000
 TEXT_FIELD = "text"
 _ROWS_AT_ONCE = 256
+_SEEN_CHARACTERS = 60
 
 
 def read_documents(source: Path, text_field: str = TEXT_FIELD) -> Iterator[str]:
@@ -74,8 +75,23 @@ def _jsonl_documents(file: TextFile, text_field: str) -> Iterator[str]:
                 next_step = "name the field that holds the text with 'text_field'" if isinstance(error, KeyError) else None
                 raise UsageError("a line is not a document", seen=seen, expected=expected, next_step=next_step) from error
             if not isinstance(text, str):
-                raise UsageError("a line is not a document", seen=f"{file.path}:{number}", expected=expected)
+                seen = f"{file.path}:{number}: '{text_field}' is {json.dumps(text)[:_SEEN_CHARACTERS]}"
+                raise UsageError("a line is not a document", seen=seen, expected=expected)
+            _check_characters(text, f"{file.path}:{number}")
             yield text
+
+
+def _check_characters(text: str, place: str) -> None:
+    """JSON can name half of a character by its escape, which no encoding can write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "a line holds half of a character",
+            seen=f"{place}: \\u{ord(text[error.start]):04x} alone",
+            expected="surrogates in pairs, such as \\ud83d\\ude00",
+            next_step="remove it from the line, or write the line again from its source",
+        ) from error
 
 
 def _parquet_documents(path: Path, column: str) -> Iterator[str]:

@@ -79,7 +79,7 @@ class TextFiles:
     files: tuple[TextFile, ...]
     """In the order of their paths."""
     left_out: tuple[Path, ...] = ()
-    """Files of other kinds, and hidden files and folders."""
+    """Files of other kinds, hidden files and folders, and links to nothing."""
 
 
 def find_text_files(source: Path) -> TextFiles:
@@ -123,19 +123,20 @@ def named(paths: list[Path] | tuple[Path, ...], folder: Path, at_most: int = 5) 
 
 
 def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(files, hidden files and folders), in the order of their paths; each real folder once, so links cannot make a loop."""
+    """(files, what is left out: hidden files and folders, links to nothing); each real folder once, so links make no loop."""
     files: list[Path] = []
-    hidden: list[Path] = []
+    left_out: list[Path] = []
     visited: set[str] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(root)) in visited:
             folders.clear()
             continue
         visited.add(real)
-        hidden += [Path(root) / name for name in (*folders, *names) if name.startswith(".")]
+        left_out += [Path(root) / name for name in (*folders, *names) if name.startswith(".")]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [Path(root) / name for name in names if not name.startswith(".")]
-    return sorted(path for path in files if path.is_file()), hidden
+    left_out += [path for path in files if not path.exists()]
+    return sorted(path for path in files if path.is_file()), left_out
 
 
 def import_pyarrow() -> Any:

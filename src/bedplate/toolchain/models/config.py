@@ -53,6 +53,7 @@ class LlamaConfig:
     """Shape and constants of a Llama decoder; every field decides what it computes."""
 
     model_type: ClassVar[str] = "llama"
+    architecture: ClassVar[str] = "LlamaForCausalLM"
 
     vocab_size: int
     hidden_size: int
@@ -99,7 +100,10 @@ class LlamaConfig:
         )
         for key, accepted in _COMPUTED_AS.items():
             keys.require(key, accepted)
-        keys.require("layer_types", (["full_attention"] * config.num_layers,))
+        keys.require_each("layer_types", "full_attention", config.num_layers)
+        keys.require("architectures", ([cls.architecture],))
+        for key in ("bos_token_id", "eos_token_id"):
+            keys.check_tokens(key, config.vocab_size)
         keys.finish()
         _check_heads(config)
         return config
@@ -107,7 +111,7 @@ class LlamaConfig:
     def as_json(self) -> dict[str, Any]:
         """The `config.json` that transformers (4 and 5), vLLM and `from_json` read."""
         return {
-            "architectures": ["LlamaForCausalLM"],
+            "architectures": [self.architecture],
             "model_type": self.model_type,
             "vocab_size": self.vocab_size,
             "hidden_size": self.hidden_size,

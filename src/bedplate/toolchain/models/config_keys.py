@@ -15,14 +15,14 @@ from bedplate.core.errors import IntegrityError, UsageError
 HARMLESS = frozenset(
     (
         # where the file comes from
-        *("architectures", "model_type", "transformers_version", "_name_or_path", "name_or_path", "_commit_hash"),
+        *("model_type", "transformers_version", "_name_or_path", "name_or_path", "_commit_hash"),
         *("is_llama_config", "unsloth_version", "unsloth_fixed", "transformers.js_config"),
         # types and kernels
         *("dtype", "torch_dtype", "quantization_config", "use_bfloat16", "torchscript", "pretraining_tp"),
         *("chunk_size_feed_forward", "_attn_implementation", "_attn_implementation_autoset", "attn_implementation"),
         *("_attn_implementation_internal", "_flash_attn_2_enabled", "use_flash_attention", "low_cpu_mem_usage"),
         # tokens and how to sample them
-        *("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id", "tokenizer_class"),
+        *("pad_token_id", "unk_token_id", "sep_token_id", "tokenizer_class"),
         *("decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id", "begin_suppress_tokens", "suppress_tokens"),
         *("max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty"),
         *("temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size"),
@@ -102,6 +102,26 @@ class ConfigKeys:
                 expected=" or ".join(_spelling(item) for item in accepted) or "no such key",
                 next_step="use a model without it",
             )
+
+    def require_each(self, key: str, item: Any, count: int) -> None:
+        """As `require`, of a list that is `count` times `item`; `count` may be damaged, so no such list is made."""
+        value = self._value(key, None)
+        self.require(key, ([item] * count,) if isinstance(value, list) and len(value) == count else ())
+
+    def check_tokens(self, key: str, vocab_size: int) -> None:
+        """Refuse a token of `key`, one or a list, that the vocabulary does not have; what is no number is left to its reader.
+
+        Raises:
+            IntegrityError: There is such a token.
+        """
+        value = self._value(key, None)
+        for token in value if isinstance(value, list) else [value]:
+            if isinstance(token, int) and not 0 <= token < vocab_size:
+                expected = f"0 to {vocab_size - 1} ('vocab_size' is {vocab_size})"
+                next_step = "correct the id, or fetch the model again"
+                raise IntegrityError(
+                    f"{self._where}: '{key}' is outside the vocabulary", seen=value, expected=expected, next_step=next_step
+                )
 
     def finish(self, harmless: Collection[str] = HARMLESS) -> None:
         """Refuse the keys that were never read and are not known to be harmless.

@@ -56,18 +56,15 @@ def convert_gguf(file: Path, folder: Path, heartbeat: Callable[[], None] = lambd
     """
     fields, tensors = _read(file)
     config = _config(fields, file, has_head="output.weight" in tensors)
-    model = shape_only(config)
+    _check_fit({_checkpoint_name(name): tensor for name, tensor in tensors.items()}, config)
     weights = {}
     for name, tensor in tensors.items():
         weights[_checkpoint_name(name)] = _unpack(name, tensor, config)
         heartbeat()
-    if config.tie_embeddings and "model.embed_tokens.weight" in weights:
+    if config.tie_embeddings:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
-    try:
-        model.load_state_dict(weights, strict=True, assign=True)
-    except RuntimeError as error:
-        seen = str(error).splitlines()[-1].strip()
-        raise IntegrityError("the weights do not match the metadata of the GGUF", seen=seen, next_step=REFETCH) from error
+    model = shape_only(config)
+    model.load_state_dict(weights, strict=True, assign=True)
     save_model(model, folder)
     write_tokenizer(folder, fields, file)
 
@@ -136,6 +133,24 @@ def _checkpoint_name(name: str) -> str:
         raise UsageError("the GGUF contains a tensor that a Llama does not have", seen=name, expected=", ".join(_NAMES))
     layer = "" if match[1] is None else f"model.layers.{match[1]}."
     return f"{layer}{_NAMES[match[2]]}.weight"
+
+
+def _check_fit(tensors: Mapping[str, Any], config: LlamaConfig) -> None:
+    """Refuse tensors, by their names in a checkpoint, that are not the config's: a damaged one may describe any size.
+
+    GGUF gives the innermost dimension first.
+    """
+    misfit = "the weights do not match the metadata of the GGUF"
+    if config.num_layers > len(tensors):
+        raise IntegrityError(misfit, seen=f"{len(tensors)} tensors, {config.num_layers} layers", next_step=REFETCH)
+    expected = config.tensor_shapes()
+    if config.tie_embeddings:
+        del expected["lm_head.weight"]
+    for name in expected.keys() | tensors.keys():
+        shape = tuple(int(size) for size in reversed(tensors[name].shape)) if name in tensors else None
+        if shape != expected.get(name):
+            seen = f"'{name}' is {shape or 'missing'}"
+            raise IntegrityError(misfit, seen=seen, expected=expected.get(name, "no such tensor"), next_step=REFETCH)
 
 
 def _unpack(name: str, tensor: Any, config: LlamaConfig) -> Tensor:

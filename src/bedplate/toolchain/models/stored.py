@@ -58,6 +58,9 @@ def inspect_model(folder: Path) -> StoredModel:
 
 
 def _problems(stored: StoredModel) -> Iterator[str]:
+    if stored.config.num_layers > len(stored.tensors):  # of a damaged config, the names alone could fill the memory
+        yield f"{len(stored.tensors)} tensors cannot be {stored.config.num_layers} layers"
+        return
     expected = dict(_expected(stored))
     for name in expected:
         if name not in stored.tensors and not (stored.config.tie_embeddings and name.startswith("lm_head.")):

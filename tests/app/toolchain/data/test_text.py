@@ -28,5 +28,5 @@ def test_skipped_files_are_reported_and_in_the_manifest(tmp_path: Path) -> None:
         engine.close()
     assert result.path is not None
     assert sum(len(list(read_documents_of(result.path, split))) for split in ("train", "validation")) == 9
-    assert "left out 1 files that are not in a known text format: readme.md" in heard.said
+    assert "left out 1 files (of other formats, hidden, or links to nothing): readme.md" in heard.said
     assert result.outputs["left_out"] == read_corpus_manifest(result.path)["left_out"] == ["readme.md"]

@@ -207,6 +207,28 @@ def test_damaged_memory_is_passed_over_for_the_step_before(
     assert failure.steps_repeated == 2
     (passed_over,) = {event.message for event in heard.events if event.kind == "checkpoint.passed_over"}
     assert "damaged in memory" in passed_over
+    (said,) = (line for line in heard.said if "checkpoint of step" in line)
+    assert said.startswith("checkpoint of step 4 cannot be used (in memory: ") and said.endswith("; trying an older one")
+    assert "resumed from step 2 in memory" in heard.said
+    assert weights(tmp_path / "step") == undisturbed[1]
+
+
+def test_a_start_from_nothing_although_checkpoints_existed_is_said(
+    engine: FaultyEngine, inputs: Path, tmp_path: Path, undisturbed: tuple[list[float], bytes, StepResult]
+) -> None:
+    def flip_a_byte_of_each_generation(gang: Gang) -> None:
+        descriptor = gang.tasks[0].inherited["checkpoint-0001"]
+        area = (os.fstat(descriptor).st_size - 2 * 65_536) // 2
+        for generation in (0, 1):
+            place = 2 * 65_536 + generation * area + 1000
+            os.pwrite(descriptor, bytes([os.pread(descriptor, 1, place)[0] ^ 1]), place)
+
+    engine.before_restart = flip_a_byte_of_each_generation
+    engine.fault = Fault(what="kill", rank=0, step=5)
+    context, heard = make_context(engine, tmp_path / "step")
+    run(make_settings(inputs, steps=STEPS, checkpoint=CheckpointSettings(every=2, disk_every=STEPS)), context)
+    assert "warning: none of the checkpoints could be used (2 tried); training starts from step 0" in heard.said
+    assert not any(line.startswith("resumed") for line in heard.said)
     assert weights(tmp_path / "step") == undisturbed[1]
 
 

@@ -115,7 +115,7 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
     if found.left_out:
         about |= {"left_out": [str(path.relative_to(source)) for path in found.left_out]}
         skipped = named(found.left_out, source)
-        context.reporter.say(f"left out {len(found.left_out)} files that are not in a known text format: {skipped}")
+        context.reporter.say(f"left out {len(found.left_out)} files (of other formats, hidden, or links to nothing): {skipped}")
     context.reporter.say(f"cleaning {source.name}" + (f": {len(found.files)} files" if source.is_dir() else ""))
     documents = (document for file in found.files for document in documents_of(file, settings.text_field))
     try:

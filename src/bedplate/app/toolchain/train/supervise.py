@@ -79,6 +79,8 @@ class Supervisor:
         self._drill_at_s: float | None = None
         self._saved_by: dict[int, set[int]] = {}
         """Ranks that have saved their share of a checkpoint, by step, until all have."""
+        self._num_passed_over = 0
+        """Checkpoints that this attempt could not use."""
 
     def run(self) -> TrainingResult:
         """Rank 0's result.
@@ -119,6 +121,7 @@ class Supervisor:
                     raise
                 continue
             self._saved_by.clear()
+            self._num_passed_over = 0
             engine = self._context.engine
             extent = extent_of(engine.status(handle).tasks, engine.resources())
             self._journal.begin_attempt(self._now(), count, extent)
@@ -146,15 +149,28 @@ class Supervisor:
             case CheckpointRejected():
                 passed_over = CheckpointPassedOver(step=report.step, reason=report.reason)
                 self._emit(passed_over, f"checkpoint {report.step}: {report.reason}")
+                if event.rank == 0:  # every rank reads every share, so one line says it
+                    self._num_passed_over += 1
+                    reason = f"in {report.store}: {report.reason}"
+                    self._reporter.say(f"checkpoint of step {report.step} cannot be used ({reason}); trying an older one")
             case StepReport() if event.rank == 0:
                 self._on_step(handle, event.at_s, report)
             case CheckpointSaved():
                 self._on_checkpoint(handle, event.rank, report.step)
-            case Loaded() if event.rank == 0 and report.resumed_from:
-                resumed = TrainResumed(step=report.resumed_from, store=str(report.store))
-                self._emit(resumed, f"resumed from step {report.resumed_from} in {report.store}")
+            case Loaded() if event.rank == 0:
+                self._on_loaded(report)
             case Evaluated() if event.rank == 0:
                 self._reporter.say(f"perplexity on held-out text {report.when} training: {report.perplexity:.2f}")
+
+    def _on_loaded(self, report: Loaded) -> None:
+        if report.resumed_from:
+            said = f"resumed from step {report.resumed_from} in {report.store}"
+            self._emit(TrainResumed(step=report.resumed_from, store=str(report.store)), said)
+            self._reporter.say(said)
+        elif self._num_passed_over:
+            self._reporter.say(
+                f"warning: none of the checkpoints could be used ({self._num_passed_over} tried); training starts from step 0"
+            )
 
     def _on_step(self, handle: GangHandle, at_s: float, report: StepReport) -> None:
         tokens = self._job.settings.tokens_per_step(self._context.needs.workers.want)
