@@ -26,7 +26,16 @@ def test_a_folder_with_any_characters_holds_its_own_state(tmp_path: Path, name: 
 def test_a_url_is_percent_decoded(tmp_path: Path) -> None:
     location = read(f"sqlite:///{tmp_path}/50%25%3F.db", tmp_path)
     assert location.file == tmp_path / "50%?.db"
-    assert location.runs_folder == tmp_path / "runs"
+    assert location.runs_folder == tmp_path / "50%?.runs"
+
+
+def test_runs_of_two_files_in_one_folder_have_two_folders(tmp_path: Path) -> None:
+    pipeline = {"version": 1, "name": "same", "steps": {"a": {"use": "test.write"}}}
+    outcomes = [
+        bedplate.run(pipeline, state=f"sqlite:///{tmp_path}/{name}.db", uses=USES) for name in ("a", "b", "state", "a", "b")
+    ]
+    folders = [outcome.directory.parent for outcome in outcomes]
+    assert folders == [tmp_path / name for name in ("a.runs", "b.runs", "runs", "a.runs", "b.runs")]
 
 
 def test_nothing_means_the_default_folder(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """States that are not there, damaged, of no use, or for reading only."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from bedplate.core.errors import BedplateError, IntegrityError, UnavailableError
+from bedplate.state import opening
 from bedplate.state.location import StateLocation, read_location
 from bedplate.state.store import StateStore
 from tests.state.samples import claim
@@ -32,6 +34,50 @@ except BedplateError as error:
 state.close()
 """
 REFUSED = "UnavailableError the state cannot be written\n"
+
+
+FULL = """
+import sys
+from pathlib import Path
+from bedplate.core.errors import BedplateError
+from bedplate.state.location import read_location
+from bedplate.state.store import StateStore
+from tests.state.samples import claim
+disk = Path(sys.argv[1])
+old = read_location(str(disk / "old"), Path.home)
+state = StateStore.open(old)
+claim(state)
+state.close()
+try:
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(1024)):
+            pass
+except OSError:
+    pass
+try:
+    StateStore.open(read_location(str(disk / "new"), Path.home))
+except BedplateError as error:
+    print(type(error).__name__, error.what)
+state = StateStore.open_existing(old)
+print(sorted(run.id for run in state.runs.page(9)))
+try:
+    state.runs.request_cancel("demo")
+except BedplateError as error:
+    print(type(error).__name__, error.what)
+state.close()
+"""
+
+
+def on_a_full_disk(script: str, disk: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `script` where `disk` is a small file system of its own; skips where none can be mounted."""
+    if shutil.which("unshare") is None:
+        pytest.skip("a small file system: missing unshare")
+    mount = 'mount -t tmpfs -o size=2m none "$0" || exit 77; exec "$@"'
+    words = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, str(disk), sys.executable, "-c", script, str(disk)]
+    seen = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    if seen.returncode == 77 or seen.stderr.startswith("unshare:"):
+        pytest.skip(f"a small file system: {seen.stderr.strip()}")
+    return seen
 
 
 def look(folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -120,6 +166,22 @@ def test_a_copy_for_reading_is_removed(tmp_path: Path, monkeypatch: pytest.Monke
     make_writable(tmp_path / "old")
     assert seen.returncode == 0, seen.stderr
     assert list(temporary.iterdir()) == []
+
+
+def test_on_a_full_disk_a_new_state_is_refused_and_an_old_one_is_read(tmp_path: Path) -> None:
+    seen = on_a_full_disk(FULL, tmp_path)
+    assert seen.stdout == f"UnavailableError the disk under the state is full\n['demo-kkkkkkkk']\n{REFUSED}", seen.stderr
+
+
+def test_no_room_for_a_copy_either_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(**_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    StateStore.open(here(tmp_path)).close()
+    monkeypatch.setattr("tempfile.TemporaryDirectory", no_room)
+    with pytest.raises(UnavailableError, match="neither opened nor copied") as raised:
+        opening._open_snapshot(here(tmp_path))
+    assert "TMPDIR" in str(raised.value.next_step)
 
 
 def test_a_table_that_is_missing_is_damage(tmp_path: Path) -> None:

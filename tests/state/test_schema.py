@@ -148,6 +148,18 @@ def test_a_newer_versions_state_is_refused(state: StateStore, location: StateLoc
         StateStore.open(location)
 
 
+@pytest.mark.parametrize("edit", ["DELETE FROM bedplate_version", "INSERT INTO bedplate_version VALUES ('9999')"])
+def test_a_state_without_one_version_is_damaged_not_newer(location: StateLocation, edit: str) -> None:
+    state = StateStore.open(location)
+    with state.database.writing() as connection:
+        connection.exec_driver_sql(edit)
+    state.close()
+    for opening in (StateStore.open, StateStore.open_existing):
+        with pytest.raises(IntegrityError, match="does not say its version") as raised:
+            opening(location)
+        assert "restore a copy" in str(raised.value.next_step)
+
+
 def test_the_first_version_refuses_an_upgraded_state(state: StateStore) -> None:
     with state.database.reading() as connection:
         assert connection.exec_driver_sql("SELECT version FROM schema").scalars().all() == [2], "it takes nothing but 1"

@@ -7,6 +7,7 @@ https://www.postgresql.org/docs/current/errcodes-appendix.html (psycopg: `sqlsta
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,8 @@ def translated_errors(location: StateLocation) -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         raise _translated(error.orig or error, location) from error
+    except sqlite3.Error as error:  # of a connection that is used without SQLAlchemy
+        raise _translated(error, location) from error
     except (exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise UnavailableError(
             "no driver for this state is installed", seen=error, next_step="pip install 'bedplate[postgres]'"
@@ -44,13 +47,13 @@ def translated_errors(location: StateLocation) -> Iterator[None]:
         raise UsageError("the state cannot store this text", seen=repr(error.object[:80]), expected="UTF-8") from error
 
 
-def is_read_only(error: BedplateError) -> bool:
-    """Whether `error`, which `translated_errors` raised, says that the state cannot be written."""
+def is_only_readable(error: BedplateError, location: StateLocation) -> bool:
+    """Whether `error`, which `translated_errors` raised, says that an SQLite state cannot be written: read-only, or full."""
     cause = error.__cause__
     if not isinstance(cause, exc.DBAPIError):
         return False
-    name = str(getattr(cause.orig, "sqlite_errorname", ""))
-    return _base(name) in _READ_ONLY_SQLITE or getattr(cause.orig, "sqlstate", None) in _READ_ONLY_POSTGRESQL
+    base = _base(str(getattr(cause.orig, "sqlite_errorname", "")))
+    return base in _READ_ONLY_SQLITE or _says_full(base, location)
 
 
 def is_outage(error: BedplateError) -> bool:
@@ -71,7 +74,7 @@ def _translated(error: BaseException, location: StateLocation) -> BedplateError:
 
 def _from_sqlite(name: str, seen: str, location: StateLocation) -> BedplateError:
     base = _base(name)
-    if base == "SQLITE_FULL" or (base in ("SQLITE_IOERR", "SQLITE_CANTOPEN") and _is_disk_full(location)):
+    if _says_full(base, location):
         return _full(seen)
     if base in _READ_ONLY_SQLITE:
         return read_only_error(seen)
@@ -110,6 +113,10 @@ def _from_postgresql(state: str | None, seen: str) -> BedplateError:
 def _base(name: str) -> str:
     """`SQLITE_READONLY` for `SQLITE_READONLY_DIRECTORY`."""
     return "_".join(name.split("_")[:2])
+
+
+def _says_full(base: str, location: StateLocation) -> bool:
+    return base == "SQLITE_FULL" or (base in ("SQLITE_IOERR", "SQLITE_CANTOPEN") and _is_disk_full(location))
 
 
 def _full(seen: str) -> BedplateError:

@@ -48,7 +48,7 @@ class StateLocation:
 def read_location(state: str | None, default_folder: Callable[[], Path]) -> StateLocation:
     """The location that `--state` names; `default_folder` gives the one for None.
 
-    The runs' directories are in the folder of an SQLite database. Those of a PostgreSQL database are in a folder of its
+    The runs' directories are next to an SQLite database. Those of a PostgreSQL database are in a folder of its
     own below the default one, on each machine that runs something.
 
     Raises:
@@ -78,7 +78,12 @@ def _sqlite(file: Path) -> StateLocation:
     if "\0" in str(file):
         raise UsageError("a path has no NUL character", seen=repr(str(file)), expected=_EXPECTED)
     url = sqlalchemy.URL.create("sqlite+pysqlite", database=str(file))
-    return StateLocation(url=url, runs_folder=file.parent / "runs")
+    return StateLocation(url=url, runs_folder=_sqlite_runs(file))
+
+
+def _sqlite_runs(file: Path) -> Path:
+    """`runs` for `state.db`, `NAME.runs` for another `NAME.db`: databases in one folder do not share run directories."""
+    return file.with_name("runs" if file.name == "state.db" else file.name.removesuffix(".db") + ".runs")
 
 
 def _sqlite_file(state: str, rest: str) -> Path:

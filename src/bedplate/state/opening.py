@@ -1,7 +1,7 @@
 """Opening the state: whose database it is, making or upgrading it, and reading one that cannot be written.
 
 Nothing is created in a database before it is known to be ours or empty. A state that its reader cannot write (a
-read-only disk, another user's folder) is read as a copy, since SQLite's WAL mode needs a writable folder even for reading.
+read-only or full disk, another user's folder) is read as a copy: SQLite's WAL mode needs a writable folder even to read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bedplate.core.errors import BedplateError, UnavailableError
 from bedplate.state.database import Database, make_engine
-from bedplate.state.driver_errors import is_read_only
+from bedplate.state.driver_errors import is_only_readable
 from bedplate.state.location import StateLocation
 from bedplate.state.schema import bring_up_to_date
 
@@ -37,7 +37,7 @@ def open_database(location: StateLocation, *, create: bool) -> Database | None:
         is_there = bring_up_to_date(database, create=create)
     except BedplateError as error:
         database.close()
-        if create or not location.is_sqlite or not is_read_only(error):
+        if create or not location.is_sqlite or not is_only_readable(error, location):
             raise
         return _open_snapshot(location)
     except BaseException:
@@ -51,7 +51,10 @@ def open_database(location: StateLocation, *, create: bool) -> Database | None:
 
 def _open_snapshot(location: StateLocation) -> Database | None:
     """A copy of an SQLite database, with what its write-ahead log holds; removed when it is closed."""
-    folder = tempfile.TemporaryDirectory(prefix="bedplate-state-")
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="bedplate-state-")
+    except OSError as error:
+        raise _not_copied(location, error) from error
     copy = StateLocation(url=location.url.set(database=str(Path(folder.name) / "state.db")), runs_folder=location.runs_folder)
     try:
         for suffix in ("", "-wal"):
@@ -64,17 +67,21 @@ def _open_snapshot(location: StateLocation) -> Database | None:
         engine.dispose()
     except OSError as error:
         folder.cleanup()
-        raise UnavailableError(
-            "the state can be neither opened nor copied",
-            seen=f"{location}: {error.strerror}",
-            expected="a state that you may read, and room for a copy of it in the temporary folder",
-            next_step="fix its permissions, or run as the user whose state it is",
-        ) from error
+        raise _not_copied(location, error) from error
     except BaseException:
         folder.cleanup()
         raise
     folder.cleanup()
     return None
+
+
+def _not_copied(location: StateLocation, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        "the state can be neither opened nor copied",
+        seen=f"{location}: {error.strerror}",
+        expected="a state that you may read, and room for a copy of it in the temporary folder",
+        next_step="fix its permissions, or run as the user whose state it is; on a full disk set TMPDIR to a folder with room",
+    )
 
 
 def _make_folder(folder: Path) -> None:

@@ -64,7 +64,8 @@ def _look(connection: Connection) -> tuple[_Found, str | None]:
     is_sqlite = connection.dialect.name == "sqlite"
     application_id = connection.exec_driver_sql("PRAGMA application_id").scalar() if is_sqlite else None
     if VERSION_TABLE in names and application_id in (APPLICATION_ID, None):
-        return _Found.OURS, connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar_one_or_none()  # noqa: S608
+        revisions = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalars().all()  # noqa: S608
+        return _Found.OURS, revisions[0] if len(revisions) == 1 else None
     if names == _TABLES_BEFORE_ALEMBIC and application_id in (0, None):
         version = connection.exec_driver_sql("SELECT version FROM schema").scalar_one_or_none()
         return (_Found.BEFORE_ALEMBIC if version == 1 else _Found.FOREIGN), None
@@ -80,6 +81,13 @@ def _refuse_foreign(database: Database, found: _Found, revision: str | None) -> 
             seen=database.location,
             expected="an empty database, or one that bedplate made; nothing was changed in this one",
             next_step="choose another with --state, in PostgreSQL a database (or schema) of its own",
+        )
+    if found is _Found.OURS and revision is None:
+        raise IntegrityError(
+            "the state does not say its version: it is damaged, or was edited",
+            seen=f"{database.location}: not one row in the table {VERSION_TABLE}",
+            expected="one row, with the version of the tables; nothing was changed",
+            next_step="restore a copy of it, or choose another place with --state FOLDER",
         )
     if found is _Found.OURS and revision != HEAD and revision not in _known_revisions():
         raise IntegrityError(
