@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from bedplate.core.event_kinds import EVENT_KINDS
-from bedplate.core.events import Event, MetricSample, SinkStatistics
+from bedplate.core.events.event import Event, MetricSample, SinkStatistics
+from bedplate.core.events.kinds import EVENT_KINDS
 
 
 @dataclass
@@ -14,7 +14,7 @@ class RecordingSink:
     samples: list[MetricSample] = field(default_factory=list)
 
     def emit(self, event: Event) -> None:
-        assert event.kind in EVENT_KINDS, f"declare the event kind {event.kind!r} in core/event_kinds.py"
+        assert event.kind in EVENT_KINDS, f"declare the event kind {event.kind!r} in core/events/kinds.py"
         self.events.append(event)
 
     def sample(self, sample: MetricSample) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult, Workers
 from bedplate.app.toolchain.train.report import Recovery
 from bedplate.core.clock import SystemClock
-from bedplate.core.event_kinds import EVENT_KINDS
-from bedplate.core.events import Event, MetricSample, SinkStatistics
+from bedplate.core.events.event import Event, MetricSample, SinkStatistics
+from bedplate.core.events.kinds import EVENT_KINDS
 from bedplate.core.messages import decode
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import Engine

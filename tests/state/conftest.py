@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.state.location import StateLocation, read_location
+from bedplate.state.database.location import StateLocation, read_location
 from bedplate.state.store import StateStore
 from tests.state.postgres import make_database, missing, running_server
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from bedplate.core.errors import UnavailableError
-from bedplate.core.events import Event, MetricSample, Severity, Subject, SubjectKind
-from bedplate.state.location import StateLocation
+from bedplate.core.events.event import Event, MetricSample, Severity, Subject, SubjectKind
+from bedplate.state.database.location import StateLocation
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
 from tests.state.samples import claim

@@ -14,7 +14,7 @@ import sqlalchemy
 
 from bedplate.core.clock import VirtualClock
 from bedplate.core.errors import UsageError
-from bedplate.state.location import StateLocation, read_location
+from bedplate.state.database.location import StateLocation, read_location
 from bedplate.state.records import ExclusionRecord, GangRecord, Status
 from bedplate.state.store import StateStore
 from tests.state.samples import claim, measured
@@ -183,7 +183,7 @@ def test_a_reader_sees_complete_transactions_while_another_process_writes(
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from bedplate.state.location import read_location\n"
+        "from bedplate.state.database.location import read_location\n"
         "from bedplate.state.store import StateStore\n"
         "from bedplate.core.measurement import Measurement, Provenance\n"
         "state = StateStore.open(read_location(sys.argv[1], Path.home))\n"

@@ -16,7 +16,7 @@ from bedplate.app.run_view import RunView as RunView
 from bedplate.app.run_view import TaskLog as TaskLog
 from bedplate.app.wiring import state_location
 from bedplate.core.errors import NotFoundError, UnavailableError, check_known, did_you_mean
-from bedplate.core.events import Subject
+from bedplate.core.events.event import Subject
 from bedplate.core.json import JsonObject
 from bedplate.state.events import PAGE as EVENTS_PAGE
 from bedplate.state.records import EventRecord as EventRecord

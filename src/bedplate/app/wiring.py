@@ -10,10 +10,10 @@ from pathlib import Path
 
 from bedplate.compute.inventory.node import NODE_READER
 from bedplate.core.errors import BedplateError, UnavailableError, check_known
-from bedplate.core.events import EventSink, NullEventSink, Subject, SubjectKind
+from bedplate.core.events.event import EventSink, NullEventSink, Subject, SubjectKind
 from bedplate.core.paths import state_home
 from bedplate.engines.base import Engine, EngineFactory, EngineOpener
-from bedplate.state.location import StateLocation, read_location
+from bedplate.state.database.location import StateLocation, read_location
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore
 

@@ -13,7 +13,7 @@ from bedplate.cli.terminal.state_option import state_option
 
 if TYPE_CHECKING:
     from bedplate.app.runs import EventRecord, Runs
-    from bedplate.core.events import Subject
+    from bedplate.core.events.event import Subject
     from bedplate.core.json import JsonObject
 
 _LOOK_EVERY_S = 0.5
@@ -49,7 +49,7 @@ def command(
       bedplate events --subject device -o json --limit 100
     """
     from bedplate.app.runs import existing, open_runs
-    from bedplate.core.events import parse_subject
+    from bedplate.core.events.event import parse_subject
 
     about = None if subject is None else parse_subject(subject)
     _check_kind(kind)
@@ -73,7 +73,7 @@ def command(
 
 def _check_kind(kind: str | None) -> None:
     from bedplate.core.errors import check_known
-    from bedplate.core.event_kinds import EVENT_KINDS
+    from bedplate.core.events.kinds import EVENT_KINDS
 
     if kind is not None:
         check_known(kind, {*EVENT_KINDS, *(name.partition(".")[0] for name in EVENT_KINDS)}, "no event kind")

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select
 
-from bedplate.core.events import Subject, SubjectKind
-from bedplate.state.database import Database
+from bedplate.core.events.event import Subject, SubjectKind
+from bedplate.state.database.connections import Database
+from bedplate.state.database.rows import record_from
+from bedplate.state.database.tables import events
 from bedplate.state.records import EventRecord
-from bedplate.state.rows import record_from
-from bedplate.state.tables import events
 
 PAGE = 1_000
 """Events that one call reads where nothing else is asked for."""

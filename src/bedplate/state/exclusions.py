@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, insert, select
 
-from bedplate.state.database import Database
+from bedplate.state.database.connections import Database
+from bedplate.state.database.rows import record_from, storable
+from bedplate.state.database.tables import exclusions
 from bedplate.state.records import ExclusionRecord
-from bedplate.state.rows import record_from, storable
-from bedplate.state.tables import exclusions
 
 
 class ExclusionStore:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import insert, select
 
-from bedplate.state.database import Database
+from bedplate.state.database.connections import Database
+from bedplate.state.database.rows import record_from
+from bedplate.state.database.tables import gangs
 from bedplate.state.records import GangRecord
-from bedplate.state.rows import record_from
-from bedplate.state.tables import gangs
 
 
 class GangStore:

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, select
 
 from bedplate.core.json import Json
 from bedplate.core.measurement import Measurement
-from bedplate.state.database import Database
-from bedplate.state.tables import measurements, steps
+from bedplate.state.database.connections import Database
+from bedplate.state.database.tables import measurements, steps
 
 _AFTER_ALL_STEPS = 1 << 30
 

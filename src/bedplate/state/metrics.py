@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from bedplate.core.events import Subject
-from bedplate.state.database import Database
+from bedplate.core.events.event import Subject
+from bedplate.state.database.connections import Database
+from bedplate.state.database.rows import record_from
+from bedplate.state.database.tables import metrics
 from bedplate.state.records import MetricRecord
-from bedplate.state.rows import record_from
-from bedplate.state.tables import metrics
 
 PAGE = 10_000
 """Samples that one call reads where nothing else is asked for."""

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bedplate.core.events import Subject
+from bedplate.core.events.event import Subject
 from bedplate.core.json import Json, JsonObject
 
 

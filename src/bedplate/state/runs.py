@@ -9,11 +9,11 @@ from sqlalchemy import Connection, Select, and_, desc, insert, select, tuple_, u
 
 from bedplate.core.clock import Clock
 from bedplate.core.json import JsonObject
-from bedplate.state.database import Database
+from bedplate.state.database.connections import Database
+from bedplate.state.database.rows import record_from, storable
+from bedplate.state.database.tables import last_started_at_s, runs, steps
 from bedplate.state.records import RunRecord, Status
-from bedplate.state.rows import record_from, storable
 from bedplate.state.steps import reset_unfinished, waiting_rows
-from bedplate.state.tables import last_started_at_s, runs, steps
 
 _ID_LENGTHS = (8, 16, 32)
 

@@ -13,10 +13,10 @@ from collections import deque
 from typing import Any
 
 from bedplate.core.errors import BedplateError, UnavailableError
-from bedplate.core.event_kinds import EventsDropped, make_event
-from bedplate.core.events import Event, MetricSample, SinkStatistics, Subject, run_subject
+from bedplate.core.events.event import Event, MetricSample, SinkStatistics, Subject, run_subject
+from bedplate.core.events.kinds import EventsDropped, make_event
 from bedplate.core.json import plain
-from bedplate.state.rows import storable
+from bedplate.state.database.rows import storable
 from bedplate.state.store import StateStore
 
 _CAPACITY = 20_000

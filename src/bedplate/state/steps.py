@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, upda
 from bedplate.core.clock import Clock
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
-from bedplate.state.database import Database
+from bedplate.state.database.connections import Database
+from bedplate.state.database.rows import record_from
+from bedplate.state.database.tables import steps
 from bedplate.state.exclusions import delete_exclusions
 from bedplate.state.measurements import replace_measurements
 from bedplate.state.records import Status, StepRecord
-from bedplate.state.rows import record_from
-from bedplate.state.tables import steps
 
 
 class StepStore:

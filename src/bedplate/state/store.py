@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from bedplate.core.clock import Clock, SystemClock
-from bedplate.state.database import Database
+from bedplate.state.database.connections import Database
+from bedplate.state.database.location import StateLocation
+from bedplate.state.database.locks import RunLocks
+from bedplate.state.database.opening import open_database
 from bedplate.state.events import EventStore, insert_events
 from bedplate.state.exclusions import ExclusionStore
 from bedplate.state.gangs import GangStore
-from bedplate.state.location import StateLocation
-from bedplate.state.locks import RunLocks
 from bedplate.state.measurements import MeasurementStore
 from bedplate.state.metrics import MetricStore, insert_samples
-from bedplate.state.opening import open_database
 from bedplate.state.runs import RunStore
 from bedplate.state.steps import StepStore
 

@@ -23,8 +23,8 @@ from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode, encode
 from bedplate.core.task import TaskContext, worker_errors
 from bedplate.core.units import format_bytes
-from bedplate.service.openai.codec import TextCodec
 from bedplate.service.openai.settings import ServerSettings
+from bedplate.service.openai.texts.codec import TextCodec
 from bedplate.toolchain.models.card import weights_digest
 from bedplate.toolchain.models.weights import size_bytes
 from bedplate.toolchain.serve.task import ServeResult, ServerReady, ServeTask

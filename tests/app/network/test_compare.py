@@ -14,7 +14,7 @@ from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult
 from bedplate.core.clock import VirtualClock
 from bedplate.core.collectives import Collective, CollectiveKind
 from bedplate.core.errors import CancelledError, NotFoundError, UsageError
-from bedplate.core.events import Event, MetricSample, SinkStatistics
+from bedplate.core.events.event import Event, MetricSample, SinkStatistics
 from bedplate.core.figures import Figure, FigureKind
 from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter

@@ -14,8 +14,8 @@ from bedplate.app.pipeline.contract.step import Needs, StepContext, Workers
 from bedplate.app.wiring import local_engine
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import CheckFailedError, ConfigurationError, ResourcesError
-from bedplate.core.event_kinds import EVENT_KINDS
-from bedplate.core.events import Event, MetricSample, SinkStatistics
+from bedplate.core.events.event import Event, MetricSample, SinkStatistics
+from bedplate.core.events.kinds import EVENT_KINDS
 from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter
 from bedplate.core.settings import read_settings

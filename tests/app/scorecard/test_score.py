@@ -12,7 +12,7 @@ from bedplate.app.pipeline.contract.step import Needs, StepContext, StepResult
 from bedplate.app.scorecard.score import Settings, plan, run
 from bedplate.core.clock import VirtualClock
 from bedplate.core.errors import ConfigurationError
-from bedplate.core.events import Event, MetricSample, SinkStatistics
+from bedplate.core.events.event import Event, MetricSample, SinkStatistics
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.measurement import Provenance
 from bedplate.core.reporter import CallbackReporter

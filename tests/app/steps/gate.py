@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
 from bedplate.core.errors import TaskError
-from bedplate.core.event_kinds import event_kind, make_event
+from bedplate.core.events.kinds import event_kind, make_event
 
 
 @event_kind("gate.waiting")

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from bedplate.core.generation import TokenLogprobs
-from bedplate.service.openai.logprobs import CompletionLogprobs, ScoredToken, chat_logprobs
+from bedplate.service.openai.answers.logprobs import CompletionLogprobs, ScoredToken, chat_logprobs
 from bedplate.toolchain.serve.settings import EngineSettings
 from bedplate.workers.serve import Server
 from tests.service.openai.codecs import Bytes

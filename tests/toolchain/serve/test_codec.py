@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bedplate.service.openai.detokenise import TextStream
-from bedplate.service.openai.plain_text import ControlTokenGuard
+from bedplate.service.openai.texts.detokenise import TextStream
+from bedplate.service.openai.texts.plain_text import ControlTokenGuard
 from bedplate.toolchain.serve.codec import FolderCodec
 from tests.tiny_model import tiny_documents
 

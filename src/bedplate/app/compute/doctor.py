@@ -22,8 +22,8 @@ from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.clock import SystemClock
 from bedplate.core.devices import Device, DeviceRates
 from bedplate.core.errors import BedplateError, TaskError
-from bedplate.core.event_kinds import DeviceMeasured, HostCheckFailed, make_event
-from bedplate.core.events import EventSink, Subject, SubjectKind
+from bedplate.core.events.event import EventSink, Subject, SubjectKind
+from bedplate.core.events.kinds import DeviceMeasured, HostCheckFailed, make_event
 from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode, encode
 from bedplate.core.paths import cache_home

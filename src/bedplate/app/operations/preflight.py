@@ -14,7 +14,7 @@ from bedplate.app.pipeline.contract.standalone import standalone_context
 from bedplate.app.pipeline.contract.step import Needs, PlanContext, StepContext, StepResult, Workers
 from bedplate.app.wiring import service_events
 from bedplate.core.errors import CheckFailedError, ResourcesError
-from bedplate.core.event_kinds import (
+from bedplate.core.events.kinds import (
     PreflightBadLink,
     PreflightSlotDisturbed,
     PreflightSlotExcluded,

@@ -24,8 +24,8 @@ from bedplate.compute.inventory.registry import VENDORS
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Device
 from bedplate.core.errors import MessageError, UsageError
-from bedplate.core.event_kinds import InventoryProbeBroken, InventoryProbeHung, make_event
-from bedplate.core.events import Event, EventSink
+from bedplate.core.events.event import Event, EventSink
+from bedplate.core.events.kinds import InventoryProbeBroken, InventoryProbeHung, make_event
 from bedplate.core.messages import decode, encode
 
 

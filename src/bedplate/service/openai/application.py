@@ -6,11 +6,11 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from bedplate.core.generation import GenerationEngine
-from bedplate.service.openai.codec import TextCodec
 from bedplate.service.openai.errors import from_http, internal_error
 from bedplate.service.openai.handlers import Handlers
 from bedplate.service.openai.settings import ServerSettings
 from bedplate.service.openai.shutdown import Shutdown
+from bedplate.service.openai.texts.codec import TextCodec
 
 
 def create_server(

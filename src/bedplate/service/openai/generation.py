@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from bedplate.core.errors import BedplateError
 from bedplate.core.generation import FinishReason, GeneratedToken, GenerationEngine, GenerationRequest, TokenLogprobs
-from bedplate.service.openai.codec import TextCodec
-from bedplate.service.openai.detokenise import TextStream
 from bedplate.service.openai.errors import ApiError, from_engine, shutting_down
 from bedplate.service.openai.metrics import ServerMetrics
+from bedplate.service.openai.texts.codec import TextCodec
+from bedplate.service.openai.texts.detokenise import TextStream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

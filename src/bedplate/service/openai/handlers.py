@@ -19,18 +19,18 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from bedplate.core.generation import GenerationEngine, GenerationRequest
 from bedplate.service.openai.access import check_access, check_content_type
-from bedplate.service.openai.answers import Answer
-from bedplate.service.openai.chat import ChatTemplate
-from bedplate.service.openai.choices import Choices
-from bedplate.service.openai.codec import TextCodec
+from bedplate.service.openai.answers.answer import Answer
+from bedplate.service.openai.answers.choices import Choices
+from bedplate.service.openai.answers.event_stream import EventStream
 from bedplate.service.openai.errors import ApiError, bad_request
-from bedplate.service.openai.event_stream import EventStream
 from bedplate.service.openai.generation import Generation, TextChunk
 from bedplate.service.openai.metrics import ServerMetrics
-from bedplate.service.openai.planning import PlannedAnswer, Planner
-from bedplate.service.openai.schema import ChatBody, CompletionBody, GenerationBody, read_body
+from bedplate.service.openai.requests.planning import PlannedAnswer, Planner
+from bedplate.service.openai.requests.schema import ChatBody, CompletionBody, GenerationBody, read_body
 from bedplate.service.openai.settings import ServerSettings
 from bedplate.service.openai.shutdown import Shutdown
+from bedplate.service.openai.texts.chat import ChatTemplate
+from bedplate.service.openai.texts.codec import TextCodec
 
 Body = TypeVar("Body", bound=GenerationBody)
 _DISCARDED_BODIES = 8

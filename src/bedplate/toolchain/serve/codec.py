@@ -1,4 +1,4 @@
-"""The tokenizer of a model folder, as the API server needs it (`service/openai/codec.py`)."""
+"""The tokenizer of a model folder, as the API server needs it (`service/openai/texts/codec.py`)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection
 
 import bedplate
-from bedplate.state.database import Database
+from bedplate.state.database.connections import Database
 from tests.command_line import USES
 
 PIPELINE = {

@@ -10,7 +10,7 @@ import pytest
 from bedplate.app.pipeline.run.lock import UNKNOWN, holder_of, locked
 from bedplate.app.pipeline.run.process import this_process
 from bedplate.core.errors import UnavailableError
-from bedplate.state.location import read_location
+from bedplate.state.database.location import read_location
 from bedplate.state.store import StateStore
 
 

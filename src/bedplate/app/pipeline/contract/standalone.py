@@ -9,7 +9,7 @@ from pathlib import Path
 from bedplate.app.pipeline.contract.step import Needs, StepContext
 from bedplate.app.wiring import local_engine
 from bedplate.core.clock import SystemClock
-from bedplate.core.events import EventSink, NullEventSink
+from bedplate.core.events.event import EventSink, NullEventSink
 from bedplate.core.reporter import NullReporter, Reporter
 
 

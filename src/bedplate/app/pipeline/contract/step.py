@@ -21,7 +21,7 @@ from typing import Annotated, Literal, Protocol
 from bedplate.core.clock import Clock
 from bedplate.core.devices import Node
 from bedplate.core.errors import UsageError
-from bedplate.core.events import EventSink
+from bedplate.core.events.event import EventSink
 from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement

@@ -31,12 +31,12 @@ from bedplate.app.pipeline.run.upkeep import Upkeep
 from bedplate.app.pipeline.run.watch import RunWatcher, SafeWatcher
 from bedplate.core.devices import Exclusion, hardware_text
 from bedplate.core.errors import BedplateError, CheckFailedError, UsageError
-from bedplate.core.event_kinds import StepCancelled, StepDone, StepFailed, StepStarted, StepTraceback, make_event
+from bedplate.core.events.kinds import StepCancelled, StepDone, StepFailed, StepStarted, StepTraceback, make_event
 from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.reporter import CallbackReporter
 from bedplate.engines.base import CanInheritDescriptors, Engine, EngineFactory, GangHandle
 from bedplate.operations.host.other_work import OtherWork, tree_cpu_s
-from bedplate.state.locks import RunLock
+from bedplate.state.database.locks import RunLock
 from bedplate.state.records import ExclusionRecord, GangRecord, Status
 from bedplate.state.sink import StateSink
 from bedplate.state.store import StateStore

@@ -19,7 +19,7 @@ from bedplate.app.pipeline.run.process import ProcessIdentity, identity_as_json,
 from bedplate.core.clock import Clock
 from bedplate.core.errors import UnavailableError
 from bedplate.core.files import try_lock
-from bedplate.state.locks import RunLock
+from bedplate.state.database.locks import RunLock
 from bedplate.state.store import StateStore
 
 _TRY_FOR_S = 1.5

@@ -8,7 +8,7 @@ from typing import TypeVar
 from bedplate.core.clock import Clock
 from bedplate.core.errors import BedplateError
 from bedplate.core.units import format_duration
-from bedplate.state.driver_errors import is_outage
+from bedplate.state.database.driver_errors import is_outage
 
 Answer = TypeVar("Answer")
 

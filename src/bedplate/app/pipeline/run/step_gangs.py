@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 
-from bedplate.core.event_kinds import TaskExited, TaskNodeLost, TaskStarted, make_event
-from bedplate.core.events import Event, Severity
+from bedplate.core.events.event import Event, Severity
+from bedplate.core.events.kinds import TaskExited, TaskNodeLost, TaskStarted, make_event
 from bedplate.core.json import Json
 from bedplate.core.messages import decode
 from bedplate.core.workload import ExitCause, GangHandle, TaskEvent, TaskEventKind

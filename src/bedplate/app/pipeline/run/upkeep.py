@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bedplate.app.pipeline.run.cancellation import Cancellation
 from bedplate.app.pipeline.run.watch import RunWatcher
-from bedplate.state.locks import RunLock
+from bedplate.state.database.locks import RunLock
 from bedplate.state.store import StateStore
 
 

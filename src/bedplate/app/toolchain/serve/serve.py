@@ -16,8 +16,8 @@ from bedplate.core.addresses import is_loopback
 from bedplate.core.blocks import KV_STORE
 from bedplate.core.clock import SystemClock
 from bedplate.core.errors import BedplateError, CancelledError, UsageError
-from bedplate.core.event_kinds import ServiceStarted, ServiceStopped, make_event
-from bedplate.core.events import EventSink, Severity
+from bedplate.core.events.event import EventSink, Severity
+from bedplate.core.events.kinds import ServiceStarted, ServiceStopped, make_event
 from bedplate.core.messages import decode, encode
 from bedplate.core.paths import state_home
 from bedplate.core.reporter import CallbackReporter

@@ -22,7 +22,7 @@ from bedplate.app.toolchain.train.checks import check_data, read_trainable
 from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
-from bedplate.core.event_kinds import CheckpointCopyFailed, make_event
+from bedplate.core.events.kinds import CheckpointCopyFailed, make_event
 from bedplate.core.json import JsonObject, digest
 from bedplate.core.messages import encode
 from bedplate.core.settings import identifying

@@ -17,7 +17,8 @@ from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.follow import Exit, GangFollower
 from bedplate.app.toolchain.train.journal import Drill, Failure, GangCleared, TrainingJournal
 from bedplate.core.errors import ResourcesError, TaskError, UnavailableError
-from bedplate.core.event_kinds import (
+from bedplate.core.events.event import MetricSample
+from bedplate.core.events.kinds import (
     CheckpointCommitted,
     CheckpointPassedOver,
     TrainFailure,
@@ -25,7 +26,6 @@ from bedplate.core.event_kinds import (
     TrainStepSkipped,
     make_event,
 )
-from bedplate.core.events import MetricSample
 from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode
 from bedplate.core.workload import Gang, Resources, Task, TaskEvent

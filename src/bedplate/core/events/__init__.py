@@ -1,0 +1,1 @@
+"""What happened: the record (`event`), how kinds are declared (`catalogue`), bedplate's own kinds (`kinds`)."""

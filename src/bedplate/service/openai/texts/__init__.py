@@ -1,0 +1,1 @@
+"""Between text and tokens: codec, chat template, control tokens, and tokens back into text."""
