@@ -7,7 +7,7 @@ import pytest
 from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
 from bedplate.engines.base import Engine, GangHandle
 from tests.engines.registry import EngineUnderTest
-from tests.engines.workloads import endless, failing, finishing, gang, reporting, writing
+from tests.engines.workloads import endless, failing, finishing, gang, measuring_nothing, reporting, writing
 
 
 def all_events(engine: Engine, handle: GangHandle) -> tuple[TaskEvent, ...]:
@@ -32,6 +32,14 @@ def test_each_rank_starts_then_reports_then_exits_and_nothing_follows(engine: En
 def test_progress_arrives_in_order_with_its_attributes(engine: Engine) -> None:
     events = all_events(engine, engine.submit(gang(reporting(20))))
     assert [event.attributes["step"] for event in events if event.kind is TaskEventKind.PROGRESS] == list(range(20))
+
+
+def test_numbers_that_are_not_finite_arrive_as_such(engine: Engine) -> None:
+    handle = engine.submit(gang(measuring_nothing()))
+    _, reported, exited = all_events(engine, handle)
+    expected = "{'numbers': [nan, inf, -inf], 'word': 'NaN'}"
+    said = [reported.attributes, exited.attributes["result"], engine.status(handle).tasks[0].result]
+    assert [repr(item) for item in said] == [expected] * 3
 
 
 def test_an_exit_tells_code_cause_message_and_result(engine: Engine) -> None:

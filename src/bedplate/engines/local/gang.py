@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 
 from bedplate.core.clock import Clock
 from bedplate.core.json import JsonObject
+from bedplate.core.messages import from_bytes
 from bedplate.core.workload import ExitCause, TaskState
-from bedplate.engines.local.channel import HEARTBEAT, MAX_MESSAGE_BYTES
+from bedplate.engines.local.channel import HEARTBEAT, MAX_MESSAGE_BYTES, Outcome, Progress
 from bedplate.engines.local.launch import TaskProcess
 from bedplate.engines.local.process_tree import end_marked
 from bedplate.engines.record import GangRecord
@@ -123,7 +124,7 @@ class LocalGang:
             if message == HEARTBEAT:
                 self.record.heartbeat(rank, self._clock.now())
             else:
-                self.record.progress(rank, self._clock.now(), json.loads(message))
+                self.record.progress(rank, self._clock.now(), from_bytes(Progress, message).attributes)
                 self._changed.notify_all()
         return True
 
@@ -132,19 +133,12 @@ class LocalGang:
         assert isinstance(exit_code, int)
         outcome = self._processes[rank].outcome()
         cause, message = self._explain(rank, exit_code, str(words["cause"]), str(words["message"]), outcome)
-        result = outcome.get("result") if exit_code == 0 else None
-        self.record.exited(
-            rank,
-            self._clock.now(),
-            exit_code=exit_code,
-            cause=cause,
-            message=message,
-            result=result,  # type: ignore[arg-type]
-        )
+        result = outcome.result if exit_code == 0 else None
+        self.record.exited(rank, self._clock.now(), exit_code=exit_code, cause=cause, message=message, result=result)
         self._on_task_end(rank)
         self._changed.notify_all()
 
-    def _explain(self, rank: int, exit_code: int, cause: str, message: str, outcome: JsonObject) -> tuple[ExitCause, str]:
+    def _explain(self, rank: int, exit_code: int, cause: str, message: str, outcome: Outcome) -> tuple[ExitCause, str]:
         if cause:
             return ExitCause(cause), message
         if rank in self._hung:
@@ -154,9 +148,9 @@ class LocalGang:
         if exit_code == 0:
             return ExitCause.FINISHED, ""
         if exit_code < 0:
-            when = " after its entry had returned" if "result" in outcome else ""
+            when = " after its entry had returned" if outcome.has_returned else ""
             return ExitCause.SIGNAL, f"ended by {signal_name(-exit_code)}{when}"
-        return ExitCause.ERROR, str(outcome.get("error", f"exited with code {exit_code}"))
+        return ExitCause.ERROR, outcome.error or f"exited with code {exit_code}"
 
     def _end_without_keeper(self, rank: int) -> None:
         """The keeper was killed: the task died with it, and what the task had started is swept here."""

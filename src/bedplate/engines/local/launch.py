@@ -27,9 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.core.devices import Device, Node
-from bedplate.core.errors import UnavailableError
+from bedplate.core.errors import MessageError, UnavailableError
 from bedplate.core.json import JsonObject
+from bedplate.core.messages import from_bytes
 from bedplate.core.workload import Task, TaskPlacement
+from bedplate.engines.local.channel import Outcome
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _KEEPER = "import sys; sys.path.append(sys.argv.pop(1)); from bedplate.engines.local.keeper import main; main(sys.argv[1:])"
@@ -79,14 +81,12 @@ class TaskProcess:
         except OSError:
             return  # the keeper's end is being handled by the watch
 
-    def outcome(self) -> JsonObject:
-        """What the task left, or nothing: it may have been killed while writing."""
-        data = os.pread(self.outcome_fd, os.fstat(self.outcome_fd).st_size, 0)
+    def outcome(self) -> Outcome:
+        """What the task left; empty where it was killed before or while it wrote."""
         try:
-            outcome: JsonObject = json.loads(data)
-        except ValueError:
-            return {}
-        return outcome
+            return from_bytes(Outcome, os.pread(self.outcome_fd, os.fstat(self.outcome_fd).st_size, 0))
+        except MessageError:
+            return Outcome()
 
     def close(self) -> None:
         """Release the descriptors and reap the keeper."""
