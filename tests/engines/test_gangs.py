@@ -1,5 +1,6 @@
 """Conformance: gangs start together or not at all, see who they are, and give back what they made."""
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -77,8 +78,13 @@ def test_a_task_reads_and_writes_a_memory_file_that_it_inherited(engine: Engine)
     os.close(memory)
 
 
-def test_an_engine_says_of_itself_whether_tasks_inherit_descriptors(engine: Engine) -> None:
-    assert isinstance(engine, CanInheritDescriptors) == ("inherited descriptors" not in GAPS.get(engine.name, {}))
+def test_an_engine_says_of_itself_whether_tasks_inherit_descriptors_and_refuses_them_if_not(engine: Engine) -> None:
+    can = "inherited descriptors" not in GAPS.get(engine.name, {})
+    assert isinstance(engine, CanInheritDescriptors) == can
+    refused = contextlib.nullcontext() if can else pytest.raises(UsageError, match="cannot pass open descriptors")
+    with refused:
+        engine.submit(gang(Task(entry="tests.engines.tasks:finish", inherited={"standard input": 0})))
+    assert len(engine.gangs()) == can
 
 
 def test_a_refused_gang_names_what_was_asked_and_what_is_free(under_test: EngineUnderTest) -> None:

@@ -5,6 +5,19 @@ reports what happened, in order. It never restarts anything: what a failure mean
 the one suite that every engine passes.
 
 An engine keeps what it knows of a gang until `forget`: the owner of the engine calls it, once nobody reads the gang any more.
+
+To write an engine is to write what differs from the others:
+
+- a class that derives from `RecordedEngine` (`engines/recorded.py`): `name`, `_start` (place a gang, and start all of it or
+  none), `resources`, and `_release` where the engine itself holds something;
+- a `RunningGang` (same file), which `_start` returns: it notices what happens to the tasks and says so into its record
+  (`follow`), asks them to end (`cancel`, `wait_gone`), reads their logs, and forgets;
+- the methods of each capability below that it has;
+- an `EngineOpener`, by which people name it, with its line in `ENGINES` of `app/wiring.py`.
+
+Events, states, waiting, counters and checks come with the base class; `engines/ledger.py` keeps the books of an engine that
+places by itself; where tasks run on other machines, a transport for `engines/remote/` may be all that is missing. The proof is
+`tests/engines/`: one class in its `registry.py`, and `pytest tests/engines -k NAME`.
 """
 
 from __future__ import annotations

@@ -36,3 +36,18 @@ def check_gang(gang: Gang) -> None:
             raise UsageError(
                 f"rank {rank}: the spec is not JSON", seen=error, expected="numbers, text, lists, mappings"
             ) from error
+
+
+def refuse_descriptors(gang: Gang, engine: str) -> None:
+    """Refuse a gang that wants what needs one kernel, where tasks run elsewhere or not at all.
+
+    Raises:
+        UsageError: A task inherits descriptors.
+    """
+    for rank, task in enumerate(gang.tasks):
+        if task.inherited:
+            raise UsageError(
+                f"rank {rank}: the engine '{engine}' cannot pass open descriptors to its tasks",
+                seen=", ".join(task.inherited),
+                expected="a gang without inherited descriptors, or the local engine",
+            )

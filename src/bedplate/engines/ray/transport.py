@@ -16,7 +16,7 @@ from typing import Any
 from bedplate.core.errors import AgentLostError, BedplateError, UnavailableError, UsageError
 from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, Placement
-from bedplate.engines.local.launch import import_path
+from bedplate.engines.local.environment import import_path
 from bedplate.engines.ray.address import check_cluster, no_cluster
 from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
 from bedplate.engines.ray.placement import RayReservation, hold_back, place

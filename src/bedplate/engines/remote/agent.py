@@ -22,8 +22,10 @@ from pathlib import Path
 from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import NotFoundError, UnavailableError
 from bedplate.core.workload import Gang, GangHandle, Placement, TaskEvent, TaskPlacement
-from bedplate.engines.local.engine import GangPart, LocalEngine
-from bedplate.engines.local.launch import hold_rendezvous, import_path
+from bedplate.engines.local.engine import LocalEngine
+from bedplate.engines.local.environment import import_path
+from bedplate.engines.local.rendezvous import hold_rendezvous
+from bedplate.engines.local.start import GangPart
 from bedplate.engines.node_reader import read_node
 from bedplate.engines.remote.transport import RemoteNode
 
@@ -113,7 +115,7 @@ class NodeAgent:
         session = self._session(engine)
         path = {"PYTHONPATH": self._path}
         tasks = tuple(replace(task, environment={**path, **task.environment}) for task in gang.tasks)
-        handle = session.engine.submit(replace(gang, tasks=tasks), placement, part)
+        handle = session.engine.submit_part(replace(gang, tasks=tasks), part, placement)
         with self._lock:
             session.handles[key] = handle
             is_abandoned = key in session.abandoned
