@@ -28,6 +28,16 @@ from bedplate.engines.local.files import new_directory
 from bedplate.engines.local.start import GangPart
 from bedplate.engines.recorded import RecordedEngine
 from bedplate.engines.remote.gang import Part, RemoteGang
+from bedplate.engines.remote.messages import (
+    Abandon,
+    Describe,
+    Described,
+    HoldRendezvous,
+    Placed,
+    ReleaseRendezvous,
+    StartPart,
+    Text,
+)
 from bedplate.engines.remote.sessions import EngineSessions
 from bedplate.engines.remote.transport import Agent, RemoteNode, Reservation, Transport
 
@@ -62,20 +72,18 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
         self._clock = clock or SystemClock()
         self._owned = owned or contextlib.ExitStack()
         self._sessions = EngineSessions(uuid.uuid4().hex, self._root, transport)
+        self._conversation = self._sessions.conversation
 
     def resources(self) -> tuple[Node, ...]:
         """Nodes that are alive, by name: the name that the transport gives them."""
         with self._placing:
             nodes = self._transport.nodes()
             agents = self._sessions.open(nodes.values())
-        calls = [
-            (nodes[node_id], agent, self._transport.call(agent, "describe", self._sessions.key))
-            for node_id, agent in agents.items()
-        ]
+        calls = [(nodes[node_id], agent, self._conversation.order(agent, Describe())) for node_id, agent in agents.items()]
         described = []
         for node, agent, call in calls:
             with contextlib.suppress(AgentLostError):
-                seen: Node = self._sessions.ask(agent, call)
+                seen = self._conversation.answer_of(agent, call, Described).node
                 described.append(replace(seen, labels={**seen.labels, **node.labels}))
         return tuple(sorted(described, key=lambda node: node.id))
 
@@ -159,7 +167,7 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
         agents = self._sessions.open_all(nodes.values())
         try:
             first = agents[chosen[0].id]
-            rendezvous = self._sessions.ask(first, self._transport.call(first, "hold_rendezvous", self._sessions.key, key))
+            rendezvous = self._conversation.ask(first, HoldRendezvous(key=key), Text).text
             parts = [
                 Part(agent=agents[node_id], node=node, ranks=tuple(rank for rank, item in enumerate(chosen) if item is node))
                 for node_id, node in nodes.items()
@@ -167,16 +175,15 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
             placed = self._start_parts(gang, wanted, key, parts, rendezvous)
         except BaseException:
             for agent in agents.values():
-                self._transport.call(agent, "abandon", self._sessions.key, key)
+                self._conversation.order(agent, Abandon(key=key))
             raise
         handle = GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
         return RemoteGang(
             key=key,
-            engine=self._sessions.key,
+            conversation=self._conversation,
             record=self._record.new(handle, placed),
             parts=parts,
             directory=directory,
-            transport=self._transport,
             changed=self._changed,
             clock=self._clock,
             on_end=lambda: self._give_back(first, key, reservation),
@@ -189,12 +196,13 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
             own = replace(gang, tasks=tuple(gang.tasks[rank] for rank in part.ranks), node_labels={})
             where = GangPart(ranks=part.ranks, world_size=len(gang.tasks), rendezvous=rendezvous)
             there = Placement(tasks=tuple(wanted.tasks[rank] for rank in part.ranks)) if wanted else None
-            calls.append(self._transport.call(part.agent, "submit", self._sessions.key, key, own, where, there))
+            order = StartPart(key=key, gang=own, part=where, placement=there)
+            calls.append(self._conversation.order(part.agent, order))
         placed: dict[int, TaskPlacement] = {}
         failures: list[BedplateError] = []
         for part, call in zip(parts, calls, strict=True):
             try:
-                places = self._sessions.ask(part.agent, call)
+                places = self._conversation.answer_of(part.agent, call, Placed).placement.tasks
             except BedplateError as error:
                 failures.append(error)
                 continue
@@ -215,4 +223,4 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
 
     def _give_back(self, agent: Agent, key: str, reservation: Reservation) -> None:
         reservation.release()
-        self._transport.call(agent, "release_rendezvous", self._sessions.key, key)
+        self._conversation.order(agent, ReleaseRendezvous(key=key))

@@ -24,7 +24,9 @@ from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
 from bedplate.engines.local.files import log_path
 from bedplate.engines.record import GangRecord
 from bedplate.engines.recorded import News, RunningGang
-from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode, Transport
+from bedplate.engines.remote.conversation import Conversation
+from bedplate.engines.remote.messages import CancelPart, Done, Forget, Heard, KillTask, Listen, ReadLog, Text
+from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode
 
 _POLL_S = 1.0
 """A call for events waits this long on its node for something to report; heartbeats are this much behind at most."""
@@ -46,11 +48,10 @@ class RemoteGang:
 
     Args:
         key: Name of the gang on every agent.
-        engine: Name of the engine on every agent.
+        conversation: The way to the agents.
         record: Where its states and events are recorded.
         parts: Its tasks by node.
         directory: Where the logs of its tasks are kept once they have ended.
-        transport: The way to the agents.
         changed: The engine's lock.
         clock: Times of what is found out here.
         on_end: Called once, when every task has ended.
@@ -60,20 +61,20 @@ class RemoteGang:
         self,
         *,
         key: str,
-        engine: str,
+        conversation: Conversation,
         record: GangRecord,
         parts: Sequence[Part],
         directory: Path,
-        transport: Transport,
         changed: News,
         clock: Clock,
         on_end: Callable[[], None],
     ) -> None:
         self.record = record
         self.parts = tuple(parts)
-        self._names = (engine, key)
+        self._key = key
+        self._conversation = conversation
         self._directory = directory
-        self._transport = transport
+        self._transport = conversation.transport
         self._changed = changed
         self._cancelling: list[Call] = []
         self._clock = clock
@@ -90,7 +91,8 @@ class RemoteGang:
         """See `RunningGang.cancel`; nodes that are gone have nothing left to cancel."""
         with self._changed:
             parts = [part for part in self.parts if not part.is_over]
-            self._cancelling += [self._transport.call(part.agent, "cancel", *self._names, grace_s) for part in parts]
+            order = CancelPart(key=self._key, grace_s=grace_s)
+            self._cancelling += [self._conversation.order(part.agent, order) for part in parts]
 
     def wait_gone(self, grace_s: float) -> None:
         """Wait until nothing is left to follow.
@@ -102,7 +104,7 @@ class RemoteGang:
             calls, self._cancelling = self._cancelling, []
         for call in calls:
             with contextlib.suppress(AgentLostError):
-                self._transport.answer(call, grace_s + ANSWER_S)
+                self._conversation.answer(call, Done, grace_s + ANSWER_S)
         self._thread.join(grace_s + ANSWER_S)
         if self._thread.is_alive():
             raise UnavailableError(
@@ -115,7 +117,8 @@ class RemoteGang:
             is_final = self.record.task(rank).state.is_final
         part, index = self._place[rank]
         if not is_final:
-            self._transport.answer(self._transport.call(part.agent, "kill", *self._names, index, signal))
+            order = KillTask(key=self._key, index=index, signal=signal)
+            self._conversation.answer(self._conversation.order(part.agent, order), Done)
 
     def logs(self, rank: int) -> str:
         """Log of one task: from its node while it runs, from here once it has ended.
@@ -133,7 +136,7 @@ class RemoteGang:
     def forget(self) -> None:
         """Let the agents drop what they keep of a gang that has ended."""
         for part in self.parts:
-            self._transport.call(part.agent, "forget", *self._names)
+            self._conversation.order(part.agent, Forget(key=self._key))
 
     def _watch(self) -> None:
         try:
@@ -156,20 +159,20 @@ class RemoteGang:
                     calls[self._ask_for_events(part)] = part
 
     def _ask_for_events(self, part: Part) -> Call:
-        return self._transport.call(part.agent, "events", *self._names, part.num_seen, _POLL_S)
+        return self._conversation.order(part.agent, Listen(key=self._key, after=part.num_seen, wait_s=_POLL_S))
 
     def _hear(self, call: Call, part: Part) -> None:
         """Enter what an agent answered. One that is out of reach for a moment is asked again, from the same event on."""
         try:
-            events, heartbeats_s = self._transport.answer(call)
-            self._keep_logs(part, events)
+            heard = self._conversation.answer(call, Heard)
+            self._keep_logs(part, heard.events)
         except AgentLostError:
             self._transport.forget(part.agent)
             self._lose(part)
         except UnavailableError:
             self._clock.wait(_POLL_S)
         else:
-            self._enter(part, events, heartbeats_s)
+            self._enter(part, heard)
 
     def _keep_logs(self, part: Part, events: Sequence[TaskEvent]) -> None:
         """Copy the log of each task that has ended before its end is reported, so that it stays readable."""
@@ -184,14 +187,15 @@ class RemoteGang:
 
     def _fetch_log(self, rank: int) -> str:
         part, index = self._place[rank]
-        return str(self._transport.answer(self._transport.call(part.agent, "logs", *self._names, index)))
+        order = ReadLog(key=self._key, index=index)
+        return self._conversation.answer(self._conversation.order(part.agent, order), Text).text
 
-    def _enter(self, part: Part, events: Sequence[TaskEvent], heartbeats_s: Sequence[float | None]) -> None:
+    def _enter(self, part: Part, heard: Heard) -> None:
         with self._changed:
-            for event in events:
+            for event in heard.events:
                 part.num_seen = event.sequence + 1
                 _repeat(self.record, event, part.ranks[event.rank], self._in_order(event.at_s))
-            for rank, heartbeat_s in zip(part.ranks, heartbeats_s, strict=True):
+            for rank, heartbeat_s in zip(part.ranks, heard.heartbeats_s, strict=True):
                 if heartbeat_s is not None and not self.record.task(rank).state.is_final:
                     self.record.heartbeat(rank, heartbeat_s)
             part.is_over = all(self.record.task(rank).state.is_final for rank in part.ranks)
