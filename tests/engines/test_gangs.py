@@ -88,22 +88,22 @@ def test_an_engine_says_of_itself_whether_tasks_inherit_descriptors_and_refuses_
 
 
 def test_a_refused_gang_names_what_was_asked_and_what_is_free(under_test: EngineUnderTest) -> None:
-    slots = under_test.num_slots
-    with pytest.raises(ResourcesError, match=rf"{slots + 1} tasks ask for {slots + 1} cores") as caught:
-        under_test.engine.submit(gang(*[endless()] * (slots + 1)))
+    num_cores = under_test.num_cores
+    with pytest.raises(ResourcesError, match=rf"{num_cores + 1} tasks ask for {num_cores + 1} cores") as caught:
+        under_test.engine.submit(gang(*[endless()] * (num_cores + 1)))
     assert caught.value.seen is not None
     assert "free: " in caught.value.seen
     assert under_test.engine.statistics().tasks_started == 0
 
 
 def test_a_gang_that_does_not_fit_now_fits_once_another_ends(under_test: EngineUnderTest) -> None:
-    engine, slots = under_test.engine, under_test.num_slots
+    engine, num_cores = under_test.engine, under_test.num_cores
     first = engine.submit(gang(endless()))
     with pytest.raises(ResourcesError):
-        engine.submit(gang(*[finishing()] * slots))
+        engine.submit(gang(*[finishing()] * num_cores))
     assert engine.statistics().tasks_running <= 1
     engine.cancel(first, grace_s=5)
-    status = engine.wait(engine.submit(gang(*[finishing()] * slots)))
+    status = engine.wait(engine.submit(gang(*[finishing()] * num_cores)))
     assert status.state is TaskState.DONE
 
 
@@ -111,11 +111,11 @@ def test_a_gang_that_does_not_fit_now_fits_once_another_ends(under_test: EngineU
 def test_what_a_task_held_is_free_once_it_has_ended(under_test: EngineUnderTest, ending: Task) -> None:
     engine = under_test.engine
     for _ in range(2):
-        engine.wait(engine.submit(gang(*[ending] * under_test.num_slots)))
+        engine.wait(engine.submit(gang(*[ending] * under_test.num_cores)))
 
 
 def test_no_core_is_given_to_two_tasks_at_once(under_test: EngineUnderTest) -> None:
-    handle = under_test.engine.submit(gang(*[endless()] * under_test.num_slots))
+    handle = under_test.engine.submit(gang(*[endless()] * under_test.num_cores))
     listed = sorted(
         (node.id, core) for node in under_test.engine.resources() for device in node.devices for core in device.cores
     )
@@ -184,10 +184,10 @@ def test_statistics_count_gangs_tasks_and_events(engine: Engine) -> None:
     assert running.events_dropped == 0
 
 
-def test_resources_list_every_slot_whether_taken_or_not(under_test: EngineUnderTest) -> None:
+def test_resources_list_every_core_whether_taken_or_not(under_test: EngineUnderTest) -> None:
     before = under_test.engine.resources()
     assert len(before) == under_test.num_nodes
-    assert sum(node.num_cores for node in before) == under_test.num_slots
+    assert sum(node.num_cores for node in before) == under_test.num_cores
     assert all(node.memory_bytes > 0 for node in before)
     under_test.engine.submit(gang(endless()))
     assert under_test.engine.resources() == before

@@ -41,7 +41,7 @@ __all__ = [
     "FaultInjection",
     "GangHandle",
     "HasResources",
-    "num_usable_slots",
+    "num_usable_cores",
 ]
 
 
@@ -173,7 +173,7 @@ class CanExclude(Protocol):
         Where an over-subscribed engine lists a core twice, each mention takes out one of the two.
 
         Raises:
-            NotFoundError: No such node, or no slot of these cores that is not excluded yet.
+            NotFoundError: No such node, or one of these cores is excluded already.
         """
         ...
 
@@ -199,10 +199,10 @@ class HasResources(Protocol):
         ...
 
 
-def num_usable_slots(engine: HasResources) -> dict[str, int]:
-    """Slots of each node, by `Node.id`, that are not excluded; taken or not."""
-    slots = {node.id: node.num_cores for node in engine.resources()}
+def num_usable_cores(engine: HasResources) -> dict[str, int]:
+    """Cores of each node, by `Node.id`, that are not excluded, taken or not; one that is listed twice counts twice."""
+    cores = {node.id: node.num_cores for node in engine.resources()}
     for exclusion in engine.exclusions() if isinstance(engine, CanExclude) else ():
-        if exclusion.node_id in slots:
-            slots[exclusion.node_id] -= len(exclusion.cores)
-    return slots
+        if exclusion.node_id in cores:
+            cores[exclusion.node_id] -= len(exclusion.cores)
+    return cores

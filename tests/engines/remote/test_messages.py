@@ -118,7 +118,7 @@ def test_a_machine_that_cannot_be_read_is_said_and_is_no_lost_node(tmp_path: Pat
 def test_an_unexpected_error_of_an_agent_is_an_answer_too(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("where a directory should be")
-    node = RemoteNode(id="a", name="a", host="127.0.0.1", num_slots=1, labels={})
+    node = RemoteNode(id="a", name="a", host="127.0.0.1", num_cores=1, labels={})
     order = OpenSession(root=str(file), node=node, node_reader=NODE_READER)
     answer = read_answer(NodeAgent().serve(pack_order("engine", order)))
     assert isinstance(answer, Failed)

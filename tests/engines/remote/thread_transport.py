@@ -41,10 +41,10 @@ class ThreadTransport:
     name = "remote"
     hidden_packages: tuple[str, ...] = ()
 
-    def __init__(self, node_reader: str, num_nodes: int = 3, num_slots: int = 2) -> None:
+    def __init__(self, node_reader: str, num_nodes: int = 3, num_cores: int = 2) -> None:
         self.node_reader = node_reader
         self._nodes = {
-            f"id-{index}": RemoteNode(id=f"id-{index}", name=f"node-{index}", host="127.0.0.1", num_slots=num_slots, labels={})
+            f"id-{index}": RemoteNode(id=f"id-{index}", name=f"node-{index}", host="127.0.0.1", num_cores=num_cores, labels={})
             for index in range(num_nodes)
         }
         self._pool = ThreadPoolExecutor(max_workers=64)
@@ -120,7 +120,7 @@ class ThreadTransport:
         self._pool.shutdown()
 
     def _free(self, node: RemoteNode, kind: str) -> int:
-        return (node.num_slots if kind == "core" else 1) - self.used[node.id, kind]
+        return (node.num_cores if kind == "core" else 1) - self.used[node.id, kind]
 
     def _refusal(self, gang: Gang) -> ResourcesError:
         free = sum(self._free(node, "core") for node in self._nodes.values())

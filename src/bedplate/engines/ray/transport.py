@@ -22,7 +22,7 @@ from bedplate.engines.ray.placement import RayReservation, hold_back, place
 from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode, Transport
 
 _SPARE_CALLS = 16
-"""Threads of an agent in addition to one per slot: each gang of a node has one poll under way there, and at least one slot."""
+"""Threads of an agent in addition to one per core: each gang of a node has one poll under way there, and at least one core."""
 _LOOK_EVERY_S = 0.1
 
 
@@ -138,7 +138,7 @@ class RayTransport:
 
         actor = self.ray.remote(NodeAgent).options(
             num_cpus=0,
-            max_concurrency=node.num_slots + _SPARE_CALLS,
+            max_concurrency=node.num_cores + _SPARE_CALLS,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
         )
         return actor.remote()
@@ -150,7 +150,7 @@ def _read_node(node: Mapping[str, Any]) -> RemoteNode:
         id=node["NodeID"],
         name=labels.get(NODE_LABEL, node["NodeID"]),
         host=node["NodeManagerAddress"],
-        num_slots=int(node["Resources"]["CPU"]),
+        num_cores=int(node["Resources"]["CPU"]),
         labels=labels,
     )
 

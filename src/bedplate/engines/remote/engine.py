@@ -95,7 +95,7 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
         """See `CanExclude.exclude`.
 
         Raises:
-            NotFoundError: No such node, or not one of its slots.
+            NotFoundError: No such node, or one of these cores is excluded already.
         """
         with self._placing:
             nodes = {node.name: node for node in self._transport.nodes().values()}

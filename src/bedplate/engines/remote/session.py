@@ -30,7 +30,7 @@ class AgentSession:
     """
 
     def __init__(self, order: OpenSession, machine: Node) -> None:
-        cores = [machine.cores[index % len(machine.cores)] for index in range(order.node.num_slots)]
+        cores = [machine.cores[index % len(machine.cores)] for index in range(order.node.num_cores)]
         self._node = replace(machine.with_cores(cores), id=order.node.name)
         self._host = order.node.host
         path = dict.fromkeys((*order.driver_path, *_import_path_without(order.hidden_packages)))

@@ -63,7 +63,7 @@ class EngineSessions:
         """Leave cores of a node out, there and in the cluster manager's count.
 
         Raises:
-            NotFoundError: Not slots of the node.
+            NotFoundError: Not cores of the node, or excluded already.
             AgentLostError: The node is lost.
         """
         agent = self.open_all([node])[node.id]

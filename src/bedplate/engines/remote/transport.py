@@ -35,7 +35,7 @@ class RemoteNode:
     """By which people and placements know it."""
     host: str
     """Address under which the other nodes reach it."""
-    num_slots: int
+    num_cores: int
     """Cores, as the cluster manager counts them."""
     labels: Mapping[str, str]
 
