@@ -212,6 +212,7 @@ GAPS: dict[str, dict[str, Gap]] = {
             reason="nothing is executed: a task has a duration and an end, and no process that could look around",
             raises=(AssertionError, TypeError, UnavailableError),
         ),
+        "files": Gap(reason="it writes none", raises=(FileNotFoundError,)),
         "inherited descriptors": Gap(reason="there is no process that could inherit one", raises=(AssertionError,)),
     },
     "remote": {

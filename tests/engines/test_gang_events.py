@@ -96,6 +96,13 @@ def test_a_tasks_log_outlasts_the_engine(engine: Engine) -> None:
     assert "to stdout second" in engine.logs(handle, 1)
 
 
+def test_a_log_comes_back_as_it_was_written(engine: Engine) -> None:
+    """Progress bars return the carriage; a log that lost its last line, or its returns, tells another story (ray#46413)."""
+    handle = engine.submit(gang(writing(" 10%\r 20%\r\n温度\t21 °C")))
+    engine.wait(handle)
+    assert engine.logs(handle, 0) == "".join(f"to {stream}  10%\r 20%\r\n温度\t21 °C\n" for stream in ("stdout", "stderr"))
+
+
 @pytest.mark.needs("execution")
 def test_the_traceback_of_a_failed_task_is_in_its_log(engine: Engine) -> None:
     handle = engine.submit(gang(failing("broken")))

@@ -3,10 +3,11 @@
 import contextlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
+from bedplate.core.errors import NotFoundError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.workload import Gang, Task, TaskState
 from bedplate.engines.base import CanInheritDescriptors, Engine, GangHandle
 from tests.engines.registry import GAPS, EngineUnderTest
@@ -64,6 +65,38 @@ def test_a_task_gets_its_stores_environment_and_empty_scratch(engine: Engine) ->
     assert seen[0].environment["COLOUR"] == "blue"
     assert seen[0].scratch_entries == ()
     assert seen[0].scratch != seen[1].scratch
+
+
+@pytest.mark.needs("execution")
+def test_settings_of_communication_libraries_follow_the_gang(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set for the driver, lost on the workers is a bug report of every launcher (kubeflow/trainer#3427)."""
+    monkeypatch.setenv("NCCL_DEBUG", "INFO")
+    monkeypatch.setenv("UCX_TLS", "tcp")
+    own = Task(entry="tests.engines.tasks:describe", environment={"UCX_TLS": "self"})
+    seen = [seen_by(item).environment for item in engine.wait(engine.submit(gang(task("describe"), own))).tasks]
+    assert [(item["NCCL_DEBUG"], item["UCX_TLS"]) for item in seen] == [("INFO", "tcp"), ("INFO", "self")]
+
+
+@pytest.mark.needs("files")
+def test_a_gang_whose_files_cannot_be_made_holds_nothing(under_test: EngineUnderTest, tmp_path: Path) -> None:
+    engine = under_test.engine
+    engine.wait(engine.submit(gang(finishing())))
+    (tmp_path / "engine").rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="could not be started"):
+            engine.submit(gang(*[finishing()] * under_test.num_cores))
+    (tmp_path / "elsewhere").rename(tmp_path / "engine")
+    status = engine.wait(engine.submit(gang(*[finishing()] * under_test.num_cores)))
+    assert status.state is TaskState.DONE
+    assert len(engine.gangs()) == 2
+
+
+def test_gangs_cancelled_as_soon_as_they_are_submitted_hold_nothing(under_test: EngineUnderTest) -> None:
+    """A group of bundles that is removed before its workers have come up stayed reserved in Ray (ray#42942)."""
+    engine, num_cores = under_test.engine, under_test.num_cores
+    for _ in range(3):
+        engine.cancel(engine.submit(gang(*[endless()] * num_cores)), 0.0)
+    assert engine.wait(engine.submit(gang(*[finishing()] * num_cores))).state is TaskState.DONE
 
 
 @pytest.mark.needs("inherited descriptors")

@@ -73,6 +73,7 @@ class Engine(Protocol):
 
         Raises:
             ResourcesError: More is asked than the engine has, or than is free now; or the placement names what is taken.
+            UnavailableError: A machine refused a process or a file.
             UsageError: The gang is empty, its name is unfit, it needs a capability that the engine lacks, or the placement
                 is not one for this gang.
         """

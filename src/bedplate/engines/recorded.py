@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from bedplate.core.devices import Node
-from bedplate.core.errors import UsageError
+from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent
 from bedplate.engines.base import CanInheritDescriptors, Engine, EngineStatistics
@@ -111,6 +111,7 @@ class RecordedEngine(ABC, Generic[G]):
         Raises:
             ResourcesError: It does not fit now; nothing is held.
             UsageError: It is not for this engine, or the placement is not for this gang.
+            OSError: The machine refused a process, a file or a connection; nothing is left of the gang.
         """
 
     @abstractmethod
@@ -131,7 +132,10 @@ class RecordedEngine(ABC, Generic[G]):
         with self._placing:
             if self._is_closed:
                 raise UsageError("the engine is closed", next_step="open another one")
-            running = start()
+            try:
+                running = start()
+            except OSError as error:
+                raise _machine_refused(gang, error) from error
             handle = running.record.handle
             with self._changed:
                 self._record.add(running.record)
@@ -219,3 +223,12 @@ class RecordedEngine(ABC, Generic[G]):
             gang.cancel(grace_s)
         for gang in gangs:
             gang.wait_gone(grace_s)
+
+
+def _machine_refused(gang: Gang, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"gang '{gang.name}' could not be started",
+        seen=error,
+        expected="processes, descriptors and disk for all tasks",
+        next_step="see ulimit -u, ulimit -n and df",
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.core.devices import Node
-from bedplate.core.errors import UnavailableError, UsageError
+from bedplate.core.errors import UsageError
 from bedplate.core.workload import Gang, Placement
 from bedplate.engines.local.files import new_directory
 from bedplate.engines.local.launch import Launch, TaskProcess, start_task
@@ -54,29 +54,22 @@ def start_tasks(gang: Gang, placement: Placement, part: GangPart | None, root: P
 
     Raises:
         UsageError: A descriptor that a task should inherit is not open.
-        UnavailableError: The machine refused a process or a file, or its loopback interface is down.
+        OSError: The machine refused a process or a file.
+        UnavailableError: Its loopback interface is down.
     """
     _check_descriptors(gang)
     if part is None and len(gang.tasks) > 1:
         check_loopback()
-    try:
-        with ExitStack() as undo:
-            directory = new_directory(root, gang.name)
-            undo.callback(shutil.rmtree, directory, ignore_errors=True)
-            rendezvous = undo.enter_context(hold_rendezvous())
-            part = part or _complete(gang, rendezvous)
-            processes: list[TaskProcess] = []
-            for index in range(len(gang.tasks)):
-                processes.append(start_task(_launch(gang, placement, part, index, directory, node)))
-                undo.callback(processes[-1].close)  # end of file: its keeper ends what it may have started
-            undo.pop_all()
-    except OSError as error:
-        raise UnavailableError(
-            f"gang '{gang.name}' could not be started",
-            seen=error,
-            expected="processes, descriptors and disk for all tasks",
-            next_step="see ulimit -u, ulimit -n and df",
-        ) from error
+    with ExitStack() as undo:
+        directory = new_directory(root, gang.name)
+        undo.callback(shutil.rmtree, directory, ignore_errors=True)
+        rendezvous = undo.enter_context(hold_rendezvous())
+        part = part or _complete(gang, rendezvous)
+        processes: list[TaskProcess] = []
+        for index in range(len(gang.tasks)):
+            processes.append(start_task(_launch(gang, placement, part, index, directory, node)))
+            undo.callback(processes[-1].close)  # end of file: its keeper ends what it may have started
+        undo.pop_all()
     return StartedTasks(processes=tuple(processes), directory=directory, rendezvous=rendezvous)
 
 

@@ -27,6 +27,7 @@ from bedplate.engines.ledger import check_placement
 from bedplate.engines.local.files import new_directory
 from bedplate.engines.local.start import GangPart
 from bedplate.engines.recorded import RecordedEngine
+from bedplate.engines.remote.environment import with_driver_environment
 from bedplate.engines.remote.gang import Part, RemoteGang
 from bedplate.engines.remote.messages import (
     Abandon,
@@ -192,6 +193,7 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
     def _start_parts(self, gang: Gang, wanted: Placement | None, key: str, parts: Sequence[Part], rendezvous: str) -> Placement:
         """Where each task runs; when a part cannot be started the first error is raised, once all have answered."""
         calls = []
+        gang = with_driver_environment(gang)
         for part in parts:
             own = replace(gang, tasks=tuple(gang.tasks[rank] for rank in part.ranks), node_labels={})
             where = GangPart(ranks=part.ranks, world_size=len(gang.tasks), rendezvous=rendezvous)

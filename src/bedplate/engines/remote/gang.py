@@ -21,7 +21,7 @@ from bedplate.core.clock import Clock
 from bedplate.core.errors import AgentLostError, UnavailableError
 from bedplate.core.implements import implements
 from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
-from bedplate.engines.local.files import log_path
+from bedplate.engines.local.files import log_path, read_log
 from bedplate.engines.record import GangRecord
 from bedplate.engines.recorded import News, RunningGang
 from bedplate.engines.remote.conversation import Conversation
@@ -131,7 +131,7 @@ class RemoteGang:
                 return self._fetch_log(rank)
             except AgentLostError:
                 return f"the log went away with the node {self._place[rank][0].node.name}\n"
-        return kept.read_text()
+        return read_log(kept)
 
     def forget(self) -> None:
         """Let the agents drop what they keep of a gang that has ended."""
@@ -181,7 +181,7 @@ class RemoteGang:
                 rank = part.ranks[event.rank]
                 text = self._fetch_log(rank)
                 try:
-                    log_path(self._directory, rank).write_text(text)
+                    log_path(self._directory, rank).write_bytes(text.encode(errors="replace"))
                 except OSError:  # the disk is full here: the agent still has it
                     log_path(self._directory, rank).unlink(missing_ok=True)
 
