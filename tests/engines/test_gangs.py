@@ -156,6 +156,10 @@ def test_no_core_is_given_to_two_tasks_at_once(under_test: EngineUnderTest) -> N
     assert taken == listed
 
 
+def with_variable(name: str, value: str) -> Gang:
+    return Gang(name="variable", tasks=(Task(entry="a:b", environment={name: value}),))
+
+
 @pytest.mark.parametrize(
     ("unfit", "words"),
     [
@@ -166,6 +170,13 @@ def test_no_core_is_given_to_two_tasks_at_once(under_test: EngineUnderTest) -> N
         (gang(finishing(cpus=0)), "at least one core"),
         (Gang(name="spec", tasks=(Task(entry="a:b", spec={"loss": float("nan")}),)), "not JSON"),
         (Gang(name="spec", tasks=(Task(entry="a:b", spec={"loss": object()}),)), "not JSON"),  # type: ignore[dict-item]
+        (Gang(name="spec", tasks=(Task(entry="a:b", spec={"name": "\ud800"}),)), "not JSON"),
+        (gang(finishing(), name="n" * 201), "invalid gang name"),
+        (with_variable("A=B", "x"), "invalid environment variable 'A=B'"),
+        (with_variable("", "x"), "invalid environment variable ''"),
+        (with_variable("A", "x\0y"), "invalid environment variable 'A'"),
+        (with_variable("A", "\udcff"), "invalid environment variable 'A'"),
+        (with_variable("A", "x" * 200_000), "invalid environment variable 'A'"),
     ],
 )
 def test_a_gang_that_no_engine_could_run_is_refused(engine: Engine, unfit: Gang, words: str) -> None:
