@@ -56,7 +56,7 @@ class RunningGang(Protocol):
         ...
 
     def follow(self) -> None:
-        """Begin to enter what happens: called once, when the gang is known. Returns immediately."""
+        """Begin to enter what happens: called once, when the gang is known, with the lock held. Returns immediately."""
         ...
 
     def cancel(self, grace_s: float) -> None:
@@ -140,7 +140,7 @@ class RecordedEngine(ABC, Generic[G]):
             with self._changed:
                 self._record.add(running.record)
                 self._gangs[handle.id] = running
-            running.follow()
+                running.follow()  # under the lock: whoever finds the gang may wait for it
         return handle
 
     @implements(Engine)

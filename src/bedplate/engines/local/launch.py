@@ -101,17 +101,7 @@ def start_task(launch: Launch) -> TaskProcess:
         supervisor_fd = _own_pidfd(theirs)
         passed = [task_channel.fileno(), outcome_fd, *launch.task.inherited.values()]
         os.write(launch_fd, json.dumps(_launch_words(launch, launch_fd, passed)).encode())
-        arguments = [_PACKAGE_ROOT, launch_fd, keeper_control.fileno(), supervisor_fd]
-        log = theirs.enter_context(log_path(launch.directory, launch.index).open("wb"))
-        keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _KEEPER, *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=task_environment(launch.task, launch.place, launch.node.devices, mark),
-            pass_fds=[fd for fd in (launch_fd, keeper_control.fileno(), supervisor_fd, *passed) if fd >= 0],
-            start_new_session=True,  # Ctrl-C at the terminal is for the supervisor alone
-        )
+        keeper = _start_keeper(launch, mark, [launch_fd, keeper_control.fileno(), supervisor_fd], passed)
         ours.pop_all()
     return TaskProcess(
         keeper=keeper,
@@ -121,6 +111,20 @@ def start_task(launch: Launch) -> TaskProcess:
         scratch=scratch_path(launch.directory, launch.index),
         mark=f"{MARK_VARIABLE}={mark}",
     )
+
+
+def _start_keeper(launch: Launch, mark: str, own: Sequence[int], passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    """The keeper's process, with its own descriptors and those that it passes on to the task."""
+    with log_path(launch.directory, launch.index).open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _KEEPER, str(_PACKAGE_ROOT), *map(str, own)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=task_environment(launch.task, launch.place, launch.node.devices, mark),
+            pass_fds=[fd for fd in (*own, *passed) if fd >= 0],
+            start_new_session=True,  # Ctrl-C at the terminal is for the supervisor alone
+        )
 
 
 def _connection(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:

@@ -15,6 +15,7 @@ import threading
 import traceback
 from typing import assert_never
 
+from bedplate.core.devices import Node
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
 from bedplate.engines.node_reader import read_node
 from bedplate.engines.remote.messages import (
@@ -50,6 +51,8 @@ class NodeAgent:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sessions: dict[str, AgentSession] = {}
+        self._machines: dict[str, Node] = {}
+        """This machine, as each node reader that was named has read it."""
 
     def serve(self, request: bytes) -> bytes:
         """Carry out an order; never raises: what goes wrong is the answer."""
@@ -103,9 +106,10 @@ class NodeAgent:
     def _open(self, engine: str, order: OpenSession) -> Done:
         # The transport may have pinned this thread; which cores a task gets is the local engine's business.
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
-        session = AgentSession(order, read_node(order.node_reader))
         with self._lock:
-            self._sessions[engine] = session
+            if order.node_reader not in self._machines:
+                self._machines[order.node_reader] = read_node(order.node_reader)
+            self._sessions[engine] = AgentSession(order, self._machines[order.node_reader])
         return Done()
 
     def _close(self, engine: str) -> Done:

@@ -21,26 +21,16 @@ from pathlib import Path
 
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Exclusion, Node
-from bedplate.core.errors import AgentLostError, BedplateError, NotFoundError
-from bedplate.core.workload import Gang, GangHandle, Placement, TaskPlacement
+from bedplate.core.errors import AgentLostError, NotFoundError
+from bedplate.core.workload import Gang, GangHandle, Placement
 from bedplate.engines.ledger import check_placement
 from bedplate.engines.local.files import new_directory
-from bedplate.engines.local.start import GangPart
 from bedplate.engines.recorded import RecordedEngine
-from bedplate.engines.remote.environment import with_driver_environment
-from bedplate.engines.remote.gang import Part, RemoteGang
-from bedplate.engines.remote.messages import (
-    Abandon,
-    Describe,
-    Described,
-    HoldRendezvous,
-    Placed,
-    ReleaseRendezvous,
-    StartPart,
-    Text,
-)
+from bedplate.engines.remote.gang import RemoteGang
+from bedplate.engines.remote.messages import Describe, Described, ReleaseRendezvous
 from bedplate.engines.remote.sessions import EngineSessions
-from bedplate.engines.remote.transport import Agent, RemoteNode, Reservation, Transport
+from bedplate.engines.remote.start import StartedParts, start_parts
+from bedplate.engines.remote.transport import RemoteNode, Reservation, Transport
 
 _NODE_LOSS_S = 20.0
 """The manager may place on a dead node until it knows; a gang that met one is placed again for this long."""
@@ -163,55 +153,19 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
     def _start_on(
         self, gang: Gang, wanted: Placement | None, chosen: Sequence[RemoteNode], directory: Path, reservation: Reservation
     ) -> RemoteGang:
-        key = uuid.uuid4().hex  # not the directory's name: that of a gang whose start failed is free again
-        nodes = {node.id: node for node in chosen}
-        agents = self._sessions.open_all(nodes.values())
-        try:
-            first = agents[chosen[0].id]
-            rendezvous = self._conversation.ask(first, HoldRendezvous(key=key), Text).text
-            parts = [
-                Part(agent=agents[node_id], node=node, ranks=tuple(rank for rank, item in enumerate(chosen) if item is node))
-                for node_id, node in nodes.items()
-            ]
-            placed = self._start_parts(gang, wanted, key, parts, rendezvous)
-        except BaseException:
-            for agent in agents.values():
-                self._conversation.order(agent, Abandon(key=key))
-            raise
+        agents = self._sessions.open_all({node.id: node for node in chosen}.values())
+        started = start_parts(gang, wanted, chosen, agents, self._conversation)
         handle = GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
         return RemoteGang(
-            key=key,
+            started.key,
+            self._record.new(handle, started.placement),
+            started.parts,
             conversation=self._conversation,
-            record=self._record.new(handle, placed),
-            parts=parts,
             directory=directory,
             changed=self._changed,
             clock=self._clock,
-            on_end=lambda: self._give_back(first, key, reservation),
+            on_end=lambda: self._give_back(started, reservation),
         )
-
-    def _start_parts(self, gang: Gang, wanted: Placement | None, key: str, parts: Sequence[Part], rendezvous: str) -> Placement:
-        """Where each task runs; when a part cannot be started the first error is raised, once all have answered."""
-        calls = []
-        gang = with_driver_environment(gang)
-        for part in parts:
-            own = replace(gang, tasks=tuple(gang.tasks[rank] for rank in part.ranks), node_labels={})
-            where = GangPart(ranks=part.ranks, world_size=len(gang.tasks), rendezvous=rendezvous)
-            there = Placement(tasks=tuple(wanted.tasks[rank] for rank in part.ranks)) if wanted else None
-            order = StartPart(key=key, gang=own, part=where, placement=there)
-            calls.append(self._conversation.order(part.agent, order))
-        placed: dict[int, TaskPlacement] = {}
-        failures: list[BedplateError] = []
-        for part, call in zip(parts, calls, strict=True):
-            try:
-                places = self._conversation.answer_of(part.agent, call, Placed).placement.tasks
-            except BedplateError as error:
-                failures.append(error)
-                continue
-            placed.update(zip(part.ranks, places, strict=True))
-        if failures:
-            raise failures[0]
-        return Placement(tasks=tuple(placed[rank] for rank in sorted(placed)))
 
     def _held(self) -> Counter[str]:
         """Cores of each node, by id, that gangs which have not ended and exclusions hold."""
@@ -223,6 +177,6 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
                         held[part.node.id] += sum(len(gang.record.task(rank).cores) for rank in part.ranks)
         return held
 
-    def _give_back(self, agent: Agent, key: str, reservation: Reservation) -> None:
+    def _give_back(self, started: StartedParts, reservation: Reservation) -> None:
         reservation.release()
-        self._conversation.order(agent, ReleaseRendezvous(key=key))
+        self._conversation.order(started.parts[0].agent, ReleaseRendezvous(key=started.key))

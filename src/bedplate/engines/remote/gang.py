@@ -48,9 +48,9 @@ class RemoteGang:
 
     Args:
         key: Name of the gang on every agent.
-        conversation: The way to the agents.
-        record: Where its states and events are recorded.
+        record: Where its states and events are entered.
         parts: Its tasks by node.
+        conversation: The way to the agents.
         directory: Where the logs of its tasks are kept once they have ended.
         changed: The engine's lock.
         clock: Times of what is found out here.
@@ -59,11 +59,11 @@ class RemoteGang:
 
     def __init__(
         self,
-        *,
         key: str,
-        conversation: Conversation,
         record: GangRecord,
         parts: Sequence[Part],
+        *,
+        conversation: Conversation,
         directory: Path,
         changed: News,
         clock: Clock,

@@ -82,11 +82,14 @@ class EngineSessions:
 
     def close(self) -> None:
         """End all sessions, and release what was excluded."""
-        for call in [self.conversation.order(agent, CloseSession()) for agent in self._agents.values()]:
-            with contextlib.suppress(AgentLostError):
-                self.conversation.answer(call, Done)
-        for reservation in self._reservations:
-            reservation.release()
+        calls = [self.conversation.order(agent, CloseSession()) for agent in self._agents.values()]
+        try:
+            for call in calls:
+                with contextlib.suppress(AgentLostError):
+                    self.conversation.answer(call, Done)
+        finally:
+            for reservation in self._reservations:
+                reservation.release()
 
     def _opening(self, node: RemoteNode) -> OpenSession:
         return OpenSession(
