@@ -13,20 +13,11 @@ from bedplate.core.errors import MessageError, NotFoundError, UnavailableError, 
 from bedplate.core.workload import Gang, Placement, Resources, Task, TaskPlacement
 from bedplate.engines.local.start import GangPart
 from bedplate.engines.remote.agent import NodeAgent
+from bedplate.engines.remote.answers import Done, Failed, Text
 from bedplate.engines.remote.conversation import Conversation
 from bedplate.engines.remote.engine import RemoteEngine
-from bedplate.engines.remote.messages import (
-    Describe,
-    Done,
-    Failed,
-    OpenSession,
-    StartPart,
-    Text,
-    pack_answer,
-    pack_order,
-    read_answer,
-    read_order,
-)
+from bedplate.engines.remote.messages import pack_answer, pack_order, read_answer, read_order
+from bedplate.engines.remote.orders import Describe, OpenSession, StartPart
 from bedplate.engines.remote.transport import ANSWER_S, RemoteNode
 from tests.engines.remote.thread_transport import ThreadTransport
 from tests.engines.workloads import finishing, gang

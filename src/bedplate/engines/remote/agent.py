@@ -18,29 +18,23 @@ from typing import assert_never
 from bedplate.core.devices import Node
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
 from bedplate.engines.node_reader import read_node
-from bedplate.engines.remote.messages import (
+from bedplate.engines.remote.answers import Answer, Described, Done, Failed, Placed, Text
+from bedplate.engines.remote.messages import pack_answer, read_order
+from bedplate.engines.remote.orders import (
     Abandon,
-    Answer,
     CancelPart,
     CloseSession,
     Describe,
-    Described,
-    Done,
     Exclude,
-    Failed,
     Forget,
     HoldRendezvous,
     KillTask,
     Listen,
     OpenSession,
     Order,
-    Placed,
     ReadLog,
     ReleaseRendezvous,
     StartPart,
-    Text,
-    pack_answer,
-    read_order,
 )
 from bedplate.engines.remote.session import AgentSession
 

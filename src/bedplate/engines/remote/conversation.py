@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TypeVar
 
 from bedplate.core.errors import AgentLostError, BedplateError, MessageError
-from bedplate.engines.remote.messages import Answer, Failed, Order, pack_order, read_answer
+from bedplate.engines.remote.answers import Answer, Failed
+from bedplate.engines.remote.messages import pack_order, read_answer
+from bedplate.engines.remote.orders import Order
 from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, Transport
 
 A = TypeVar("A", bound=Answer)

@@ -26,8 +26,9 @@ from bedplate.core.workload import Gang, GangHandle, Placement
 from bedplate.engines.ledger import check_placement
 from bedplate.engines.local.files import new_directory
 from bedplate.engines.recorded import RecordedEngine
+from bedplate.engines.remote.answers import Described
 from bedplate.engines.remote.gang import RemoteGang
-from bedplate.engines.remote.messages import Describe, Described, ReleaseRendezvous
+from bedplate.engines.remote.orders import Describe, ReleaseRendezvous
 from bedplate.engines.remote.sessions import EngineSessions
 from bedplate.engines.remote.start import StartedParts, start_parts
 from bedplate.engines.remote.transport import RemoteNode, Reservation, Transport

@@ -24,8 +24,9 @@ from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
 from bedplate.engines.local.files import log_path, read_log
 from bedplate.engines.record import GangRecord
 from bedplate.engines.recorded import News, RunningGang
+from bedplate.engines.remote.answers import Done, Heard, Text
 from bedplate.engines.remote.conversation import Conversation
-from bedplate.engines.remote.messages import CancelPart, Done, Forget, Heard, KillTask, Listen, ReadLog, Text
+from bedplate.engines.remote.orders import CancelPart, Forget, KillTask, Listen, ReadLog
 from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode
 
 _POLL_S = 1.0

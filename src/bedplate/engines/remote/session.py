@@ -17,7 +17,8 @@ from bedplate.core.workload import GangHandle, Placement, TaskPlacement
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.engines.local.environment import import_path
 from bedplate.engines.local.rendezvous import hold_rendezvous
-from bedplate.engines.remote.messages import Heard, OpenSession, StartPart
+from bedplate.engines.remote.answers import Heard
+from bedplate.engines.remote.orders import OpenSession, StartPart
 
 
 class AgentSession:

@@ -10,8 +10,9 @@ from pathlib import Path
 from bedplate.core.devices import Exclusion
 from bedplate.core.errors import AgentLostError
 from bedplate.engines.local.environment import import_path
+from bedplate.engines.remote.answers import Done
 from bedplate.engines.remote.conversation import Conversation
-from bedplate.engines.remote.messages import CloseSession, Done, Exclude, OpenSession
+from bedplate.engines.remote.orders import CloseSession, Exclude, OpenSession
 from bedplate.engines.remote.transport import AGENT_START_S, Agent, RemoteNode, Reservation, Transport
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from bedplate.core.errors import BedplateError
 from bedplate.core.workload import Gang, Placement, TaskPlacement
 from bedplate.engines.local.start import GangPart
+from bedplate.engines.remote.answers import Placed, Text
 from bedplate.engines.remote.conversation import Conversation
 from bedplate.engines.remote.environment import with_driver_environment
 from bedplate.engines.remote.gang import Part
-from bedplate.engines.remote.messages import Abandon, HoldRendezvous, Placed, StartPart, Text
+from bedplate.engines.remote.orders import Abandon, HoldRendezvous, StartPart
 from bedplate.engines.remote.transport import Agent, RemoteNode
 
 
