@@ -17,7 +17,7 @@ from bedplate.core.json import JsonObject
 from bedplate.core.task import TaskContext
 from bedplate.core.workload import Gang, Placement
 from bedplate.engines.base import GangHandle
-from bedplate.engines.local.engine import GangPart, LocalEngine
+from bedplate.engines.local.engine import LocalEngine
 
 VARIABLE = "BEDPLATE_TEST_FAULT"
 
@@ -49,7 +49,7 @@ class FaultyEngine(LocalEngine):
     before_restart: Callable[[Gang], None] | None = None
     num_submitted = 0
 
-    def submit(self, gang: Gang, placement: Placement | None = None, part: GangPart | None = None) -> GangHandle:
+    def submit(self, gang: Gang, placement: Placement | None = None) -> GangHandle:
         self.num_submitted += 1
         if self.num_submitted > 1 and self.before_restart is not None:
             self.before_restart(gang)
@@ -60,7 +60,7 @@ class FaultyEngine(LocalEngine):
                 for task in gang.tasks
             ]
             gang = dataclasses.replace(gang, tasks=tuple(tasks))
-        return super().submit(gang, placement, part)
+        return super().submit(gang, placement)
 
 
 def main(context: TaskContext) -> JsonObject:

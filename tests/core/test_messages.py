@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bedplate.core.errors import MessageError
 from bedplate.core.json import Json, canonical
-from bedplate.core.messages import decode, encode
+from bedplate.core.messages import decode, encode, from_bytes, to_bytes
 
 
 class Phase(enum.StrEnum):
@@ -76,6 +76,26 @@ def test_numbers_that_are_not_finite_keep_their_meaning(loss: float) -> None:
     back = decode(Stepped, through_json(Stepped(step=1, loss=loss))).loss
     assert back is not None
     assert repr(back) == repr(loss)
+
+
+words = st.sampled_from(["NaN", "Infinity", "-Infinity", "\\NaN", "\\\\Infinity", "nan", ""])
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | words, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(any_json, words)
+def test_any_json_comes_back_as_it_was_words_that_read_like_numbers_too(extra: Json, name: str) -> None:
+    back = from_bytes(Report, to_bytes(Report(name=name, extra=extra)))
+    assert (back.name, repr(back.extra)) == (name, repr(extra))
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'{"step": 1'])
+def test_what_is_no_json_is_no_message(data: bytes) -> None:
+    with pytest.raises(MessageError, match="not a message"):
+        from_bytes(Stepped, data)
 
 
 @pytest.mark.parametrize(

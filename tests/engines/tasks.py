@@ -59,6 +59,13 @@ def report(context: TaskContext) -> None:
         context.progress(step=step)
 
 
+def measure_nothing(context: TaskContext) -> Mapping[str, Json]:
+    """Reports and returns what JSON has no numbers for."""
+    numbers = [float("nan"), float("inf"), float("-inf")]
+    context.progress(numbers=numbers, word="NaN")
+    return {"numbers": numbers, "word": "NaN"}
+
+
 def write(context: TaskContext) -> None:
     print("to stdout", context.spec["text"])
     print("to stderr", context.spec["text"], file=sys.stderr)

@@ -152,7 +152,7 @@ def test_a_task_that_was_never_heard_is_not_judged(engine: Engine) -> None:
 @pytest.mark.needs("node loss")
 def test_tasks_of_a_lost_node_end_and_others_keep_running(under_test: EngineUnderTest, wait_ready: WaitReady) -> None:
     engine = under_test.engine
-    handle = engine.submit(gang(*[endless()] * under_test.num_slots))
+    handle = engine.submit(gang(*[endless()] * under_test.num_cores))
     wait_ready(handle)
     num_events = len(engine.events(handle))
     lost = engine.status(handle).tasks[-1].node

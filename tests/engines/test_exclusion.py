@@ -1,11 +1,11 @@
-"""Conformance: a slot that is left out gets no more work, and stays in sight."""
+"""Conformance: a core that is left out gets no more work, and stays in sight."""
 
 import pytest
 
 from bedplate.core.devices import Exclusion
 from bedplate.core.errors import NotFoundError, ResourcesError
 from bedplate.core.workload import TaskState
-from bedplate.engines.base import CanExclude, Engine, num_usable_slots
+from bedplate.engines.base import CanExclude, Engine, num_usable_cores
 from tests.engines.registry import EngineUnderTest
 from tests.engines.workloads import endless, finishing, gang
 
@@ -17,8 +17,8 @@ def test_nothing_is_placed_on_an_excluded_core(under_test: EngineUnderTest) -> N
     core = node.devices[0].cores[0]
     engine.exclude(node.id, (core,), "measured at half the speed of its peers")
     with pytest.raises(ResourcesError):
-        engine.submit(gang(*[finishing()] * under_test.num_slots))
-    status = engine.wait(engine.submit(gang(*[finishing()] * (under_test.num_slots - 1))))
+        engine.submit(gang(*[finishing()] * under_test.num_cores))
+    status = engine.wait(engine.submit(gang(*[finishing()] * (under_test.num_cores - 1))))
     assert status.state is TaskState.DONE
 
 
@@ -32,7 +32,7 @@ def test_an_excluded_core_is_still_listed_with_its_reason(under_test: EngineUnde
     engine.exclude(node.id, (core,), "too slow; core 1: hot")
     assert engine.resources() == before
     assert engine.exclusions() == (Exclusion(node_id=node.id, cores=(core,), reason="too slow; core 1: hot"),)
-    assert sum(num_usable_slots(engine).values()) == under_test.num_slots - 1
+    assert sum(num_usable_cores(engine).values()) == under_test.num_cores - 1
 
 
 def test_what_runs_on_an_excluded_core_goes_on(engine: Engine) -> None:

@@ -7,7 +7,7 @@ import pytest
 from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
 from bedplate.engines.base import Engine, GangHandle
 from tests.engines.registry import EngineUnderTest
-from tests.engines.workloads import endless, failing, finishing, gang, reporting, writing
+from tests.engines.workloads import endless, failing, finishing, gang, measuring_nothing, reporting, writing
 
 
 def all_events(engine: Engine, handle: GangHandle) -> tuple[TaskEvent, ...]:
@@ -32,6 +32,14 @@ def test_each_rank_starts_then_reports_then_exits_and_nothing_follows(engine: En
 def test_progress_arrives_in_order_with_its_attributes(engine: Engine) -> None:
     events = all_events(engine, engine.submit(gang(reporting(20))))
     assert [event.attributes["step"] for event in events if event.kind is TaskEventKind.PROGRESS] == list(range(20))
+
+
+def test_numbers_that_are_not_finite_arrive_as_such(engine: Engine) -> None:
+    handle = engine.submit(gang(measuring_nothing()))
+    _, reported, exited = all_events(engine, handle)
+    expected = "{'numbers': [nan, inf, -inf], 'word': 'NaN'}"
+    said = [reported.attributes, exited.attributes["result"], engine.status(handle).tasks[0].result]
+    assert [repr(item) for item in said] == [expected] * 3
 
 
 def test_an_exit_tells_code_cause_message_and_result(engine: Engine) -> None:
@@ -86,6 +94,13 @@ def test_a_tasks_log_outlasts_the_engine(engine: Engine) -> None:
     assert "to stdout first" in engine.logs(handle, 0)
     assert "to stderr first" in engine.logs(handle, 0)
     assert "to stdout second" in engine.logs(handle, 1)
+
+
+def test_a_log_comes_back_as_it_was_written(engine: Engine) -> None:
+    """Progress bars return the carriage; a log that lost its last line, or its returns, tells another story (ray#46413)."""
+    handle = engine.submit(gang(writing(" 10%\r 20%\r\n温度\t21 °C")))
+    engine.wait(handle)
+    assert engine.logs(handle, 0) == "".join(f"to {stream}  10%\r 20%\r\n温度\t21 °C\n" for stream in ("stdout", "stderr"))
 
 
 @pytest.mark.needs("execution")

@@ -1,11 +1,13 @@
 """Conformance: gangs start together or not at all, see who they are, and give back what they made."""
 
+import contextlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
+from bedplate.core.errors import NotFoundError, ResourcesError, UnavailableError, UsageError
 from bedplate.core.workload import Gang, Task, TaskState
 from bedplate.engines.base import CanInheritDescriptors, Engine, GangHandle
 from tests.engines.registry import GAPS, EngineUnderTest
@@ -65,6 +67,38 @@ def test_a_task_gets_its_stores_environment_and_empty_scratch(engine: Engine) ->
     assert seen[0].scratch != seen[1].scratch
 
 
+@pytest.mark.needs("execution")
+def test_settings_of_communication_libraries_follow_the_gang(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set for the driver, lost on the workers is a bug report of every launcher (kubeflow/trainer#3427)."""
+    monkeypatch.setenv("NCCL_DEBUG", "INFO")
+    monkeypatch.setenv("UCX_TLS", "tcp")
+    own = Task(entry="tests.engines.tasks:describe", environment={"UCX_TLS": "self"})
+    seen = [seen_by(item).environment for item in engine.wait(engine.submit(gang(task("describe"), own))).tasks]
+    assert [(item["NCCL_DEBUG"], item["UCX_TLS"]) for item in seen] == [("INFO", "tcp"), ("INFO", "self")]
+
+
+@pytest.mark.needs("files")
+def test_a_gang_whose_files_cannot_be_made_holds_nothing(under_test: EngineUnderTest, tmp_path: Path) -> None:
+    engine = under_test.engine
+    engine.wait(engine.submit(gang(finishing())))
+    (tmp_path / "engine").rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="could not be started"):
+            engine.submit(gang(*[finishing()] * under_test.num_cores))
+    (tmp_path / "elsewhere").rename(tmp_path / "engine")
+    status = engine.wait(engine.submit(gang(*[finishing()] * under_test.num_cores)))
+    assert status.state is TaskState.DONE
+    assert len(engine.gangs()) == 2
+
+
+def test_gangs_cancelled_as_soon_as_they_are_submitted_hold_nothing(under_test: EngineUnderTest) -> None:
+    """A group of bundles that is removed before its workers have come up stayed reserved in Ray (ray#42942)."""
+    engine, num_cores = under_test.engine, under_test.num_cores
+    for _ in range(3):
+        engine.cancel(engine.submit(gang(*[endless()] * num_cores)), 0.0)
+    assert engine.wait(engine.submit(gang(*[finishing()] * num_cores))).state is TaskState.DONE
+
+
 @pytest.mark.needs("inherited descriptors")
 def test_a_task_reads_and_writes_a_memory_file_that_it_inherited(engine: Engine) -> None:
     assert isinstance(engine, CanInheritDescriptors)
@@ -77,27 +111,32 @@ def test_a_task_reads_and_writes_a_memory_file_that_it_inherited(engine: Engine)
     os.close(memory)
 
 
-def test_an_engine_says_of_itself_whether_tasks_inherit_descriptors(engine: Engine) -> None:
-    assert isinstance(engine, CanInheritDescriptors) == ("inherited descriptors" not in GAPS.get(engine.name, {}))
+def test_an_engine_says_of_itself_whether_tasks_inherit_descriptors_and_refuses_them_if_not(engine: Engine) -> None:
+    can = "inherited descriptors" not in GAPS.get(engine.name, {})
+    assert isinstance(engine, CanInheritDescriptors) == can
+    refused = contextlib.nullcontext() if can else pytest.raises(UsageError, match="cannot pass open descriptors")
+    with refused:
+        engine.submit(gang(Task(entry="tests.engines.tasks:finish", inherited={"standard input": 0})))
+    assert len(engine.gangs()) == can
 
 
 def test_a_refused_gang_names_what_was_asked_and_what_is_free(under_test: EngineUnderTest) -> None:
-    slots = under_test.num_slots
-    with pytest.raises(ResourcesError, match=rf"{slots + 1} tasks ask for {slots + 1} cores") as caught:
-        under_test.engine.submit(gang(*[endless()] * (slots + 1)))
+    num_cores = under_test.num_cores
+    with pytest.raises(ResourcesError, match=rf"{num_cores + 1} tasks ask for {num_cores + 1} cores") as caught:
+        under_test.engine.submit(gang(*[endless()] * (num_cores + 1)))
     assert caught.value.seen is not None
     assert "free: " in caught.value.seen
     assert under_test.engine.statistics().tasks_started == 0
 
 
 def test_a_gang_that_does_not_fit_now_fits_once_another_ends(under_test: EngineUnderTest) -> None:
-    engine, slots = under_test.engine, under_test.num_slots
+    engine, num_cores = under_test.engine, under_test.num_cores
     first = engine.submit(gang(endless()))
     with pytest.raises(ResourcesError):
-        engine.submit(gang(*[finishing()] * slots))
+        engine.submit(gang(*[finishing()] * num_cores))
     assert engine.statistics().tasks_running <= 1
     engine.cancel(first, grace_s=5)
-    status = engine.wait(engine.submit(gang(*[finishing()] * slots)))
+    status = engine.wait(engine.submit(gang(*[finishing()] * num_cores)))
     assert status.state is TaskState.DONE
 
 
@@ -105,16 +144,20 @@ def test_a_gang_that_does_not_fit_now_fits_once_another_ends(under_test: EngineU
 def test_what_a_task_held_is_free_once_it_has_ended(under_test: EngineUnderTest, ending: Task) -> None:
     engine = under_test.engine
     for _ in range(2):
-        engine.wait(engine.submit(gang(*[ending] * under_test.num_slots)))
+        engine.wait(engine.submit(gang(*[ending] * under_test.num_cores)))
 
 
 def test_no_core_is_given_to_two_tasks_at_once(under_test: EngineUnderTest) -> None:
-    handle = under_test.engine.submit(gang(*[endless()] * under_test.num_slots))
+    handle = under_test.engine.submit(gang(*[endless()] * under_test.num_cores))
     listed = sorted(
         (node.id, core) for node in under_test.engine.resources() for device in node.devices for core in device.cores
     )
     taken = sorted((item.node, core) for item in under_test.engine.status(handle).tasks for core in item.cores)
     assert taken == listed
+
+
+def with_variable(name: str, value: str) -> Gang:
+    return Gang(name="variable", tasks=(Task(entry="a:b", environment={name: value}),))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +170,13 @@ def test_no_core_is_given_to_two_tasks_at_once(under_test: EngineUnderTest) -> N
         (gang(finishing(cpus=0)), "at least one core"),
         (Gang(name="spec", tasks=(Task(entry="a:b", spec={"loss": float("nan")}),)), "not JSON"),
         (Gang(name="spec", tasks=(Task(entry="a:b", spec={"loss": object()}),)), "not JSON"),  # type: ignore[dict-item]
+        (Gang(name="spec", tasks=(Task(entry="a:b", spec={"name": "\ud800"}),)), "not JSON"),
+        (gang(finishing(), name="n" * 201), "invalid gang name"),
+        (with_variable("A=B", "x"), "invalid environment variable 'A=B'"),
+        (with_variable("", "x"), "invalid environment variable ''"),
+        (with_variable("A", "x\0y"), "invalid environment variable 'A'"),
+        (with_variable("A", "\udcff"), "invalid environment variable 'A'"),
+        (with_variable("A", "x" * 200_000), "invalid environment variable 'A'"),
     ],
 )
 def test_a_gang_that_no_engine_could_run_is_refused(engine: Engine, unfit: Gang, words: str) -> None:
@@ -178,10 +228,10 @@ def test_statistics_count_gangs_tasks_and_events(engine: Engine) -> None:
     assert running.events_dropped == 0
 
 
-def test_resources_list_every_slot_whether_taken_or_not(under_test: EngineUnderTest) -> None:
+def test_resources_list_every_core_whether_taken_or_not(under_test: EngineUnderTest) -> None:
     before = under_test.engine.resources()
     assert len(before) == under_test.num_nodes
-    assert sum(node.num_cores for node in before) == under_test.num_slots
+    assert sum(node.num_cores for node in before) == under_test.num_cores
     assert all(node.memory_bytes > 0 for node in before)
     under_test.engine.submit(gang(endless()))
     assert under_test.engine.resources() == before

@@ -11,7 +11,9 @@ from bedplate.engines.record import EngineRecord, GangRecord
 
 def open_gang(engine: EngineRecord, num_tasks: int = 1, name: str = "gang") -> GangRecord:
     places = tuple(TaskPlacement(node="here", cores=(rank,)) for rank in range(num_tasks))
-    return engine.open(GangHandle(id=name, name=name, num_tasks=num_tasks), Placement(tasks=places))
+    record = engine.new(GangHandle(id=name, name=name, num_tasks=num_tasks), Placement(tasks=places))
+    engine.add(record)
+    return record
 
 
 def test_it_is_final_when_the_last_task_has_ended() -> None:

@@ -53,6 +53,12 @@ def reporting(steps: int) -> Task:
     return task("report", {"steps": steps}, at_s=0.01 * steps, progress=reports)
 
 
+def measuring_nothing() -> Task:
+    """Reports and returns NaN and infinities, and a word that only reads like one."""
+    said = {"numbers": ["NaN", "Infinity", "-Infinity"], "word": "\\NaN"}
+    return task("measure_nothing", at_s=0.1, progress=[{"at_s": 0.0, "attributes": said}], result=said)
+
+
 def writing(text: str) -> Task:
     return task("write", {"text": text}, at_s=0.1, log=f"to stdout {text}\nto stderr {text}\n")
 

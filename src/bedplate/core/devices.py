@@ -149,7 +149,7 @@ class Node:
         return tuple(sorted(core for device in self.devices if device.kind == "cpu" for core in device.cores))
 
     def with_cores(self, cores: Iterable[int]) -> Node:
-        """The same node with these core slots only: some of its cores, or a core twice so that it takes two tasks.
+        """The same node with these cores only: some of its own, or a core twice so that it takes two tasks.
 
         Raises:
             UsageError: A core that the node does not have.
@@ -170,7 +170,7 @@ class Exclusion:
 
     node_id: str
     cores: tuple[int, ...]
-    """A core that an over-subscribed node lists twice may be named twice: each mention takes out one of its slots."""
+    """A core that an over-subscribed node lists twice may be named twice: each mention takes it out once."""
     reason: str
     """Why, for people."""
 

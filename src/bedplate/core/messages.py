@@ -1,8 +1,11 @@
 """One codec for what crosses a process border or waits in a file: frozen dataclasses to JSON and back.
 
 `encode` writes every field by its name. `decode` checks every value against the field's type and refuses by name what it
-does not know, so a message of another version is an error and never a guess. Numbers that are not finite have a meaning
-and survive: they travel as the strings `NaN`, `Infinity` and `-Infinity`, and come back where a float is expected.
+does not know, so a message of another version is an error and never a guess. `to_bytes` and `from_bytes` are the same with the
+text that travels.
+
+Numbers that are not finite have a meaning and survive: they travel as the strings `NaN`, `Infinity` and `-Infinity`, and come
+back where a float or any JSON is expected. A string that reads like one of them travels with a backslash before it.
 
 Field types: bool, int, float, str, None, Path, enums, Literal, Json, dataclasses, unions, and tuples, frozensets and
 mappings (string keys) of these. The members of a union of dataclasses are distinguished by a field `kind: Literal["…"]`.
@@ -13,7 +16,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import json
 import math
+import re
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +30,7 @@ from bedplate.core.json import Json, JsonObject
 T = TypeVar("T")
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_LIKE_A_NUMBER = re.compile(r"\\*(NaN|-?Infinity)")
 
 
 def encode(message: object) -> JsonObject:
@@ -47,12 +53,48 @@ def decode(cls: type[T], document: Json) -> T:
     return _decoded(cls, document, cls.__name__)  # type: ignore[no-any-return]
 
 
+def to_bytes(message: object) -> bytes:
+    """A dataclass as the JSON text that travels, in UTF-8.
+
+    Raises:
+        TypeError: As `encode`.
+        ValueError: A string holds a lone surrogate, which UTF-8 cannot carry.
+    """
+    return json.dumps(encode(message), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def from_bytes(cls: type[T], data: bytes) -> T:
+    """The dataclass that `to_bytes` made `data` from.
+
+    Raises:
+        MessageError: It is no JSON, or as `decode`.
+    """
+    try:
+        document: Json = json.loads(data)
+    except ValueError as error:
+        raise MessageError(f"not a message: {error}", seen=repr(data[:80]), expected=f"JSON ({cls.__name__})") from error
+    return decode(cls, document)
+
+
+def decode_json(value: Json) -> Any:
+    """JSON that has no dataclass, as `encode` wrote it: numbers that are not finite come back."""
+    if isinstance(value, str):
+        return _NOT_FINITE.get(value, _unescaped(value))
+    if isinstance(value, Mapping):
+        return {key: decode_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [decode_json(item) for item in value]
+    return value
+
+
 def _encoded(value: object) -> Json:
     if isinstance(value, enum.Enum):
-        return _encoded(value.value)
+        return value.value  # type: ignore[no-any-return]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, str):
+        return f"\\{value}" if _LIKE_A_NUMBER.fullmatch(value) else value
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Path):
         return str(value)
@@ -67,6 +109,10 @@ def _encoded(value: object) -> Json:
     raise TypeError(f"{type(value).__name__} cannot be part of a message")
 
 
+def _unescaped(value: Json) -> Json:
+    return value[1:] if isinstance(value, str) and value.startswith("\\") and _LIKE_A_NUMBER.fullmatch(value) else value
+
+
 def _key(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError(f"the key {key!r} of a mapping is not a string")
@@ -75,11 +121,12 @@ def _key(key: object) -> str:
 
 def _decoded(wanted: Any, value: Json, path: str) -> Any:
     if wanted is Any:
-        return value
+        return decode_json(value)
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
         return _decoded_union(get_args(wanted), value, path)
     if origin is Literal:
+        value = _unescaped(value)
         return value if value in get_args(wanted) else _refuse(path, value, " or ".join(map(repr, get_args(wanted))))
     if dataclasses.is_dataclass(wanted):
         return _decoded_dataclass(wanted, value, path)
@@ -104,7 +151,7 @@ def _decoded_plain(wanted: Any, value: Json, path: str) -> Any:
         if value is None:
             return None
     elif type(value) is wanted and wanted in (bool, int, str):
-        return value
+        return _unescaped(value)
     return _refuse(path, value, getattr(wanted, "__name__", str(wanted)))
 
 

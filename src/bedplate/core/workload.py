@@ -35,7 +35,9 @@ class Task:
     """Stores by name as URLs; the worker opens them."""
     resources: Resources = field(default_factory=Resources)
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Extra environment variables."""
+    """Environment variables, over those that the task has anyway: on one machine all of this process; on a cluster those of its
+    node, and of this process what tunes communication libraries (`NCCL_…`; `engines/remote/environment.py`).
+    """
     inherited: Mapping[str, int] = field(default_factory=dict)
     """Open file descriptors by name that the task receives; only engines on this machine can (`CanInheritDescriptors`)."""
     duration_s: float | None = None

@@ -5,6 +5,19 @@ reports what happened, in order. It never restarts anything: what a failure mean
 the one suite that every engine passes.
 
 An engine keeps what it knows of a gang until `forget`: the owner of the engine calls it, once nobody reads the gang any more.
+
+To write an engine is to write what differs from the others:
+
+- a class that derives from `RecordedEngine` (`engines/recorded.py`): `name`, `_start` (place a gang, and start all of it or
+  none), `resources`, and `_release` where the engine itself holds something;
+- a `RunningGang` (same file), which `_start` returns: it notices what happens to the tasks and says so into its record
+  (`follow`), asks them to end (`cancel`, `wait_gone`), reads their logs, and forgets;
+- the methods of each capability below that it has;
+- an `EngineOpener`, by which people name it, with its line in `ENGINES` of `app/wiring.py`.
+
+Events, states, waiting, counters and checks come with the base class; `engines/ledger.py` keeps the books of an engine that
+places by itself; where tasks run on other machines, a transport for `engines/remote/` may be all that is missing. The proof is
+`tests/engines/`: one class in its `registry.py`, and `pytest tests/engines -k NAME`.
 """
 
 from __future__ import annotations
@@ -28,7 +41,7 @@ __all__ = [
     "FaultInjection",
     "GangHandle",
     "HasResources",
-    "num_usable_slots",
+    "num_usable_cores",
 ]
 
 
@@ -60,6 +73,7 @@ class Engine(Protocol):
 
         Raises:
             ResourcesError: More is asked than the engine has, or than is free now; or the placement names what is taken.
+            UnavailableError: A machine refused a process or a file.
             UsageError: The gang is empty, its name is unfit, it needs a capability that the engine lacks, or the placement
                 is not one for this gang.
         """
@@ -160,7 +174,7 @@ class CanExclude(Protocol):
         Where an over-subscribed engine lists a core twice, each mention takes out one of the two.
 
         Raises:
-            NotFoundError: No such node, or no slot of these cores that is not excluded yet.
+            NotFoundError: No such node, or one of these cores is excluded already.
         """
         ...
 
@@ -186,10 +200,10 @@ class HasResources(Protocol):
         ...
 
 
-def num_usable_slots(engine: HasResources) -> dict[str, int]:
-    """Slots of each node, by `Node.id`, that are not excluded; taken or not."""
-    slots = {node.id: node.num_cores for node in engine.resources()}
+def num_usable_cores(engine: HasResources) -> dict[str, int]:
+    """Cores of each node, by `Node.id`, that are not excluded, taken or not; one that is listed twice counts twice."""
+    cores = {node.id: node.num_cores for node in engine.resources()}
     for exclusion in engine.exclusions() if isinstance(engine, CanExclude) else ():
-        if exclusion.node_id in slots:
-            slots[exclusion.node_id] -= len(exclusion.cores)
-    return slots
+        if exclusion.node_id in cores:
+            cores[exclusion.node_id] -= len(exclusion.cores)
+    return cores

@@ -1,7 +1,7 @@
 """What is taken on each node, and the one way to take more: the placement of an entire gang, or nothing.
 
-Where a gang goes is decided elsewhere, by a scheduler or by `engines/slots.py`; the ledger checks the decision against what
-is free and keeps the books. Not locked: the engine serialises.
+Where a gang goes is decided elsewhere, by a scheduler or by `engines/default_placement.py`; the ledger checks the decision
+against what is free and keeps the books. Not locked: the engine serialises.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import NotFoundError, ResourcesError, UsageError
 from bedplate.core.workload import Gang, Placement, Resources, TaskPlacement
-from bedplate.engines.slots import FreeNode, default_placement
+from bedplate.engines.default_placement import FreeNode, default_placement
 
 
 class NodeLedger:
-    """What of one node is free, taken and excluded. The node may list a core twice: that core then has two slots."""
+    """What of one node is free, taken and excluded. A core that it lists twice may be taken twice."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -33,7 +33,7 @@ class NodeLedger:
         """What may be taken now; O(1) while nothing changes."""
         if self._free is None:
             usable = self._listed - self._excluded
-            cores = usable - self._taken  # an excluded slot that is taken still counts as taken: never below zero
+            cores = usable - self._taken  # an excluded core that is taken still counts as taken: never below zero
             self._free = FreeNode(
                 node=self.node,
                 num_usable=usable.total(),
@@ -75,16 +75,16 @@ class NodeLedger:
         self._free = None
 
     def exclude(self, cores: tuple[int, ...], reason: str) -> None:
-        """Take one slot of each core named out of later placements, free or not.
+        """Leave each core named out of later placements, free or not; one that is listed twice, once a mention.
 
         Raises:
-            NotFoundError: A core that is not listed, or whose slots are all excluded already.
+            NotFoundError: A core that is not listed, or excluded as often as it is listed.
         """
         wanted = Counter(cores)
         for core, count in wanted.items():
             if self._excluded[core] + count > self._listed[core]:
                 raise NotFoundError(
-                    f"core {core} has no slot to exclude",
+                    f"core {core} cannot be excluded",
                     seen=f"{self._listed[core]} listed, {self._excluded[core]} excluded",
                     expected=f"one of {sorted((self._listed - self._excluded).elements())}",
                 )

@@ -1,8 +1,8 @@
 """What an engine reports, kept the same way by every engine: states, one ordered sequence of events, counters.
 
-An engine opens a `GangRecord` for each gang and says what happened to it (`started`, `heartbeat`, `progress`, `node_lost`,
-`exited`). The record moves the task's state; the `EngineRecord` above it numbers the event over all gangs and counts. Neither
-has a lock or a thread: the engine that owns them serialises the calls.
+An engine makes a `GangRecord` for each gang and says what happened to it (`started`, `heartbeat`, `progress`, `node_lost`,
+`exited`). The record moves the task's state; the `EngineRecord` above it numbers the event over all gangs, counts, and says
+that there is one. Neither has a lock or a thread: the engine that owns them serialises the calls (`recorded.py`).
 
 Bound: a gang keeps every `started`, `node-lost` and `exited` event, and its newest `MAX_PROGRESS_EVENTS` progress events. Who
 reads later than that sees a gap in its numbers, which are never reused. `forget` drops all that is kept of a gang; the counters
@@ -11,8 +11,7 @@ stay, so an engine can run any number of gangs in bounded memory.
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bedplate.core.errors import NotFoundError, UsageError
@@ -28,6 +27,7 @@ from bedplate.core.workload import (
     TaskStatus,
 )
 from bedplate.engines.base import EngineStatistics
+from bedplate.engines.event_sequence import EventSequence
 
 MAX_PROGRESS_EVENTS = 10_000
 """Newest progress events kept of each gang."""
@@ -36,14 +36,20 @@ _STATE_AFTER = {ExitCause.FINISHED: TaskState.DONE, ExitCause.CANCELLED: TaskSta
 
 
 class EngineRecord:
-    """The records of an engine's gangs, their events in one sequence, and counters over all gangs ever."""
+    """The records of an engine's gangs, their events in one sequence, and counters over all gangs ever.
 
-    def __init__(self, max_progress_events: int = MAX_PROGRESS_EVENTS) -> None:
+    Args:
+        on_event: Called for every event, once it can be read.
+        max_progress_events: Newest progress events kept of each gang.
+    """
+
+    def __init__(self, on_event: Callable[[], None] = lambda: None, *, max_progress_events: int = MAX_PROGRESS_EVENTS) -> None:
         self.num_events = 0
         """Events so far; the sequence number of the next one."""
+        self._on_event = on_event
         self._max_progress = max_progress_events
         self._gangs: dict[str, GangRecord] = {}
-        self._events = _EventSequence()
+        self._events = EventSequence()
         self._num_submitted = 0
         self._num_gangs_running = 0
         self._num_started = 0
@@ -51,13 +57,15 @@ class EngineRecord:
         self._num_failed = 0
         self._num_dropped = 0
 
-    def open(self, handle: GangHandle, placement: Placement) -> GangRecord:
-        """The record of a gang that is about to start."""
-        record = GangRecord(handle, placement, self, self._max_progress)
-        self._gangs[handle.id] = record
+    def new(self, handle: GangHandle, placement: Placement) -> GangRecord:
+        """The record of a gang that is about to start; not known until it is added."""
+        return GangRecord(handle, placement, self, self._max_progress)
+
+    def add(self, record: GangRecord) -> None:
+        """Make a gang known that has started."""
+        self._gangs[record.handle.id] = record
         self._num_submitted += 1
         self._num_gangs_running += 1
-        return record
 
     def find(self, handle: GangHandle) -> GangRecord:
         """The record of a gang.
@@ -104,11 +112,13 @@ class EngineRecord:
             events_dropped=self._num_dropped,
         )
 
-    def add(self, handle: GangHandle, kind: TaskEventKind, rank: int, at_s: float, attributes: JsonObject) -> TaskEvent:
+    def happened(self, record: GangRecord, kind: TaskEventKind, rank: int, at_s: float, attributes: JsonObject) -> TaskEvent:
         """Number an event of a gang; its record calls this."""
-        event = TaskEvent(sequence=self.num_events, gang=handle, kind=kind, at_s=at_s, rank=rank, attributes=attributes)
+        event = TaskEvent(sequence=self.num_events, gang=record.handle, kind=kind, at_s=at_s, rank=rank, attributes=attributes)
         self.num_events += 1
         self._events.append(event)
+        record.kept.append(event)
+        self._on_event()
         return event
 
     def drop_progress(self, sequences: list[int]) -> None:
@@ -125,11 +135,11 @@ class EngineRecord:
 
 
 class GangRecord:
-    """States and events of one gang. Made by `EngineRecord.open`."""
+    """States and events of one gang. Made by `EngineRecord.new`."""
 
     def __init__(self, handle: GangHandle, placement: Placement, engine: EngineRecord, max_progress_events: int) -> None:
         self.handle = handle
-        self.kept = _EventSequence()
+        self.kept = EventSequence()
         self._engine = engine
         self._tasks = [
             TaskStatus(rank=rank, state=TaskState.WAITING, node=place.node, cores=place.cores, devices=place.devices)
@@ -215,41 +225,10 @@ class GangRecord:
         self._tasks[rank] = status
 
     def _add(self, kind: TaskEventKind, rank: int, at_s: float, attributes: JsonObject) -> TaskEvent:
-        event = self._engine.add(self.handle, kind, rank, at_s, attributes)
-        self.kept.append(event)
-        return event
+        return self._engine.happened(self, kind, rank, at_s, attributes)
 
     def _drop_oldest_progress(self) -> None:
         surplus = len(self._progress) - self._max_progress
         dropped, self._progress = self._progress[:surplus], self._progress[surplus:]
         self.kept.drop(dropped)
         self._engine.drop_progress(dropped)
-
-
-class _EventSequence:
-    """Events in the order of their numbers. Finding one is O(log n), dropping one amortised O(log n)."""
-
-    def __init__(self) -> None:
-        self.last = -1
-        """The highest number that was ever appended."""
-        self._numbers: list[int] = []
-        self._events: list[TaskEvent | None] = []
-        self._num_dropped = 0
-
-    def append(self, event: TaskEvent) -> None:
-        self.last = event.sequence
-        self._numbers.append(event.sequence)
-        self._events.append(event)
-
-    def since(self, after: int) -> tuple[TaskEvent, ...]:
-        start = bisect.bisect_left(self._numbers, after)
-        return tuple(event for event in self._events[start:] if event is not None)
-
-    def drop(self, sequences: Iterable[int]) -> None:
-        for sequence in sequences:
-            self._events[bisect.bisect_left(self._numbers, sequence)] = None
-            self._num_dropped += 1
-        if self._num_dropped > len(self._events) // 2:
-            self._events = [event for event in self._events if event is not None]
-            self._numbers = [event.sequence for event in self._events if event is not None]
-            self._num_dropped = 0

@@ -25,13 +25,13 @@ from tests.engines.workloads import deaf, endless, finishing, gang, task
 from tests.json_values import integer_at, number_at
 
 USABLE = sorted(os.sched_getaffinity(0))
-SLOTS = (USABLE * 2)[:2]
+CORES = (USABLE * 2)[:2]
 needs_two_cores = pytest.mark.skipif(len(USABLE) < 2, reason="two cores are compared")
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[LocalEngine]:
-    engine = open_local_engine(tmp_path / "engine", SLOTS)
+    engine = open_local_engine(tmp_path / "engine", CORES)
     yield engine
     engine.close()
 
@@ -57,11 +57,11 @@ def test_it_has_the_capabilities_that_it_claims(engine: LocalEngine) -> None:
 @needs_two_cores
 def test_a_task_is_pinned_to_its_cores_and_its_threads_match(engine: LocalEngine) -> None:
     seen = describe(engine, task("describe"), task("describe"))
-    assert [item.affinity for item in seen] == [(SLOTS[0],), (SLOTS[1],)]
+    assert [item.affinity for item in seen] == [(CORES[0],), (CORES[1],)]
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         assert [item.environment[name] for item in seen] == ["1", "1"]
     (wide,) = describe(engine, task("describe", cpus=2))
-    assert wide.affinity == tuple(SLOTS)
+    assert wide.affinity == tuple(CORES)
     assert wide.environment["OMP_NUM_THREADS"] == "2"
 
 
@@ -148,7 +148,7 @@ def test_a_task_sees_the_accelerators_it_was_given_and_no_others(tmp_path: Path)
         )
         for index in range(2)
     ]
-    node = this_node().with_cores(SLOTS)
+    node = this_node().with_cores(CORES)
     engine = LocalEngine(tmp_path, replace(node, devices=(*node.devices, *cards)))
     with_card = Task(entry="tests.engines.tasks:describe", resources=Resources(accelerators=1, accelerator="H100"))
     seen = describe(engine, with_card, task("describe"))
@@ -167,8 +167,8 @@ def test_the_rendezvous_port_is_reserved_while_the_gang_lives(engine: LocalEngin
 
 
 def test_ports_of_concurrent_gangs_differ_and_are_reserved(tmp_path: Path) -> None:
-    first = open_local_engine(tmp_path / "shared", SLOTS)
-    second = open_local_engine(tmp_path / "shared", SLOTS)
+    first = open_local_engine(tmp_path / "shared", CORES)
+    second = open_local_engine(tmp_path / "shared", CORES)
     seen = []
     for engine in (first, second):
         handle = engine.submit(gang(task("tell_rendezvous"), name="port"))
@@ -183,7 +183,7 @@ def test_ports_of_concurrent_gangs_differ_and_are_reserved(tmp_path: Path) -> No
 
 
 def test_two_engines_share_a_root_without_mixing_their_logs(tmp_path: Path) -> None:
-    engines = [open_local_engine(tmp_path, SLOTS) for _ in range(2)]
+    engines = [open_local_engine(tmp_path, CORES) for _ in range(2)]
     handles = [engine.submit(gang(task("write", {"text": f"from {index}"}))) for index, engine in enumerate(engines)]
     assert handles[0].id != handles[1].id
     for index, (engine, handle) in enumerate(zip(engines, handles, strict=True)):
@@ -193,7 +193,7 @@ def test_two_engines_share_a_root_without_mixing_their_logs(tmp_path: Path) -> N
 
 
 def test_a_root_with_blanks_in_its_path_works(tmp_path: Path) -> None:
-    engine = open_local_engine(tmp_path / "with two blanks", SLOTS)
+    engine = open_local_engine(tmp_path / "with two blanks", CORES)
     describe(engine, task("describe"))
     engine.close()
 

@@ -8,8 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from bedplate.core.errors import AgentLostError, NotFoundError, ResourcesError, UnavailableError
 from bedplate.core.workload import Gang, Placement
@@ -24,7 +23,6 @@ class ThreadAgent:
     node: RemoteNode
     made: "Future[NodeAgent]"
     is_lost: bool = False
-    engines: set[str] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -41,17 +39,18 @@ class Held:
 
 class ThreadTransport:
     name = "remote"
+    hidden_packages: tuple[str, ...] = ()
 
-    def __init__(self, node_reader: str, num_nodes: int = 3, num_slots: int = 2) -> None:
-        self._node_reader = node_reader
+    def __init__(self, node_reader: str, num_nodes: int = 3, num_cores: int = 2) -> None:
+        self.node_reader = node_reader
         self._nodes = {
-            f"id-{index}": RemoteNode(id=f"id-{index}", name=f"node-{index}", host="127.0.0.1", num_slots=num_slots, labels={})
+            f"id-{index}": RemoteNode(id=f"id-{index}", name=f"node-{index}", host="127.0.0.1", num_cores=num_cores, labels={})
             for index in range(num_nodes)
         }
         self._pool = ThreadPoolExecutor(max_workers=64)
         self._agents: dict[str, ThreadAgent] = {}
         self._lock = threading.Lock()
-        self._agent_of: dict[Future[Any], ThreadAgent] = {}
+        self._agent_of: dict[Future[bytes], ThreadAgent] = {}
         self.used: Counter[tuple[str, str]] = Counter()
         """What is held, by node id and kind."""
 
@@ -61,7 +60,7 @@ class ThreadTransport:
     def agent(self, node: RemoteNode) -> ThreadAgent:
         with self._lock:
             if node.id not in self._agents:
-                made = self._pool.submit(NodeAgent, node, self._node_reader)
+                made = self._pool.submit(NodeAgent)
                 self._agents[node.id] = ThreadAgent(node, made)
             return self._agents[node.id]
 
@@ -69,20 +68,20 @@ class ThreadTransport:
         with self._lock:
             self._agents = {node_id: kept for node_id, kept in self._agents.items() if kept is not agent}
 
-    def call(self, agent: ThreadAgent, method: str, *arguments: Any) -> "Future[Any]":
-        agent.engines.add(arguments[0])
-        call = self._pool.submit(lambda: getattr(agent.made.result(), method)(*arguments))
+    def call(self, agent: ThreadAgent, request: bytes) -> "Future[bytes]":
+        assert isinstance(request, bytes)
+        call = self._pool.submit(lambda: agent.made.result().serve(request))
         self._agent_of[call] = agent
         return call
 
-    def answer(self, call: "Future[Any]", timeout_s: float = ANSWER_S) -> Any:
+    def answer(self, call: "Future[bytes]", timeout_s: float = ANSWER_S) -> bytes:
         if not wait([call], timeout_s).done:
             raise UnavailableError("an agent did not answer", expected=f"within {timeout_s:g} s")
         if self._agent_of.pop(call).is_lost:
             raise AgentLostError("a node went away")
         return call.result()
 
-    def ready(self, calls: "Sequence[Future[Any]]", timeout_s: float) -> "Sequence[Future[Any]]":
+    def ready(self, calls: "Sequence[Future[bytes]]", timeout_s: float) -> "Sequence[Future[bytes]]":
         return list(wait(calls, timeout_s, FIRST_COMPLETED).done)
 
     def reserve(self, gang: Gang, placement: Placement | None, held: Mapping[str, int]) -> Held:
@@ -115,14 +114,13 @@ class ThreadTransport:
         agent = self._agents.get(lost[0].id)
         if agent is not None:
             agent.is_lost = True
-            for engine in agent.engines:
-                agent.made.result().close(engine)
+            agent.made.result().close()
 
     def close(self) -> None:
         self._pool.shutdown()
 
     def _free(self, node: RemoteNode, kind: str) -> int:
-        return (node.num_slots if kind == "core" else 1) - self.used[node.id, kind]
+        return (node.num_cores if kind == "core" else 1) - self.used[node.id, kind]
 
     def _refusal(self, gang: Gang) -> ResourcesError:
         free = sum(self._free(node, "core") for node in self._nodes.values())

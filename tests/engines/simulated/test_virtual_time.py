@@ -78,7 +78,7 @@ def test_a_misspelt_behaviour_is_named_with_the_right_word() -> None:
 
 def test_waiting_for_what_cannot_come_is_an_error_not_a_hang() -> None:
     _, engine = make_engine()
-    with pytest.raises(UnavailableError, match="will never end"):
+    with pytest.raises(UnavailableError, match="will never happen"):
         engine.wait(engine.submit(Gang(name="endless", tasks=(lasting(None),))))
 
 

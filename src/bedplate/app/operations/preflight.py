@@ -29,7 +29,7 @@ from bedplate.core.reporter import Reporter
 from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration, Fraction, Rate
 from bedplate.core.workload import TaskState, TaskStatus
-from bedplate.engines.base import CanExclude, Engine, num_usable_slots
+from bedplate.engines.base import CanExclude, Engine, num_usable_cores
 from bedplate.operations.preflight.screening import Screening, SlotReport, screen_slots
 from bedplate.operations.preflight.session import ScreeningLimits
 from bedplate.operations.preflight.stores import StoreReport, try_store
@@ -135,7 +135,7 @@ def _limits(settings: Settings) -> ScreeningLimits:
 
 
 def _num_slots(settings: Settings, context: PlanContext) -> int:
-    usable = num_usable_slots(context.engine).values()
+    usable = num_usable_cores(context.engine).values()
     return min(sum(cores // context.needs.cpus_per_worker for cores in usable), settings.max_slots)
 
 

@@ -2,7 +2,7 @@
 
 Started by the keeper as `python -P -m bedplate.engines.local.bootstrap FD` with cores, thread counts, masks and path
 already set. FD is a memory file with the launch words as JSON. The outcome goes into a second memory file, so it may be of
-any size and the supervisor need not be quick: `{"result": …}` or `{"error": "ValueError: …"}`.
+any size and the supervisor need not be quick.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bedplate.core.json import Json
+from bedplate.core.json import JsonObject
+from bedplate.core.messages import to_bytes
 from bedplate.core.task import TaskContext
-from bedplate.engines.local.channel import SocketChannel
+from bedplate.engines.local.channel import Outcome, SocketChannel
 
 _MAX_MESSAGE = 1000
 """Characters of an error that become the message; the log has all of it."""
@@ -32,12 +33,12 @@ def main(launch_fd: int) -> int:
         os.set_inheritable(fd, False)
     try:
         result = _call(launch["entry"], _context(launch))
-        _write(launch["outcome"], {"result": result})
+        _write(launch["outcome"], Outcome(has_returned=True, result=result))
         return 0
     except Exception as error:
         traceback.print_exc()
-        lines = "".join(traceback.format_exception_only(error)).split("\n")
-        _write(launch["outcome"], {"error": " ".join(filter(None, lines))[:_MAX_MESSAGE]})
+        lines = "".join(traceback.format_exception_only(error)).encode(errors="replace").decode().split("\n")
+        _write(launch["outcome"], Outcome(error=" ".join(filter(None, lines))[:_MAX_MESSAGE]))
         return 1
 
 
@@ -48,17 +49,17 @@ def _context(launch: Mapping[str, Any]) -> TaskContext:
     return TaskContext(**words, channel=SocketChannel(socket.socket(fileno=launch["channel"])))
 
 
-def _call(entry: str, context: TaskContext) -> Json:
+def _call(entry: str, context: TaskContext) -> JsonObject | None:
     module, _, name = entry.partition(":")
-    function: Callable[[TaskContext], Json] = getattr(importlib.import_module(module), name)
+    function: Callable[[TaskContext], JsonObject | None] = getattr(importlib.import_module(module), name)
     result = function(context)
     if result is not None and not isinstance(result, Mapping):
         raise TypeError(f"{entry} must return a JSON object or None, not {type(result).__name__}")
     return result
 
 
-def _write(fd: int, outcome: Mapping[str, Json]) -> None:
-    data = memoryview(json.dumps(outcome, ensure_ascii=False, allow_nan=False).encode())
+def _write(fd: int, outcome: Outcome) -> None:
+    data = memoryview(to_bytes(outcome))
     os.ftruncate(fd, 0)
     offset = 0
     while offset < len(data):

@@ -1,27 +1,44 @@
 """The task's end of its line to the engine: datagrams over a socket pair that never make the work wait for long.
 
 A heartbeat is one byte, at most every `HEARTBEAT_INTERVAL_S`, and dropped when the supervisor is so slow that the socket
-is full (the engine then still has the beats before it to read). Progress is JSON of at most 64 KiB; on a full socket it
+is full (the engine then still has the beats before it to read). Progress is a message of at most 64 KiB; on a full socket it
 waits up to `PROGRESS_PATIENCE_S`, then is dropped, and the next one carries how many were lost as `dropped_before`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import select
 import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bedplate.core.errors import UsageError
-from bedplate.core.json import Json
+from bedplate.core.json import Json, JsonObject
+from bedplate.core.messages import to_bytes
 
 HEARTBEAT = b"h"
 HEARTBEAT_INTERVAL_S = 0.05
 PROGRESS_PATIENCE_S = 1.0
 MAX_MESSAGE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A report of the task."""
+
+    attributes: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the task leaves behind when its entry has ended; nothing where it was killed before."""
+
+    has_returned: bool = False
+    result: JsonObject | None = None
+    error: str = ""
+    """What the entry raised, in one line."""
 
 
 class SocketChannel:
@@ -41,7 +58,7 @@ class SocketChannel:
             self._send(HEARTBEAT, patience_s=0.0)
 
     def progress(self, attributes: Mapping[str, Json]) -> None:
-        """Report; numbers that JSON lacks (NaN, infinity) arrive as null.
+        """Report; NaN and infinities arrive as such.
 
         Raises:
             UsageError: More than 64 KiB, or not JSON: progress is for small facts, results and files for large ones.
@@ -71,21 +88,9 @@ class SocketChannel:
 
 def _encode(attributes: Mapping[str, Json]) -> bytes:
     try:
-        message = json.dumps(attributes, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:
-        message = json.dumps(_finite(attributes), ensure_ascii=False, allow_nan=False).encode()
-    except TypeError as error:
+        message = to_bytes(Progress(attributes=attributes))
+    except (TypeError, ValueError) as error:
         raise UsageError("progress must be JSON", seen=error, expected="numbers, text, lists, mappings") from error
     if len(message) > MAX_MESSAGE_BYTES:
         raise UsageError("progress is too large", seen=f"{len(message)} bytes", expected=f"at most {MAX_MESSAGE_BYTES} bytes")
     return message
-
-
-def _finite(value: Json) -> Json:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

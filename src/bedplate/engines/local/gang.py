@@ -1,4 +1,4 @@
-"""One running gang: its processes, its record, and the thread that watches them.
+"""One running gang on this machine: its processes, and the thread that watches them.
 
 The thread sleeps in epoll over two sockets per task, so an exit is known as soon as the keeper says so; it wakes by itself
 only for the next heartbeat deadline. Everything that is readable is read before silence is judged: a supervisor that was
@@ -13,66 +13,99 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from bedplate.core.clock import Clock
+from bedplate.core.errors import UnavailableError
+from bedplate.core.implements import implements
 from bedplate.core.json import JsonObject
+from bedplate.core.messages import from_bytes
 from bedplate.core.workload import ExitCause, TaskState
-from bedplate.engines.local.channel import HEARTBEAT, MAX_MESSAGE_BYTES
-from bedplate.engines.local.launch import TaskProcess
+from bedplate.engines.local.channel import HEARTBEAT, MAX_MESSAGE_BYTES, Outcome, Progress
+from bedplate.engines.local.files import log_path, read_log
 from bedplate.engines.local.process_tree import end_marked
+from bedplate.engines.local.start import StartedTasks
 from bedplate.engines.record import GangRecord
+from bedplate.engines.recorded import News, RunningGang
+
+_UNKILLABLE_S = 30.0
+"""After SIGKILL a process may be held by a driver or a file system; longer than this is reported."""
 
 
 class LocalGang:
-    """Processes of a gang and what is known of them. `changed` is the engine's lock; it is notified at every event."""
+    """Processes of a gang and what is known of them; implements `RunningGang`.
+
+    Args:
+        record: Where its states and events are entered.
+        started: Its processes.
+        changed: The engine's lock.
+        clock: Times of events.
+        heartbeat_timeout_s: Silence after which a task counts as hung.
+        on_task_end: Called with the rank of each task that has ended, with the lock held.
+    """
 
     def __init__(
         self,
         record: GangRecord,
-        processes: Sequence[TaskProcess],
+        started: StartedTasks,
         *,
-        changed: threading.Condition,
+        changed: News,
         clock: Clock,
         heartbeat_timeout_s: float | None,
-        rendezvous: socket.socket,
         on_task_end: Callable[[int], None],
     ) -> None:
         self.record = record
-        self._processes = processes
+        self._processes = started.processes
+        self._directory = started.directory
         self._changed = changed
         self._clock = clock
         self._heartbeat_timeout_s = heartbeat_timeout_s
-        self._rendezvous = rendezvous
+        self._rendezvous = started.rendezvous
         self._on_task_end = on_task_end
         self._with_heartbeat: set[int] = set()
         self._is_cancelled = False
         self._hung: dict[int, str] = {}
-        self._open = set(range(len(processes)))
+        self._open = set(range(len(started.processes)))
         self._thread = threading.Thread(target=self._watch, name=f"watch-{record.handle.id}", daemon=True)
 
-    def start_watching(self) -> None:
-        """Begin to follow the processes."""
+    @implements(RunningGang)
+    def follow(self) -> None:
         self._thread.start()
 
     def cancel(self, grace_s: float) -> None:
-        """Ask all tasks to end, and kill them after `grace_s`; returns immediately."""
+        """See `RunningGang.cancel`; SIGTERM goes to the task's own process, SIGKILL to all that descends from it."""
         with self._changed:
             self._is_cancelled = True
             for rank, process in enumerate(self._processes):
                 if not self.record.task(rank).state.is_final:
                     process.command({"cancel": grace_s})
 
-    def signal(self, rank: int, number: int) -> None:
+    def kill(self, rank: int, number: int) -> None:
         """Send a signal to the process of one task, through its keeper: the number cannot be another's by then."""
         with self._changed:
             if not self.record.task(rank).state.is_final:
                 self._processes[rank].command({"signal": number})
 
-    def wait_gone(self, timeout_s: float) -> bool:
-        """Wait until all keepers are gone too; False when `timeout_s` passed first."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+    def wait_gone(self, grace_s: float) -> None:
+        """Wait until all keepers are gone too.
+
+        Raises:
+            UnavailableError: A process survived SIGKILL: a driver or a file system holds it.
+        """
+        self._thread.join(grace_s + _UNKILLABLE_S)
+        if self._thread.is_alive():
+            raise UnavailableError(
+                f"gang '{self.record.handle.id}' has a process that SIGKILL does not end",
+                seen=f"alive {grace_s + _UNKILLABLE_S:.0f} s after the request",
+                next_step="check its state with ps (D: a hung driver or file system)",
+            )
+
+    @implements(RunningGang)
+    def logs(self, rank: int) -> str:
+        return read_log(log_path(self._directory, rank))
+
+    def forget(self) -> None:
+        """Nothing: log files stay on disk."""
 
     def _watch(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -104,7 +137,6 @@ class LocalGang:
             words = json.loads(report)
             if "started" in words:
                 self.record.started(rank, self._clock.now(), words["started"])
-                self._changed.notify_all()
                 return
             self._drain_channel(rank)
             self._end(rank, words)
@@ -123,8 +155,7 @@ class LocalGang:
             if message == HEARTBEAT:
                 self.record.heartbeat(rank, self._clock.now())
             else:
-                self.record.progress(rank, self._clock.now(), json.loads(message))
-                self._changed.notify_all()
+                self.record.progress(rank, self._clock.now(), from_bytes(Progress, message).attributes)
         return True
 
     def _end(self, rank: int, words: JsonObject) -> None:
@@ -132,19 +163,11 @@ class LocalGang:
         assert isinstance(exit_code, int)
         outcome = self._processes[rank].outcome()
         cause, message = self._explain(rank, exit_code, str(words["cause"]), str(words["message"]), outcome)
-        result = outcome.get("result") if exit_code == 0 else None
-        self.record.exited(
-            rank,
-            self._clock.now(),
-            exit_code=exit_code,
-            cause=cause,
-            message=message,
-            result=result,  # type: ignore[arg-type]
-        )
+        result = outcome.result if exit_code == 0 else None
+        self.record.exited(rank, self._clock.now(), exit_code=exit_code, cause=cause, message=message, result=result)
         self._on_task_end(rank)
-        self._changed.notify_all()
 
-    def _explain(self, rank: int, exit_code: int, cause: str, message: str, outcome: JsonObject) -> tuple[ExitCause, str]:
+    def _explain(self, rank: int, exit_code: int, cause: str, message: str, outcome: Outcome) -> tuple[ExitCause, str]:
         if cause:
             return ExitCause(cause), message
         if rank in self._hung:
@@ -154,9 +177,9 @@ class LocalGang:
         if exit_code == 0:
             return ExitCause.FINISHED, ""
         if exit_code < 0:
-            when = " after its entry had returned" if "result" in outcome else ""
+            when = " after its entry had returned" if outcome.has_returned else ""
             return ExitCause.SIGNAL, f"ended by {signal_name(-exit_code)}{when}"
-        return ExitCause.ERROR, str(outcome.get("error", f"exited with code {exit_code}"))
+        return ExitCause.ERROR, outcome.error or f"exited with code {exit_code}"
 
     def _end_without_keeper(self, rank: int) -> None:
         """The keeper was killed: the task died with it, and what the task had started is swept here."""
@@ -169,7 +192,6 @@ class LocalGang:
         cause = ExitCause.CANCELLED if self._is_cancelled else ExitCause.SIGNAL
         self.record.exited(rank, self._clock.now(), exit_code=-signal.SIGKILL, cause=cause, message=message)
         self._on_task_end(rank)
-        self._changed.notify_all()
 
     def _next_deadline_s(self) -> float | None:
         """Seconds until the first task with a heartbeat has been silent for too long; None if no task is timed."""

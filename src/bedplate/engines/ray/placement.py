@@ -99,7 +99,7 @@ def _num_cores(gang: Gang) -> int:
 def _may_fit(gang: Gang, nodes: Mapping[str, RemoteNode], held: Mapping[str, int]) -> bool:
     """False where it is certain that Ray will not place it now."""
     fitting = [node for node in nodes.values() if gang.node_labels.items() <= node.labels.items()]
-    free = [node.num_slots - held.get(node.id, 0) for node in fitting]
+    free = [node.num_cores - held.get(node.id, 0) for node in fitting]
     return _num_cores(gang) <= sum(free) and max(task.resources.cpus for task in gang.tasks) <= max(free)
 
 
@@ -119,7 +119,7 @@ def _bundle(task: Task) -> dict[str, float]:
 def _refusal(gang: Gang, nodes: Mapping[str, RemoteNode]) -> ResourcesError:
     import ray
 
-    free, total = ray.available_resources().get("CPU", 0), sum(node.num_slots for node in nodes.values())
+    free, total = ray.available_resources().get("CPU", 0), sum(node.num_cores for node in nodes.values())
     on_labels = f", on nodes with {dict(gang.node_labels)}" if gang.node_labels else ""
     return ResourcesError(
         f"gang '{gang.name}' does not fit: its {len(gang.tasks)} tasks ask for {_num_cores(gang)} cores",

@@ -13,17 +13,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedplate.core.errors import AgentLostError, BedplateError, UnavailableError, UsageError
+from bedplate.core.errors import AgentLostError, UnavailableError, UsageError
 from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, Placement
-from bedplate.engines.local.launch import import_path
 from bedplate.engines.ray.address import check_cluster, no_cluster
 from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
 from bedplate.engines.ray.placement import RayReservation, hold_back, place
 from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode, Transport
 
 _SPARE_CALLS = 16
-"""Threads of an agent in addition to one per slot: each gang of a node has one poll under way there, and at least one slot."""
+"""Threads of an agent in addition to one per core: each gang of a node has one poll under way there, and at least one core."""
 _LOOK_EVERY_S = 0.1
 
 
@@ -41,9 +40,10 @@ class RayTransport:
     """
 
     name = "ray"
+    hidden_packages: tuple[str, ...] = ("ray",)
 
     def __init__(self, address: str = "auto", *, node_reader: str, cluster: LocalRayCluster | None = None) -> None:
-        self._node_reader = node_reader
+        self.node_reader = node_reader
         self._cluster = cluster
         self.ray = _connect(cluster.address if cluster else address, is_known=cluster is not None)
         self._lock = threading.Lock()
@@ -67,8 +67,8 @@ class RayTransport:
             self._agents = {node_id: kept for node_id, kept in self._agents.items() if kept is not agent}
 
     @implements(Transport)
-    def call(self, agent: Agent, method: str, *arguments: object) -> Call:
-        return getattr(agent, method).remote(*arguments)
+    def call(self, agent: Agent, request: bytes) -> Call:
+        return agent.serve.remote(request)
 
     @implements(Transport)
     def ready(self, calls: Sequence[Call], timeout_s: float) -> Sequence[Call]:
@@ -83,21 +83,14 @@ class RayTransport:
     def hold_back(self, node: RemoteNode, num_cores: int) -> RayReservation:
         return hold_back(node, num_cores)
 
-    def answer(self, call: Call, timeout_s: float = ANSWER_S) -> Any:
-        """What an agent answers.
-
-        Raises:
-            AgentLostError: The agent is gone.
-            UnavailableError: It did not answer in time.
-            BedplateError: The agent's own error.
-        """
+    @implements(Transport)
+    def answer(self, call: Call, timeout_s: float = ANSWER_S) -> bytes:
         from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
         try:
-            return self.ray.get(call, timeout=timeout_s)
+            answer: bytes = self.ray.get(call, timeout=timeout_s)
+            return answer
         except RayTaskError as error:
-            if isinstance(error.cause, BedplateError):
-                raise error.cause from error
             raise UnavailableError(
                 "a node's agent raised an unexpected error", seen=error, next_step="see the logs of Ray on its node"
             ) from error
@@ -145,10 +138,10 @@ class RayTransport:
 
         actor = self.ray.remote(NodeAgent).options(
             num_cpus=0,
-            max_concurrency=node.num_slots + _SPARE_CALLS,
+            max_concurrency=node.num_cores + _SPARE_CALLS,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
         )
-        return actor.remote(node, self._node_reader, tuple(import_path()), ("ray",))
+        return actor.remote()
 
 
 def _read_node(node: Mapping[str, Any]) -> RemoteNode:
@@ -157,7 +150,7 @@ def _read_node(node: Mapping[str, Any]) -> RemoteNode:
         id=node["NodeID"],
         name=labels.get(NODE_LABEL, node["NodeID"]),
         host=node["NodeManagerAddress"],
-        num_slots=int(node["Resources"]["CPU"]),
+        num_cores=int(node["Resources"]["CPU"]),
         labels=labels,
     )
 

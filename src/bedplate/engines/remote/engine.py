@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 import time
 import uuid
 from collections import Counter
@@ -22,25 +21,24 @@ from pathlib import Path
 
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Exclusion, Node
-from bedplate.core.errors import AgentLostError, BedplateError, NotFoundError, UnavailableError, UsageError
-from bedplate.core.implements import implements
-from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent, TaskPlacement
-from bedplate.engines.base import Engine, EngineStatistics
-from bedplate.engines.checks import check_gang
+from bedplate.core.errors import AgentLostError, NotFoundError
+from bedplate.core.workload import Gang, GangHandle, Placement
 from bedplate.engines.ledger import check_placement
-from bedplate.engines.local.engine import CLOSE_GRACE_S, GangPart
-from bedplate.engines.local.launch import new_directory
-from bedplate.engines.record import EngineRecord
-from bedplate.engines.remote.gang import Part, RemoteGang
+from bedplate.engines.local.files import new_directory
+from bedplate.engines.recorded import RecordedEngine
+from bedplate.engines.remote.answers import Described
+from bedplate.engines.remote.gang import RemoteGang
+from bedplate.engines.remote.orders import Describe, ReleaseRendezvous
 from bedplate.engines.remote.sessions import EngineSessions
-from bedplate.engines.remote.transport import ANSWER_S, Agent, RemoteNode, Reservation, Transport
+from bedplate.engines.remote.start import StartedParts, start_parts
+from bedplate.engines.remote.transport import RemoteNode, Reservation, Transport
 
 _NODE_LOSS_S = 20.0
 """The manager may place on a dead node until it knows; a gang that met one is placed again for this long."""
 _RETRY_S = 0.2
 
 
-class RemoteEngine:
+class RemoteEngine(RecordedEngine[RemoteGang]):
     """The engine of a cluster. Implements FaultInjection, CanExclude and, where the cluster is ours, CanLoseNodes.
 
     Args:
@@ -58,6 +56,7 @@ class RemoteEngine:
         owned: contextlib.ExitStack | None = None,
         clock: Clock | None = None,
     ) -> None:
+        super().__init__()
         self._root = Path(root).resolve()
         self._root.mkdir(parents=True, exist_ok=True)
         self.name = transport.name
@@ -65,130 +64,30 @@ class RemoteEngine:
         self._clock = clock or SystemClock()
         self._owned = owned or contextlib.ExitStack()
         self._sessions = EngineSessions(uuid.uuid4().hex, self._root, transport)
-        self._changed = threading.Condition()
-        """Guards what is known; held for moments only."""
-        self._placing = threading.Lock()
-        """Held while something is placed, which may take seconds; `close` waits for it."""
-        self._record = EngineRecord()
-        self._gangs: dict[str, RemoteGang] = {}
-        self._is_closed = False
-
-    def submit(self, gang: Gang, placement: Placement | None = None) -> GangHandle:
-        """See `Engine.submit`. A gang that meets a node which has just died is placed again.
-
-        Raises:
-            ResourcesError: More is asked than the cluster has, or than is free now.
-            UsageError: The gang cannot be run, or wants what cannot cross machines.
-            UnavailableError: Nodes went away, or did not answer, for too long.
-        """
-        check_gang(gang)
-        _check_descriptors(gang)
-        with self._placing:
-            if self._is_closed:
-                raise UsageError("the engine is closed", next_step="open another one")
-            deadline_s = time.monotonic() + _NODE_LOSS_S
-            while True:
-                try:
-                    return self._place_and_start(gang, placement)
-                except AgentLostError:
-                    if time.monotonic() > deadline_s:
-                        raise
-                    time.sleep(_RETRY_S)
-
-    @implements(Engine)
-    def gangs(self) -> tuple[GangHandle, ...]:
-        with self._changed:
-            return self._record.gangs()
-
-    @implements(Engine)
-    def status(self, handle: GangHandle) -> GangStatus:
-        with self._changed:
-            return self._record.find(handle).status()
-
-    @implements(Engine)
-    def events(self, handle: GangHandle | None = None, after: int = 0, wait_s: float = 0.0) -> tuple[TaskEvent, ...]:
-        with self._changed:
-            if handle is None:
-                self._changed.wait_for(lambda: self._record.num_events > after or self._is_closed, wait_s)
-            else:
-                record = self._record.find(handle)
-                self._changed.wait_for(lambda: record.has_news(after), wait_s)
-            return self._record.events(handle, after)
-
-    @implements(Engine)
-    def wait(self, handle: GangHandle, timeout_s: float | None = None) -> GangStatus:
-        with self._changed:
-            record = self._record.find(handle)
-            self._changed.wait_for(lambda: record.is_final, timeout_s)
-            return record.status()
-
-    def cancel(self, handle: GangHandle, grace_s: float = 5.0) -> None:
-        """See `Engine.cancel`; nodes that are gone have nothing left to cancel.
-
-        Raises:
-            UnavailableError: A node did not say in time that its tasks are gone.
-        """
-        with self._changed:
-            gang = self._find(handle)
-        self._cancel([gang], grace_s)
-
-    def logs(self, handle: GangHandle, rank: int) -> str:
-        """See `Engine.logs`; the log of a task whose node was lost is lost with it, and the text says so."""
-        with self._changed:
-            gang = self._find(handle)
-        return gang.logs(rank)
-
-    @implements(Engine)
-    def forget(self, handle: GangHandle) -> None:
-        with self._changed:
-            gang = self._find(handle)
-            self._record.forget(handle)
-            del self._gangs[handle.id]
-        gang.forget()
+        self._conversation = self._sessions.conversation
 
     def resources(self) -> tuple[Node, ...]:
         """Nodes that are alive, by name: the name that the transport gives them."""
         with self._placing:
             nodes = self._transport.nodes()
             agents = self._sessions.open(nodes.values())
-        calls = [
-            (nodes[node_id], agent, self._transport.call(agent, "describe", self._sessions.key))
-            for node_id, agent in agents.items()
-        ]
+        calls = [(nodes[node_id], agent, self._conversation.order(agent, Describe())) for node_id, agent in agents.items()]
         described = []
         for node, agent, call in calls:
             with contextlib.suppress(AgentLostError):
-                seen: Node = self._sessions.ask(agent, call)
+                seen = self._conversation.answer_of(agent, call, Described).node
                 described.append(replace(seen, labels={**seen.labels, **node.labels}))
         return tuple(sorted(described, key=lambda node: node.id))
 
-    @implements(Engine)
-    def statistics(self) -> EngineStatistics:
-        with self._changed:
-            return self._record.statistics()
-
-    def close(self) -> None:
-        """Cancel what runs, release what was reserved; logs, events and status stay readable."""
-        with self._placing:
-            if self._is_closed:
-                return
-            with self._changed:
-                self._is_closed = True
-                self._changed.notify_all()
-            with self._owned, contextlib.closing(self._sessions):
-                self._cancel(list(self._gangs.values()), CLOSE_GRACE_S)
-
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
         """See `FaultInjection.kill`; goes through the agent of the task's node."""
-        with self._changed:
-            gang = self._find(handle)
-        gang.kill(rank, signal)
+        self._find(handle).kill(rank, signal)
 
     def exclude(self, node_id: str, cores: tuple[int, ...], reason: str) -> None:
         """See `CanExclude.exclude`.
 
         Raises:
-            NotFoundError: No such node, or not one of its slots.
+            NotFoundError: No such node, or one of these cores is excluded already.
         """
         with self._placing:
             nodes = {node.name: node for node in self._transport.nodes().values()}
@@ -209,7 +108,28 @@ class RemoteEngine:
         """
         self._transport.remove_node(node_id)
 
-    def _place_and_start(self, gang: Gang, wanted: Placement | None) -> GangHandle:
+    def _start(self, gang: Gang, placement: Placement | None) -> RemoteGang:
+        """A gang that meets a node which has just died is placed again.
+
+        Raises:
+            ResourcesError: More is asked than the cluster has, or than is free now.
+            UsageError: The transport cannot give what the gang wants.
+            UnavailableError: Nodes went away, or did not answer, for too long.
+        """
+        deadline_s = time.monotonic() + _NODE_LOSS_S
+        while True:
+            try:
+                return self._place_and_start(gang, placement)
+            except AgentLostError:
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(_RETRY_S)
+
+    def _release(self) -> None:
+        with self._owned:
+            self._sessions.close()
+
+    def _place_and_start(self, gang: Gang, wanted: Placement | None) -> RemoteGang:
         nodes = self._transport.nodes()
         if wanted is not None:
             check_placement(gang, wanted, {node.name: node.labels for node in nodes.values()})
@@ -224,68 +144,29 @@ class RemoteEngine:
                     next_step="submit again, or add nodes",
                 )
             directory = new_directory(self._root, gang.name)
-            return self._start(gang, wanted, [nodes[node_id] for node_id in chosen], directory, reservation)
+            return self._start_on(gang, wanted, [nodes[node_id] for node_id in chosen], directory, reservation)
         except BaseException:
             reservation.release()
             if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
             raise
 
-    def _start(
+    def _start_on(
         self, gang: Gang, wanted: Placement | None, chosen: Sequence[RemoteNode], directory: Path, reservation: Reservation
-    ) -> GangHandle:
-        key = uuid.uuid4().hex  # not the directory's name: that of a gang whose start failed is free again
-        nodes = {node.id: node for node in chosen}
-        agents = self._sessions.open_all(nodes.values())
-        try:
-            first = agents[chosen[0].id]
-            rendezvous = self._sessions.ask(first, self._transport.call(first, "hold_rendezvous", self._sessions.key, key))
-            parts = [
-                Part(agent=agents[node_id], node=node, ranks=tuple(rank for rank, item in enumerate(chosen) if item is node))
-                for node_id, node in nodes.items()
-            ]
-            placed = self._start_parts(gang, wanted, key, parts, rendezvous)
-        except BaseException:
-            for agent in agents.values():
-                self._transport.call(agent, "abandon", self._sessions.key, key)
-            raise
+    ) -> RemoteGang:
+        agents = self._sessions.open_all({node.id: node for node in chosen}.values())
+        started = start_parts(gang, wanted, chosen, agents, self._conversation)
         handle = GangHandle(id=directory.name, name=gang.name, num_tasks=len(gang.tasks))
-        with self._changed:
-            running = RemoteGang(
-                key=key,
-                engine=self._sessions.key,
-                record=self._record.open(handle, placed),
-                parts=parts,
-                directory=directory,
-                transport=self._transport,
-                changed=self._changed,
-                clock=self._clock,
-                on_end=lambda: self._give_back(first, key, reservation),
-            )
-            self._gangs[handle.id] = running
-        running.start_watching()
-        return handle
-
-    def _start_parts(self, gang: Gang, wanted: Placement | None, key: str, parts: Sequence[Part], rendezvous: str) -> Placement:
-        """Where each task runs; when a part cannot be started the first error is raised, once all have answered."""
-        calls = []
-        for part in parts:
-            own = replace(gang, tasks=tuple(gang.tasks[rank] for rank in part.ranks), node_labels={})
-            where = GangPart(ranks=part.ranks, world_size=len(gang.tasks), rendezvous=rendezvous)
-            there = Placement(tasks=tuple(wanted.tasks[rank] for rank in part.ranks)) if wanted else None
-            calls.append(self._transport.call(part.agent, "submit", self._sessions.key, key, own, where, there))
-        placed: dict[int, TaskPlacement] = {}
-        failures: list[BedplateError] = []
-        for part, call in zip(parts, calls, strict=True):
-            try:
-                places = self._sessions.ask(part.agent, call)
-            except BedplateError as error:
-                failures.append(error)
-                continue
-            placed.update(zip(part.ranks, places, strict=True))
-        if failures:
-            raise failures[0]
-        return Placement(tasks=tuple(placed[rank] for rank in sorted(placed)))
+        return RemoteGang(
+            started.key,
+            self._record.new(handle, started.placement),
+            started.parts,
+            conversation=self._conversation,
+            directory=directory,
+            changed=self._changed,
+            clock=self._clock,
+            on_end=lambda: self._give_back(started, reservation),
+        )
 
     def _held(self) -> Counter[str]:
         """Cores of each node, by id, that gangs which have not ended and exclusions hold."""
@@ -297,30 +178,6 @@ class RemoteEngine:
                         held[part.node.id] += sum(len(gang.record.task(rank).cores) for rank in part.ranks)
         return held
 
-    def _cancel(self, gangs: Sequence[RemoteGang], grace_s: float) -> None:
-        for call in [call for gang in gangs for call in gang.ask_to_cancel(grace_s)]:
-            with contextlib.suppress(AgentLostError):
-                self._transport.answer(call, grace_s + ANSWER_S)
-        for gang in gangs:
-            if not gang.wait_gone(grace_s + ANSWER_S):
-                raise UnavailableError(
-                    f"could not confirm that gang '{gang.record.handle.id}' ended", next_step="check whether its nodes respond"
-                )
-
-    def _give_back(self, agent: Agent, key: str, reservation: Reservation) -> None:
+    def _give_back(self, started: StartedParts, reservation: Reservation) -> None:
         reservation.release()
-        self._transport.call(agent, "release_rendezvous", self._sessions.key, key)
-
-    def _find(self, handle: GangHandle) -> RemoteGang:
-        self._record.find(handle)
-        return self._gangs[handle.id]
-
-
-def _check_descriptors(gang: Gang) -> None:
-    for rank, task in enumerate(gang.tasks):
-        if task.inherited:
-            raise UsageError(
-                f"rank {rank}: open files cannot cross machines",
-                seen=", ".join(task.inherited),
-                expected="a gang without inherited descriptors, or the local engine",
-            )
+        self._conversation.order(started.parts[0].agent, ReleaseRendezvous(key=started.key))

@@ -1,4 +1,4 @@
-"""One running gang: its parts on the nodes, its record, and the thread that follows them.
+"""One running gang on other machines: its parts on the nodes, and the thread that follows them.
 
 The thread has one call out at each agent, which answers as soon as there is something to report. It ends when every part is
 over or lost. A node that is lost takes its agent with it; the transport says so, and every task of the gang there ends with
@@ -10,6 +10,7 @@ gang, time passes in one direction.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,15 @@ from typing import Any
 
 from bedplate.core.clock import Clock
 from bedplate.core.errors import AgentLostError, UnavailableError
+from bedplate.core.implements import implements
 from bedplate.core.workload import ExitCause, TaskEvent, TaskEventKind
-from bedplate.engines.local.launch import log_path
+from bedplate.engines.local.files import log_path, read_log
 from bedplate.engines.record import GangRecord
-from bedplate.engines.remote.transport import Agent, Call, RemoteNode, Transport
+from bedplate.engines.recorded import News, RunningGang
+from bedplate.engines.remote.answers import Done, Heard, Text
+from bedplate.engines.remote.conversation import Conversation
+from bedplate.engines.remote.orders import CancelPart, Forget, KillTask, Listen, ReadLog
+from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode
 
 _POLL_S = 1.0
 """A call for events waits this long on its node for something to report; heartbeats are this much behind at most."""
@@ -39,59 +45,72 @@ class Part:
 
 
 class RemoteGang:
-    """State of a running gang, and the operations on it. `changed` is the engine's lock; it is notified at every event.
+    """Parts of a gang and what is known of them; implements `RunningGang`.
 
     Args:
         key: Name of the gang on every agent.
-        engine: Name of the engine on every agent.
-        record: Where its states and events are recorded.
+        record: Where its states and events are entered.
         parts: Its tasks by node.
+        conversation: The way to the agents.
         directory: Where the logs of its tasks are kept once they have ended.
-        transport: The way to the agents.
-        changed: Guards the record.
+        changed: The engine's lock.
         clock: Times of what is found out here.
         on_end: Called once, when every task has ended.
     """
 
     def __init__(
         self,
-        *,
         key: str,
-        engine: str,
         record: GangRecord,
         parts: Sequence[Part],
+        *,
+        conversation: Conversation,
         directory: Path,
-        transport: Transport,
-        changed: threading.Condition,
+        changed: News,
         clock: Clock,
         on_end: Callable[[], None],
     ) -> None:
         self.record = record
         self.parts = tuple(parts)
-        self._names = (engine, key)
+        self._key = key
+        self._conversation = conversation
         self._directory = directory
-        self._transport = transport
+        self._transport = conversation.transport
         self._changed = changed
+        self._cancelling: list[Call] = []
         self._clock = clock
         self._on_end = on_end
         self._last_s = float("-inf")
         self._place = {rank: (part, index) for part in parts for index, rank in enumerate(part.ranks)}
         self._thread = threading.Thread(target=self._watch, name=f"watch-{key}", daemon=True)
 
-    def start_watching(self) -> None:
-        """Begin to follow the parts."""
+    @implements(RunningGang)
+    def follow(self) -> None:
         self._thread.start()
 
-    def wait_gone(self, timeout_s: float) -> bool:
-        """Wait until nothing is left to follow; False when `timeout_s` passed first."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def ask_to_cancel(self, grace_s: float) -> list[Call]:
-        """Calls that end the parts that are not over, one per node."""
+    def cancel(self, grace_s: float) -> None:
+        """See `RunningGang.cancel`; nodes that are gone have nothing left to cancel."""
         with self._changed:
             parts = [part for part in self.parts if not part.is_over]
-        return [self._transport.call(part.agent, "cancel", *self._names, grace_s) for part in parts]
+            order = CancelPart(key=self._key, grace_s=grace_s)
+            self._cancelling += [self._conversation.order(part.agent, order) for part in parts]
+
+    def wait_gone(self, grace_s: float) -> None:
+        """Wait until nothing is left to follow.
+
+        Raises:
+            UnavailableError: A node did not say in time that its tasks are gone.
+        """
+        with self._changed:
+            calls, self._cancelling = self._cancelling, []
+        for call in calls:
+            with contextlib.suppress(AgentLostError):
+                self._conversation.answer(call, Done, grace_s + ANSWER_S)
+        self._thread.join(grace_s + ANSWER_S)
+        if self._thread.is_alive():
+            raise UnavailableError(
+                f"could not confirm that gang '{self.record.handle.id}' ended", next_step="check whether its nodes respond"
+            )
 
     def kill(self, rank: int, signal: int) -> None:
         """Send a signal to one task, through the agent of its node; nothing where it has ended."""
@@ -99,24 +118,26 @@ class RemoteGang:
             is_final = self.record.task(rank).state.is_final
         part, index = self._place[rank]
         if not is_final:
-            self._transport.answer(self._transport.call(part.agent, "kill", *self._names, index, signal))
+            order = KillTask(key=self._key, index=index, signal=signal)
+            self._conversation.answer(self._conversation.order(part.agent, order), Done)
 
     def logs(self, rank: int) -> str:
-        """Log of one task: from its node while it runs, from here once it has ended."""
-        with self._changed:
-            self.record.task(rank)
+        """Log of one task: from its node while it runs, from here once it has ended.
+
+        The log of a task whose node was lost is lost with it, and the text says so.
+        """
         kept = log_path(self._directory, rank)
         if not kept.exists():
             try:
                 return self._fetch_log(rank)
             except AgentLostError:
                 return f"the log went away with the node {self._place[rank][0].node.name}\n"
-        return kept.read_text()
+        return read_log(kept)
 
     def forget(self) -> None:
         """Let the agents drop what they keep of a gang that has ended."""
         for part in self.parts:
-            self._transport.call(part.agent, "forget", *self._names)
+            self._conversation.order(part.agent, Forget(key=self._key))
 
     def _watch(self) -> None:
         try:
@@ -139,20 +160,20 @@ class RemoteGang:
                     calls[self._ask_for_events(part)] = part
 
     def _ask_for_events(self, part: Part) -> Call:
-        return self._transport.call(part.agent, "events", *self._names, part.num_seen, _POLL_S)
+        return self._conversation.order(part.agent, Listen(key=self._key, after=part.num_seen, wait_s=_POLL_S))
 
     def _hear(self, call: Call, part: Part) -> None:
         """Enter what an agent answered. One that is out of reach for a moment is asked again, from the same event on."""
         try:
-            events, heartbeats_s = self._transport.answer(call)
-            self._keep_logs(part, events)
+            heard = self._conversation.answer(call, Heard)
+            self._keep_logs(part, heard.events)
         except AgentLostError:
             self._transport.forget(part.agent)
             self._lose(part)
         except UnavailableError:
             self._clock.wait(_POLL_S)
         else:
-            self._enter(part, events, heartbeats_s)
+            self._enter(part, heard)
 
     def _keep_logs(self, part: Part, events: Sequence[TaskEvent]) -> None:
         """Copy the log of each task that has ended before its end is reported, so that it stays readable."""
@@ -161,24 +182,24 @@ class RemoteGang:
                 rank = part.ranks[event.rank]
                 text = self._fetch_log(rank)
                 try:
-                    log_path(self._directory, rank).write_text(text)
+                    log_path(self._directory, rank).write_bytes(text.encode(errors="replace"))
                 except OSError:  # the disk is full here: the agent still has it
                     log_path(self._directory, rank).unlink(missing_ok=True)
 
     def _fetch_log(self, rank: int) -> str:
         part, index = self._place[rank]
-        return str(self._transport.answer(self._transport.call(part.agent, "logs", *self._names, index)))
+        order = ReadLog(key=self._key, index=index)
+        return self._conversation.answer(self._conversation.order(part.agent, order), Text).text
 
-    def _enter(self, part: Part, events: Sequence[TaskEvent], heartbeats_s: Sequence[float | None]) -> None:
+    def _enter(self, part: Part, heard: Heard) -> None:
         with self._changed:
-            for event in events:
+            for event in heard.events:
                 part.num_seen = event.sequence + 1
                 _repeat(self.record, event, part.ranks[event.rank], self._in_order(event.at_s))
-            for rank, heartbeat_s in zip(part.ranks, heartbeats_s, strict=True):
+            for rank, heartbeat_s in zip(part.ranks, heard.heartbeats_s, strict=True):
                 if heartbeat_s is not None and not self.record.task(rank).state.is_final:
                     self.record.heartbeat(rank, heartbeat_s)
             part.is_over = all(self.record.task(rank).state.is_final for rank in part.ranks)
-            self._changed.notify_all()
 
     def _lose(self, part: Part) -> None:
         """Its agent is gone. With the node; or alone, and then the node's keepers have ended the tasks with it."""
@@ -197,7 +218,6 @@ class RemoteGang:
                     self.record.node_lost(rank, at_s)
                 self.record.exited(rank, at_s, exit_code=None, cause=cause, message=message)
             part.is_over = True
-            self._changed.notify_all()
 
     def _in_order(self, at_s: float) -> float:
         self._last_s = max(self._last_s, at_s)

@@ -6,11 +6,14 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from bedplate.core.devices import Exclusion
 from bedplate.core.errors import AgentLostError
-from bedplate.engines.remote.transport import AGENT_START_S, ANSWER_S, Agent, Call, RemoteNode, Reservation, Transport
+from bedplate.engines.local.environment import import_path
+from bedplate.engines.remote.answers import Done
+from bedplate.engines.remote.conversation import Conversation
+from bedplate.engines.remote.orders import CloseSession, Exclude, OpenSession
+from bedplate.engines.remote.transport import AGENT_START_S, Agent, RemoteNode, Reservation, Transport
 
 
 class EngineSessions:
@@ -23,7 +26,7 @@ class EngineSessions:
     """
 
     def __init__(self, key: str, root: Path, transport: Transport) -> None:
-        self.key = key
+        self.conversation = Conversation(transport, key)
         self._root = root
         self._transport = transport
         self._agents: dict[str, Agent] = {}
@@ -37,14 +40,11 @@ class EngineSessions:
         for node in nodes:
             agent = self._transport.agent(node)
             if self._agents.get(node.id) is not agent:
-                exclusions = self._exclusions.get(node.id, [])
-                opening.append(
-                    (node, agent, self._transport.call(agent, "open", self.key, str(self._root / node.name), exclusions))
-                )
+                opening.append((node, agent, self.conversation.order(agent, self._opening(node))))
         for node, agent, call in opening:
             self._agents.pop(node.id, None)
             with contextlib.suppress(AgentLostError):
-                self.ask(agent, call, AGENT_START_S)
+                self.conversation.answer_of(agent, call, Done, AGENT_START_S)
                 self._agents[node.id] = agent
         return {node.id: self._agents[node.id] for node in nodes if node.id in self._agents}
 
@@ -60,23 +60,15 @@ class EngineSessions:
             raise AgentLostError(f"node {', '.join(missing)} went away", next_step="submit again, or add nodes")
         return agents
 
-    def ask(self, agent: Agent, call: Call, timeout_s: float = ANSWER_S) -> Any:
-        """What an agent answers; one that is found lost is forgotten. Raises as `Transport.answer`."""
-        try:
-            return self._transport.answer(call, timeout_s)
-        except AgentLostError:
-            self._transport.forget(agent)
-            raise
-
     def exclude(self, node: RemoteNode, cores: tuple[int, ...], reason: str) -> None:
         """Leave cores of a node out, there and in the cluster manager's count.
 
         Raises:
-            NotFoundError: Not slots of the node.
+            NotFoundError: Not cores of the node, or excluded already.
             AgentLostError: The node is lost.
         """
         agent = self.open_all([node])[node.id]
-        self.ask(agent, self._transport.call(agent, "exclude", self.key, cores, reason))
+        self.conversation.ask(agent, Exclude(cores=cores, reason=reason), Done)
         exclusion = Exclusion(node_id=node.name, cores=cores, reason=reason)
         self._exclusions.setdefault(node.id, []).append(exclusion)
         self._reservations.append(self._transport.hold_back(node, len(cores)))
@@ -91,8 +83,21 @@ class EngineSessions:
 
     def close(self) -> None:
         """End all sessions, and release what was excluded."""
-        for call in [self._transport.call(agent, "close", self.key) for agent in self._agents.values()]:
-            with contextlib.suppress(AgentLostError):
-                self._transport.answer(call)
-        for reservation in self._reservations:
-            reservation.release()
+        calls = [self.conversation.order(agent, CloseSession()) for agent in self._agents.values()]
+        try:
+            for call in calls:
+                with contextlib.suppress(AgentLostError):
+                    self.conversation.answer(call, Done)
+        finally:
+            for reservation in self._reservations:
+                reservation.release()
+
+    def _opening(self, node: RemoteNode) -> OpenSession:
+        return OpenSession(
+            root=str(self._root / node.name),
+            node=node,
+            node_reader=self._transport.node_reader,
+            exclusions=tuple(self._exclusions.get(node.id, ())),
+            driver_path=tuple(import_path()),
+            hidden_packages=self._transport.hidden_packages,
+        )

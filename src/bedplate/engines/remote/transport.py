@@ -1,8 +1,9 @@
 """What a way to other machines must offer, so that the engine above it can run gangs there.
 
-A transport knows which nodes are alive, starts one `NodeAgent` on each, carries calls to its methods, and says when an agent is
-lost. It also reserves: a cluster has other users, and only the cluster's own manager can promise cores of it. Everything else
-(sessions, gangs, logs, causes of ends) is `engines/remote`'s, the same for every transport.
+A transport knows which nodes are alive, starts one `NodeAgent` on each, carries bytes to its `serve` and the answer back, and
+says when an agent is lost. It also reserves: a cluster has other users, and only the cluster's own manager can promise cores of
+it. Everything else (what the bytes say, sessions, gangs, logs, causes of ends) is `engines/remote`'s, the same for every
+transport.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class RemoteNode:
     """By which people and placements know it."""
     host: str
     """Address under which the other nodes reach it."""
-    num_slots: int
+    num_cores: int
     """Cores, as the cluster manager counts them."""
     labels: Mapping[str, str]
 
@@ -57,6 +58,10 @@ class Transport(Protocol):
 
     name: str
     """The engine's name: `ray`."""
+    node_reader: str
+    """Function by which each agent reads its machine; see `engines/node_reader.py`."""
+    hidden_packages: tuple[str, ...]
+    """Packages of the transport, loaded in its agents, whose own folders tasks must not import from."""
 
     def nodes(self) -> Mapping[str, RemoteNode]:
         """Nodes that are alive, by id."""
@@ -70,17 +75,16 @@ class Transport(Protocol):
         """The agent was found lost: the next use of its node, if that is alive, starts another."""
         ...
 
-    def call(self, agent: Agent, method: str, *arguments: object) -> Call:
-        """Begin a call of a `NodeAgent` method; returns without waiting."""
+    def call(self, agent: Agent, request: bytes) -> Call:
+        """Begin a call of `NodeAgent.serve`; returns without waiting. Calls of one agent run at the same time."""
         ...
 
-    def answer(self, call: Call, timeout_s: float = ANSWER_S) -> Any:
-        """What the agent answers.
+    def answer(self, call: Call, timeout_s: float = ANSWER_S) -> bytes:
+        """What `serve` returned.
 
         Raises:
             AgentLostError: The agent, or its node, is gone.
             UnavailableError: It did not answer in time.
-            BedplateError: The agent's own error.
         """
         ...
 

@@ -1,14 +1,16 @@
 """What a simulated task does, as its spec says: `{"simulated": {"exit_code": 3, "at_s": 2.0}}`.
 
-Real engines hand the key to the entry like any other, so one task can describe itself for both.
+Real engines hand the key to the entry like any other, so one task can describe itself for both. What it reports and returns is
+written as `core/messages.py` writes it: the string `NaN` is the number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
+from bedplate.core.messages import decode_json
 from bedplate.core.settings import Range, read_settings
 from bedplate.core.workload import Task
 
@@ -56,4 +58,6 @@ def read_behaviour(task: Task) -> SimulatedBehaviour:
     written = task.spec["simulated"]
     if isinstance(written, Mapping) and "at_s" not in written and task.duration_s is not None:
         written = {**written, "at_s": task.duration_s}
-    return read_settings(SimulatedBehaviour, written)
+    behaviour = read_settings(SimulatedBehaviour, written)
+    progress = [replace(report, attributes=decode_json(report.attributes)) for report in behaviour.progress]
+    return replace(behaviour, progress=tuple(progress), result=decode_json(behaviour.result))

@@ -12,7 +12,7 @@ from bedplate.core.json import digest
 from bedplate.core.paths import cache_home
 from bedplate.core.settings import Input, looks_like_path
 from bedplate.core.workload import Resources
-from bedplate.engines.base import Engine, num_usable_slots
+from bedplate.engines.base import Engine, num_usable_cores
 from bedplate.toolchain.models.catalog import MODELS
 
 ModelInput = Annotated[str, Input(or_name="the name of a fetched model", name_pattern=MODEL_NAME)]
@@ -58,4 +58,4 @@ def kv_directory(model: Path) -> Path:
 
 def all_cores(engine: Engine) -> Resources:
     """Every core of the engine's largest node that was not excluded."""
-    return Resources(cpus=max([1, *num_usable_slots(engine).values()]))
+    return Resources(cpus=max([1, *num_usable_cores(engine).values()]))

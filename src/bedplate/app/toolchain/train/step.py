@@ -68,7 +68,7 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
 
     Raises:
         UsageError: Data, sequence or model do not fit each other.
-        ResourcesError: Not enough memory, disk, or free slots.
+        ResourcesError: Not enough memory, disk, or free cores.
         UnavailableError: The result cannot be written, or a file of the model cannot be read.
         TaskError: More failures than `restarts` allows.
         BedplateError: Loss or gradient is not finite (see `on_non_finite`).

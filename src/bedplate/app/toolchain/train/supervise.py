@@ -89,7 +89,7 @@ class Supervisor:
             TaskError: More failures than `restarts` allows; carries the failing rank's log.
             BedplateError: What a worker found wrong with its input.
             CancelledError: Cancellation was requested.
-            ResourcesError: Fewer free slots than `needs.workers.min`.
+            ResourcesError: Fewer workers fit than `needs.workers.min`.
         """
         failures = 0
         while True:

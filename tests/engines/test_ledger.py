@@ -1,4 +1,4 @@
-"""Slots: the default policy places as it says, and the ledger hands nothing out twice."""
+"""Cores: the default policy places as it says, and the ledger hands nothing out twice."""
 
 from collections import Counter
 from typing import Any
@@ -108,17 +108,17 @@ def test_a_gang_spreads_over_machines_in_their_order() -> None:
     assert [place.node for place in placement.tasks] == ["a", "b", "b"]
 
 
-def test_one_mention_excludes_one_slot() -> None:
+def test_one_mention_excludes_a_core_once() -> None:
     book = ledger((0, 0, 1))
     book.exclude((0,), "slow")
     assert book.free().num_free == 2
     book.exclude((0,), "slow")
     assert cores_of(ask(1), book) == [(1,)]
-    with pytest.raises(NotFoundError, match="core 0 has no slot to exclude"):
+    with pytest.raises(NotFoundError, match="core 0 cannot be excluded"):
         book.exclude((0,), "slow")
 
 
-def test_a_taken_slot_that_is_excluded_does_not_come_back() -> None:
+def test_a_taken_core_that_is_excluded_does_not_come_back() -> None:
     book = ledger((0,))
     placement = reserve(ask(1), None, [book])
     book.exclude((0,), "slow")

@@ -1,7 +1,7 @@
 """The default placement policy: which cores and accelerators each task of a gang gets. A pure function.
 
-A slot is the right to use one core. A node may list a core more than once, which makes an over-subscribed test machine
-(three slots on two cores). One task never gets the same core twice.
+A node may list a core more than once, which makes an over-subscribed test machine (three cores to give away, two to run on):
+such a core may be taken as often as it is listed, and counts so. One task never gets the same core twice.
 
 A task goes to the first node that has room for it, there into one NUMA node if one can hold it, the fullest such one first
 (large tasks find room later), and in it to the least loaded cores. Greedy in rank order, so a gang either fits as tried or is
@@ -24,13 +24,13 @@ class FreeNode:
 
     node: Node
     num_usable: int
-    """Slots that are not excluded, taken or not."""
+    """Cores that are not excluded, taken or not."""
     num_free: int
-    """Slots that are neither excluded nor taken: the sum of `cores`."""
+    """Cores that are neither excluded nor taken: the sum of `cores`."""
     cores: Mapping[int, int]
-    """Free slots of each core that has any."""
+    """How often each core may still be taken, where it may."""
     taken: Mapping[int, int]
-    """Slots of each core that tasks hold."""
+    """How often tasks hold each core."""
     devices: tuple[Device, ...]
     """Free accelerators."""
     memory_bytes: int
