@@ -183,6 +183,8 @@ def test_token_ids_above_65535_are_kept_however_few_there_are(corpus: Path, tiny
     for token, number in text["model"]["vocab"].items():
         text["model"]["vocab"][token] = number + 70_000 if number >= 300 else number
     (model / "tokenizer.json").write_text(json.dumps(text))
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"vocab_size": 80_000}))
     folder = tokenise(corpus, model)
     assert load_tokenizer(model).token_to_id(moved) > 70_000
     assert TokenShards(folder).tokens().max() > 70_000
