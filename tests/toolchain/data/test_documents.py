@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bedplate.core.errors import NotFoundError, UsageError
-from bedplate.toolchain.data.documents import read_documents
+from bedplate.toolchain.data.documents import documents_of, read_documents
+from bedplate.toolchain.data.dropped import Dropped, DropReason
 from bedplate.toolchain.data.text_files import find_text_files, named
 from bedplate.toolchain.data.wikipedia import plain_text
 from tests.tiny_model import tiny_documents, write_tiny_text
@@ -208,7 +209,10 @@ def test_redirects_stubs_and_other_namespaces_are_left_out(tmp_path: Path) -> No
     ]
     text = "".join(PAGE.format(title=title, ns=ns, redirect=redirect, text=body) for title, ns, redirect, body in pages)
     (tmp_path / "dump.xml.bz2").write_bytes(bz2.compress(f"<mediawiki>{text}</mediawiki>".encode()))
-    assert [document.split("\n")[0] for document in read_documents(tmp_path / "dump.xml.bz2")] == ["Kept"]
+    dropped = Dropped()
+    (dump,) = find_text_files(tmp_path / "dump.xml.bz2").files
+    assert [document.split("\n")[0] for document in documents_of(dump, dropped=dropped)] == ["Kept"]
+    assert dropped == {DropReason.REDIRECT: 1, DropReason.OTHER_NAMESPACE: 1, DropReason.TOO_SHORT: 1}
 
 
 def test_half_a_dump_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ A document's own digest decides its split, so the split does not change when doc
 twice (a copy lands on the same side; exact copies are dropped). Where no document falls on one side, the one nearest
 to the border moves there, since a corpus without held-out text cannot be judged.
 
-    manifest.json      format, source, licence, splits: {train: {file, documents, bytes, digest}, validation: {…}}
+    manifest.json      format, source, licence, splits: {train: {file, documents, bytes, digest}, validation: {…}},
+                       dropped: {duplicate: 3, …}
     train.jsonl        one {"text": …} per line
     validation.jsonl
 """
@@ -20,6 +21,7 @@ from typing import Any
 from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 from bedplate.core.files import replacing_file, write_file
 from bedplate.core.json import JsonObject, digest
+from bedplate.toolchain.data.dropped import Dropped, DropReason, dropped_text
 from bedplate.toolchain.data.shards import file_digest
 
 FORMAT = "bedplate-corpus"
@@ -27,7 +29,9 @@ VERSION = 1
 SPLITS = ("train", "validation")
 
 
-def write_corpus(documents: Iterable[str], folder: Path, validation_frac: float, about: JsonObject) -> Mapping[str, Any]:
+def write_corpus(
+    documents: Iterable[str], folder: Path, validation_frac: float, about: JsonObject, dropped: Dropped | None = None
+) -> Mapping[str, Any]:
     """Write the documents and the manifest into `folder`; returns the manifest.
 
     Documents are written as they come; only their 16-byte digests are kept, about 100 bytes of memory for each.
@@ -37,17 +41,20 @@ def write_corpus(documents: Iterable[str], folder: Path, validation_frac: float,
         folder: Is made; must not hold another corpus.
         validation_frac: Share of documents to hold out, 0 to 1; between them, each side gets at least one.
         about: Goes into the manifest: source, licence, anything else.
+        dropped: Counts what reading `documents` leaves out; what is dropped here is added.
 
     Raises:
         UsageError: Fewer documents than a split needs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keys = _write_splits(documents, folder, validation_frac)
-    _check_count(len(keys), validation_frac)
+    dropped = Dropped() if dropped is None else dropped
+    keys = _write_splits(documents, folder, validation_frac, dropped)
+    _check_count(len(keys), validation_frac, dropped)
     if 0 < validation_frac < 1:
         _move_nearest(folder, keys, _border(validation_frac))
     splits = {split: _entry(folder / f"{split}.jsonl") for split in SPLITS}
     manifest = {"format": FORMAT, "version": VERSION, **about, "validation_frac": validation_frac, "splits": splits}
+    manifest["dropped"] = {reason.value: count for reason, count in sorted(dropped.items()) if count}
     manifest["digest"] = digest([str(splits[split]["digest"]) for split in SPLITS])
     write_file(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return manifest
@@ -105,7 +112,7 @@ def _is_held_out(key: bytes, border: bytes) -> bool:
     return b"\0" + key < border
 
 
-def _write_splits(documents: Iterable[str], folder: Path, validation_frac: float) -> set[bytes]:
+def _write_splits(documents: Iterable[str], folder: Path, validation_frac: float, dropped: Dropped) -> set[bytes]:
     """Write each document to its side; returns the keys of all."""
     keys: set[bytes] = set()
     border = _border(validation_frac)
@@ -113,6 +120,7 @@ def _write_splits(documents: Iterable[str], folder: Path, validation_frac: float
     with train.open("w", encoding="utf-8") as to_train, validation.open("w", encoding="utf-8") as to_validation:
         for text in (text.strip() for text in documents):
             if not text or (key := _document_key(text)) in keys:
+                dropped[DropReason.DUPLICATE if text else DropReason.BLANK] += 1
                 continue
             keys.add(key)
             (to_validation if _is_held_out(key, border) else to_train).write(_line(text))
@@ -123,12 +131,12 @@ def _line(text: str) -> str:
     return json.dumps({"text": text}, ensure_ascii=False) + "\n"
 
 
-def _check_count(num_documents: int, validation_frac: float) -> None:
+def _check_count(num_documents: int, validation_frac: float, dropped: Dropped) -> None:
     needed = 2 if 0 < validation_frac < 1 else 1
     if num_documents < needed:
         raise UsageError(
             "too few documents to split into train and validation" if num_documents else "no documents",
-            seen=f"{num_documents} documents",
+            seen=f"{num_documents} documents" + (f"; dropped: {dropped_text(dropped)}" if dropped.total() else ""),
             expected="at least two, or validation: 0%" if num_documents else "text that is not blank",
         )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.core.errors import UsageError
+from bedplate.toolchain.data.dropped import Dropped, DropReason
 from bedplate.toolchain.data.text_files import TextFile, TextFormat, find_text_files, import_pyarrow
 from bedplate.toolchain.data.wikipedia import wikipedia_documents
 
@@ -43,8 +44,9 @@ def read_documents(source: Path, text_field: str = TEXT_FIELD) -> Iterator[str]:
         yield from documents_of(file, text_field)
 
 
-def documents_of(file: TextFile, text_field: str = TEXT_FIELD) -> Iterator[str]:
-    """Documents of one file; see `read_documents`."""
+def documents_of(file: TextFile, text_field: str = TEXT_FIELD, dropped: Dropped | None = None) -> Iterator[str]:
+    """Documents of one file; see `read_documents`. What is no document is counted in `dropped`."""
+    dropped = Dropped() if dropped is None else dropped
     try:
         match file.format:
             case TextFormat.JSON_LINES:
@@ -52,9 +54,9 @@ def documents_of(file: TextFile, text_field: str = TEXT_FIELD) -> Iterator[str]:
             case TextFormat.PLAIN:
                 yield from _plain_documents(file)
             case TextFormat.MEDIAWIKI:
-                yield from wikipedia_documents(file)
+                yield from wikipedia_documents(file, dropped)
             case TextFormat.PARQUET:
-                yield from _parquet_documents(file.path, text_field)
+                yield from _parquet_documents(file.path, text_field, dropped)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk, not of the content
@@ -94,12 +96,13 @@ def _check_characters(text: str, place: str) -> None:
         ) from error
 
 
-def _parquet_documents(path: Path, column: str) -> Iterator[str]:
+def _parquet_documents(path: Path, column: str, dropped: Dropped) -> Iterator[str]:
     arrow: Any = import_pyarrow()
     try:
         with arrow.parquet.ParquetFile(path) as file:
             _check_column(path, column, file.schema_arrow, arrow)
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[column]):
+                dropped[DropReason.NULL] += batch.column(0).null_count
                 yield from (text for text in batch.column(0).to_pylist() if text is not None)
     except arrow.ArrowException as error:
         raise UsageError("not a complete Parquet file", seen=f"{path}: {error}", next_step="fetch it again") from error
