@@ -112,6 +112,35 @@ def test_a_damaged_corpus_is_refused(corpus: Path, tiny_model: Path) -> None:
         tokenise(corpus, tiny_model)
 
 
+@pytest.mark.parametrize("text", ["", '{"format": "bedpl', "\0\0"])
+def test_a_damaged_manifest_is_named(corpus: Path, tiny_model: Path, text: str) -> None:
+    (tokenise(corpus, tiny_model) / "manifest.json").write_text(text)
+    with pytest.raises(IntegrityError, match=r"damaged manifest.*tokens-.*manifest\.json"):
+        tokenise(corpus, tiny_model)
+    (corpus / "manifest.json").write_text(text)
+    with pytest.raises(IntegrityError, match=r"damaged manifest.*corpus/manifest\.json"):
+        tokenise(corpus, tiny_model)
+
+
+_IN_ASCII = r"""
+import sys
+from pathlib import Path
+from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
+from bedplate.toolchain.data.tokenise import tokenise
+write_corpus(["Gr\xfc\xdfe", "\u6cb3"], Path(sys.argv[1]), 0.5, {"source": "F\xfc\xdfe"})
+print(ascii(read_corpus_manifest(Path(sys.argv[1]))["source"]))
+tokenise(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_the_language_of_the_terminal_does_not_matter(tiny_model: Path, tmp_path: Path) -> None:
+    """Under LC_ALL=C without Python's UTF-8 mode, a file that is opened without an encoding is ASCII."""
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": "src"}
+    command = [sys.executable, "-c", _IN_ASCII, str(tmp_path / "corpus"), str(tiny_model)]
+    said = subprocess.run(command, env=os.environ | ascii_only, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == r"'F\xfc\xdfe'"
+
+
 def test_tokenising_again_does_nothing(corpus: Path, tiny_model: Path) -> None:
     folder = tokenise(corpus, tiny_model)
     before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}

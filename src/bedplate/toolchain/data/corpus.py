@@ -27,6 +27,7 @@ from bedplate.toolchain.data.shards import file_digest
 FORMAT = "bedplate-corpus"
 VERSION = 1
 SPLITS = ("train", "validation")
+_REMAKE = "delete the corpus folder and run the data step again"
 
 
 def write_corpus(
@@ -65,6 +66,7 @@ def read_corpus_manifest(folder: Path) -> Mapping[str, Any]:
 
     Raises:
         NotFoundError: `folder` is not a corpus.
+        IntegrityError: Its manifest is damaged.
     """
     manifest = _manifest(folder)
     if manifest.get("format") != FORMAT:
@@ -80,8 +82,11 @@ def is_corpus(folder: Path) -> bool:
 
 def _manifest(folder: Path) -> Mapping[str, Any]:
     file = folder / "manifest.json"
-    manifest: Mapping[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    return manifest
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise IntegrityError("a damaged manifest", seen=f"{file}: {error}", expected="JSON", next_step=_REMAKE) from error
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def read_documents_of(folder: Path, split: str) -> Iterator[str]:
@@ -94,8 +99,7 @@ def read_documents_of(folder: Path, split: str) -> Iterator[str]:
     entry = read_corpus_manifest(folder)["splits"][split]
     file = folder / str(entry["file"])
     if not file.is_file() or file_digest(file) != entry["digest"]:
-        next_step = "delete the corpus folder and run the data step again"
-        raise IntegrityError("a file of the corpus is damaged", seen=file, expected=entry["digest"], next_step=next_step)
+        raise IntegrityError("a file of the corpus is damaged", seen=file, expected=entry["digest"], next_step=_REMAKE)
     yield from _texts(file)
 
 

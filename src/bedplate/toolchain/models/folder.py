@@ -88,7 +88,7 @@ def save_model(model: Llama, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     config = model.config.as_json() | {"dtype": name, "torch_dtype": name}  # transformers 5 reads the first, 4 the second
     if (quantization := quantization_config(storage)) is not None:
         config["quantization_config"] = quantization
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _packed(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

@@ -41,7 +41,7 @@ def export(trainer: Trainer, base: Path, folder: Path, card: ModelCard, training
             save_model(trainer.model, aside, torch.bfloat16)
             keep_from_base(base, aside)
             write_card(aside, card)
-            (aside / TRAINING_FILE).write_text(json.dumps(training, indent=2) + "\n")
+            (aside / TRAINING_FILE).write_text(json.dumps(training, indent=2) + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise ResourcesError(
             "the trained model could not be written",

@@ -143,7 +143,7 @@ def step_seconds(journal: TrainingJournal) -> float:
 def add_facts(folder: Path, facts: JsonObject) -> None:
     """Put what only the supervisor knows into `training.json`, atomically."""
     file = folder / TRAINING_FILE
-    write_file(file, json.dumps(json.loads(file.read_text()) | dict(facts), indent=2) + "\n")
+    write_file(file, json.dumps(json.loads(file.read_text(encoding="utf-8")) | dict(facts), indent=2) + "\n")
 
 
 def measurements(

@@ -125,7 +125,7 @@ def _supervised(
 def _finished_before(spec: TrainSpec) -> TrainingResult | None:
     """What the workers found, where this run's model is there already: only the step's own end was cut off."""
     file = Path(spec.result) / TRAINING_FILE
-    facts: JsonObject = json.loads(file.read_text()) if file.is_file() else {}
+    facts: JsonObject = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return TrainingResult.from_training_file(facts) if facts.get("run") == spec.run else None
 
 
