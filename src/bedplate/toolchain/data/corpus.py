@@ -1,7 +1,8 @@
 """A corpus: cleaned documents, split into train and validation, with a manifest of their digests.
 
 A document's own digest decides its split, so the split does not change when documents are added, reordered or found
-twice (a copy lands on the same side; exact copies are dropped). Where no document falls on one side, the one nearest
+twice. Copies are dropped, also those that differ in white space or in how accents are encoded: on the other side they would
+be held-out text that was trained on. Where no document falls on one side, the one nearest
 to the border moves there, since a corpus without held-out text cannot be judged.
 
     manifest.json      format, source, licence, splits: {train: {file, documents, bytes, digest}, validation: {…}},
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,7 @@ def write_corpus(
     Documents are written as they come; only their 16-byte digests are kept, about 100 bytes of memory for each.
 
     Args:
-        documents: Plain texts; blank ones and exact copies are dropped.
+        documents: Plain texts; blank ones and copies are dropped, and lines end with a line feed.
         folder: Is made; must not hold another corpus.
         validation_frac: Share of documents to hold out, 0 to 1; between them, each side gets at least one.
         about: Goes into the manifest: source, licence, anything else.
@@ -49,10 +52,11 @@ def write_corpus(
     """
     folder.mkdir(parents=True, exist_ok=True)
     dropped = Dropped() if dropped is None else dropped
-    keys = _write_splits(documents, folder, validation_frac, dropped)
-    _check_count(len(keys), validation_frac, dropped)
+    border = _border(validation_frac)
+    keys = _write_splits(documents, folder, border, dropped)
+    _check_count(keys.count, validation_frac, dropped)
     if 0 < validation_frac < 1:
-        _move_nearest(folder, keys, _border(validation_frac))
+        _move_nearest(folder, keys)
     splits = {split: _entry(folder / f"{split}.jsonl") for split in SPLITS}
     manifest = {"format": FORMAT, "version": VERSION, **about, "validation_frac": validation_frac, "splits": splits}
     manifest["dropped"] = {reason.value: count for reason, count in sorted(dropped.items()) if count}
@@ -103,6 +107,15 @@ def read_documents_of(folder: Path, split: str) -> Iterator[str]:
     yield from _texts(file)
 
 
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _content_key(text: str) -> bytes:
+    """The same for texts that differ in nothing but white space and the composition of characters."""
+    return _document_key(unicodedata.normalize("NFC", " ".join(text.split())))
+
+
 def _document_key(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
@@ -116,18 +129,34 @@ def _is_held_out(key: bytes, border: bytes) -> bool:
     return b"\0" + key < border
 
 
-def _write_splits(documents: Iterable[str], folder: Path, validation_frac: float, dropped: Dropped) -> set[bytes]:
-    """Write each document to its side; returns the keys of all."""
-    keys: set[bytes] = set()
-    border = _border(validation_frac)
+@dataclass(slots=True)
+class _Keys:
+    """What the keys of the documents that were written say about the split."""
+
+    count: int = 0
+    held_out: int = 0
+    smallest: bytes = b"\xff" * 17
+    largest: bytes = b""
+
+    def add(self, key: bytes, *, is_held_out: bool) -> None:
+        self.count, self.held_out = self.count + 1, self.held_out + is_held_out
+        self.smallest, self.largest = min(self.smallest, key), max(self.largest, key)
+
+
+def _write_splits(documents: Iterable[str], folder: Path, border: bytes, dropped: Dropped) -> _Keys:
+    """Write each document to its side."""
+    keys, seen = _Keys(), set[bytes]()
     train, validation = (folder / f"{split}.jsonl" for split in SPLITS)
     with train.open("w", encoding="utf-8") as to_train, validation.open("w", encoding="utf-8") as to_validation:
-        for text in (text.strip() for text in documents):
-            if not text or (key := _document_key(text)) in keys:
+        for text in (_with_line_feeds(text).strip() for text in documents):
+            if not text or (content := _content_key(text)) in seen:
                 dropped[DropReason.DUPLICATE if text else DropReason.BLANK] += 1
                 continue
-            keys.add(key)
-            (to_validation if _is_held_out(key, border) else to_train).write(_line(text))
+            seen.add(content)
+            key = _document_key(text)
+            is_held_out = _is_held_out(key, border)
+            keys.add(key, is_held_out=is_held_out)
+            (to_validation if is_held_out else to_train).write(_line(text))
     return keys
 
 
@@ -145,13 +174,12 @@ def _check_count(num_documents: int, validation_frac: float, dropped: Dropped) -
         )
 
 
-def _move_nearest(folder: Path, keys: set[bytes], border: bytes) -> None:
+def _move_nearest(folder: Path, keys: _Keys) -> None:
     """Where all documents fell on one side, move the one nearest to the border to the other."""
-    held_out = sum(_is_held_out(key, border) for key in keys)
-    if 0 < held_out < len(keys):
+    if 0 < keys.held_out < keys.count:
         return
-    source, target = SPLITS if not held_out else reversed(SPLITS)
-    nearest_key = max(keys) if held_out else min(keys)
+    source, target = SPLITS if not keys.held_out else reversed(SPLITS)
+    nearest_key = keys.largest if keys.held_out else keys.smallest
     with replacing_file(folder / f"{source}.jsonl") as kept, (folder / f"{target}.jsonl").open("wb") as moved:
         for text in _texts(folder / f"{source}.jsonl"):
             (moved if _document_key(text) == nearest_key else kept).write(_line(text).encode())

@@ -13,7 +13,7 @@ class DropReason(enum.StrEnum):
 
     BLANK = "blank"
     DUPLICATE = "duplicate"
-    """The same text, blanks around it apart, came before."""
+    """The same text, but for white space and the composition of characters, came before."""
     NULL = "null"
     """A row of a Parquet file without a text."""
     TOO_SHORT = "too short"

@@ -52,7 +52,13 @@ class TokenShards:
         entries = [entry for entry in self.manifest["shards"] if entry["split"] == split]
         if not entries:
             known = sorted({entry["split"] for entry in self.manifest["shards"]})
-            raise NotFoundError(f"no tokens of split '{split}'", seen=folder, expected=", ".join(known))
+            next_step = "hold out some documents ('validation: 5%' of data.text), or train with 'evaluate: {tokens: 0}'"
+            raise NotFoundError(
+                f"no tokens of split '{split}'",
+                seen=f"{', '.join(known)} in {folder}",
+                expected=split,
+                next_step=next_step if split == "validation" else None,
+            )
         dtype = np.dtype(self.manifest["dtype"])
         self._files = [_map_shard(self.folder, entry, dtype, verify=verify) for entry in entries]
         self._ends = list(accumulate(len(file) for file in self._files))

@@ -96,7 +96,8 @@ class TrainSettings:
     precision: Precision = Precision.BF16
     """`bf16` or `fp32`."""
     sequence: Annotated[Count, Range(2)] = 512
-    """Tokens of one training sequence."""
+    """Tokens of one training sequence. Sequences are cut from the documents in a row: one may span several, with the
+    end-of-text token between them, and attention sees all of it."""
     micro_batch: Annotated[Count, Range(1)] = 1
     """Sequences in one forward and backward pass."""
     accumulate: Annotated[Count, Range(1)] = 2
