@@ -5,7 +5,7 @@ becomes `3 km`, `{{lang|la|albedo}}` its last part. Dropped: redirects and other
 tables, files, references, formulas, comments, HTML tags, and everything from "See also", "References" and their like on.
 So numbers that occur only in a table or an unknown template are lost, and may leave a gap in a sentence.
 
-About 5 MB of markup a second; one page in memory at a time.
+About 8 MB of markup a second; one page in memory at a time. Why not a parser: docs/decisions/0026.
 """
 
 from __future__ import annotations
