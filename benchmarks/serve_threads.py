@@ -146,7 +146,7 @@ def _measure(work: str, setting: Setting, model: str) -> list[Value]:
 
 def _serve(spec: Mapping[str, Any]) -> dict[str, list[float]]:
     from bedplate.core.messages import decode
-    from bedplate.toolchain.serve.load_messages import LoadResult
+    from bedplate.toolchain.load.messages import LoadResult
     from bedplate.workers.serve_load import main as serve_load
 
     os.sched_setaffinity(0, spec["cores"])

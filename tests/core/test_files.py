@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bedplate.core.errors import CancelledError, UsageError
-from bedplate.core.files import file_lock, replacing_file, replacing_folder, try_lock, write_file
+from bedplate.core.files import create_file, file_lock, replacing_file, replacing_folder, try_lock, write_file
 from bedplate.core.reporter import CallbackReporter
 
 
@@ -34,6 +36,48 @@ def test_a_failure_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
         stream.write(b"half")
         raise ZeroDivisionError
     assert target.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def all_at_once(write: Callable[[int], None], num_writers: int = 8) -> list[Exception]:
+    """Errors of as many calls of `write`, each in a thread of its own."""
+    start, errors = threading.Barrier(num_writers), list[Exception]()
+
+    def run(number: int) -> None:
+        start.wait()
+        try:
+            write(number)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(num_writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def test_a_file_is_created_once_by_the_first_of_many(tmp_path: Path) -> None:
+    target, made = tmp_path / "key", list[str]()
+
+    def create(number: int) -> None:
+        if create_file(target, f"key {number}", mode=0o600):
+            made.append(f"key {number}")
+
+    assert all_at_once(create) == []
+    assert made == [target.read_text()]
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [item.name for item in tmp_path.iterdir()] == ["key"]
+
+
+def test_writers_of_one_target_do_not_take_each_other_for_dead(tmp_path: Path) -> None:
+    def write_many(number: int) -> None:
+        for _ in range(40):
+            write_file(tmp_path / "a.json", f"{number}" * 100)
+
+    assert all_at_once(write_many) == []
+    assert len(set((tmp_path / "a.json").read_text())) == 1
     assert len(list(tmp_path.iterdir())) == 1
 
 

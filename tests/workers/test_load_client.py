@@ -17,7 +17,7 @@ from bedplate.core.errors import BedplateError, TaskError, UnavailableError
 from bedplate.core.json import Json, JsonObject
 from bedplate.core.messages import decode
 from bedplate.core.task import TaskContext
-from bedplate.toolchain.serve.load_messages import LoadResult
+from bedplate.toolchain.load.messages import LoadResult
 from bedplate.toolchain.serve.task import ServeTask
 from bedplate.workers import peer_load, serve_load
 from bedplate.workers.serve import open_server

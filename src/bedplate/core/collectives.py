@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from bedplate.core.json import JsonObject
+from bedplate.core.messages import encode
 
 
 class CollectiveKind(enum.StrEnum):
@@ -32,12 +33,7 @@ class Collective:
 
     def as_json(self) -> JsonObject:
         """The form in which a training step hands its collectives to the network step."""
-        return {
-            "kind": self.kind.value,
-            "group": list(self.group),
-            "message_bytes": self.message_bytes,
-            "per_step": self.per_step,
-        }
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

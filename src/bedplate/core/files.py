@@ -40,13 +40,38 @@ def write_file(path: Path, content: bytes | str) -> None:
         stream.write(content.encode() if isinstance(content, str) else content)
 
 
+def create_file(path: Path, content: bytes | str, *, mode: int = 0o666) -> bool:
+    """Make `path` unless it is there, complete at the moment it appears; False where it was, or another process was first.
+
+    Args:
+        path: Its folder must exist.
+        content: Of the whole file.
+        mode: Rights, less the umask; they hold before the first byte is written.
+
+    Raises:
+        OSError: The disk, the rights or the file system (one without hard links) do not allow it.
+    """
+    aside, descriptor = _file_aside(path, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+            os.link(aside, path)
+        sync_folder(path.parent)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacing_file(path: Path) -> Iterator[IO[bytes]]:
     """A binary stream that becomes `path` when the block ends well, and vanishes when it raises."""
-    aside = _new_aside(path)
+    aside, descriptor = _file_aside(path)
     try:
-        with aside.open("xb") as stream:
-            _lock_aside(stream.fileno())
+        with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -74,11 +99,8 @@ def replacing_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Pa
     _restore(path)
     check_replaceable(path, is_ours)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _new_aside(path)
-    aside.mkdir()
-    descriptor = os.open(aside, os.O_RDONLY)
+    aside, descriptor = _folder_aside(path)
     try:
-        _lock_aside(descriptor)
         yield aside
         check_replaceable(path, is_ours)
         _sync_tree(aside)
@@ -186,9 +208,39 @@ def _remove_if_dead(aside: Path) -> None:
         os.close(descriptor)
 
 
-def _lock_aside(descriptor: int) -> None:
-    with contextlib.suppress(OSError):  # without locks nothing is ever taken for dead
+def _file_aside(path: Path, mode: int = 0o666) -> tuple[Path, int]:
+    """An empty file beside `path`, and its locked descriptor for writing."""
+    while True:
+        aside = _new_aside(path)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        if _is_kept(aside, descriptor):
+            return aside, descriptor
+        os.close(descriptor)
+
+
+def _folder_aside(path: Path) -> tuple[Path, int]:
+    """An empty folder beside `path`, and its locked descriptor."""
+    while True:
+        aside = _new_aside(path)
+        aside.mkdir()
+        try:
+            descriptor = os.open(aside, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        if _is_kept(aside, descriptor):
+            return aside, descriptor
+        os.close(descriptor)
+
+
+def _is_kept(aside: Path, descriptor: int) -> bool:
+    """Lock a new aside; False where another writer of the same target took it for a dead one's before it was locked."""
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:  # it is being removed
+        return False
+    except OSError:  # without locks nothing is ever taken for dead
+        return True
+    return aside.exists()
 
 
 def _put_in_place(aside: Path, path: Path) -> None:

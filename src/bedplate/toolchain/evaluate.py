@@ -117,7 +117,7 @@ class _Score:
     def result(self, context: int, text: str) -> PerplexityResult:
         mean = self.loss / self.count
         if not math.isfinite(mean):
-            next_step = "the weights hold NaN or infinity; take an earlier checkpoint or fetch the model again"
+            next_step = "the model computes beyond the range of its numbers: take an earlier checkpoint or another model"
             raise CheckFailedError("the model's output is NaN or infinite", seen=mean, next_step=next_step)
         return PerplexityResult(perplexity=perplexity_of(self.loss, self.count), tokens=self.count, context=context, text=text)
 

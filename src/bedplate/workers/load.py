@@ -26,7 +26,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from bedplate.core.messages import decode, encode
-from bedplate.toolchain.serve.load_messages import (
+from bedplate.toolchain.load.messages import (
     LoadFailure,
     LoadLine,
     LoadPlan,

@@ -16,9 +16,9 @@ from bedplate.core.json import JsonObject
 from bedplate.core.messages import encode
 from bedplate.core.settings import read_settings
 from bedplate.core.task import TaskContext, worker_errors
+from bedplate.toolchain.load.conversations import LoadSettings, make_conversations
+from bedplate.toolchain.load.messages import LoadPlan, LoadProgress
 from bedplate.toolchain.serve.codec import FolderCodec
-from bedplate.toolchain.serve.load_messages import LoadPlan, LoadProgress
-from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
 from bedplate.workers.load import api_path, headers, play
 
 API_KEY_VARIABLE = "OPENAI_API_KEY"

@@ -18,8 +18,8 @@ from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode, encode
 from bedplate.core.settings import read_settings
 from bedplate.core.task import TaskContext, worker_errors
-from bedplate.toolchain.serve.load_messages import LoadFailure, LoadLine, LoadPlan, LoadProgress, LoadResult
-from bedplate.toolchain.serve.loads import LoadSettings, make_conversations
+from bedplate.toolchain.load.conversations import LoadSettings, make_conversations
+from bedplate.toolchain.load.messages import LoadFailure, LoadLine, LoadPlan, LoadProgress, LoadResult
 from bedplate.toolchain.serve.task import ServeTask
 from bedplate.workers.serve import Server, open_server
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bedplate.core.errors import NotFoundError, UsageError
-from bedplate.toolchain.data.documents import read_documents
+from bedplate.toolchain.data.documents import documents_of, read_documents
+from bedplate.toolchain.data.dropped import Dropped, DropReason
 from bedplate.toolchain.data.text_files import find_text_files, named
 from bedplate.toolchain.data.wikipedia import plain_text
 from tests.tiny_model import tiny_documents, write_tiny_text
@@ -208,7 +209,10 @@ def test_redirects_stubs_and_other_namespaces_are_left_out(tmp_path: Path) -> No
     ]
     text = "".join(PAGE.format(title=title, ns=ns, redirect=redirect, text=body) for title, ns, redirect, body in pages)
     (tmp_path / "dump.xml.bz2").write_bytes(bz2.compress(f"<mediawiki>{text}</mediawiki>".encode()))
-    assert [document.split("\n")[0] for document in read_documents(tmp_path / "dump.xml.bz2")] == ["Kept"]
+    dropped = Dropped()
+    (dump,) = find_text_files(tmp_path / "dump.xml.bz2").files
+    assert [document.split("\n")[0] for document in documents_of(dump, dropped=dropped)] == ["Kept"]
+    assert dropped == {DropReason.REDIRECT: 1, DropReason.OTHER_NAMESPACE: 1, DropReason.TOO_SHORT: 1}
 
 
 def test_half_a_dump_is_refused(tmp_path: Path) -> None:
@@ -217,3 +221,51 @@ def test_half_a_dump_is_refused(tmp_path: Path) -> None:
     (tmp_path / "half.xml.bz2").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UsageError, match="not a complete MediaWiki export"):
         list(read_documents(tmp_path / "half.xml.bz2"))
+
+
+LONG_TEXTS = {
+    "one line without an end": "word " * 20_000,
+    "a line for each sentence": "A sentence of some length, on a line of its own.\n" * 2_000,
+    "no blanks at all": "\u6cb3" * 50_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS.values(), ids=LONG_TEXTS)
+def test_a_text_without_paragraphs_is_cut_too(tmp_path: Path, text: str) -> None:
+    (tmp_path / "book.txt").write_text(text)
+    documents = list(read_documents(tmp_path / "book.txt"))
+    assert len(documents) > 5
+    assert max(map(len, documents)) <= 12_000
+    assert "".join("".join(documents).split()) == "".join(text.split())
+    assert all(document == document.strip() for document in documents)
+    assert not any(document.endswith(("wor", "sentenc")) for document in documents)
+
+
+@pytest.mark.parametrize(
+    ("content", "seen", "hint"),
+    [
+        ('{"text": "a"}\n'.encode("utf-16"), "x.jsonl:1", "iconv"),
+        ('{"text": "a"}\n{"text": "F\u00fc\u00dfe"}\n'.encode("latin-1"), "x.jsonl:2", "iconv"),
+        (b'[{"text": "a"}, {"text": "b"}]', "x.jsonl:1", "jq"),
+        (b'[\n{"text": "a"},\n{"text": "b"}\n]\n', "x.jsonl:1", "jq"),
+        (b"[" * 100_000 + b"]" * 100_000, "RecursionError", "jq"),
+    ],
+    ids=["UTF-16", "Latin-1", "a list on one line", "a list on many lines", "nested without end"],
+)
+def test_a_file_of_another_kind_says_how_to_convert_it(tmp_path: Path, content: bytes, seen: str, hint: str) -> None:
+    (tmp_path / "x.jsonl").write_bytes(content)
+    with pytest.raises(UsageError, match=rf"{seen}.*next: .*{hint}"):
+        list(read_documents(tmp_path / "x.jsonl"))
+
+
+def test_parquet_categories_are_text_and_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    categories = pyarrow.array(["one", "two", "one"]).dictionary_encode()
+    pyarrow.parquet.write_table(pyarrow.table({"text": categories}), tmp_path / "a.parquet")
+    assert list(read_documents(tmp_path / "a.parquet")) == ["one", "two", "one"]
+    damaged = pyarrow.array([b"ok", b"\xff\xfe"]).view(pyarrow.string())
+    pyarrow.parquet.write_table(pyarrow.table({"text": damaged}), tmp_path / "b.parquet")
+    with pytest.raises(UsageError, match=r"not UTF-8.*b\.parquet, column 'text'"):
+        list(read_documents(tmp_path / "b.parquet"))

@@ -17,6 +17,7 @@ from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, 
 from bedplate.toolchain.data.corpus import read_corpus_manifest, read_documents_of, write_corpus
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.data.tokenise import tokenise
+from bedplate.toolchain.data.tokenizer import DocumentEncoder
 from bedplate.toolchain.models.tokenizer import load_tokenizer
 from tests.tiny_model import tiny_documents
 
@@ -112,6 +113,36 @@ def test_a_damaged_corpus_is_refused(corpus: Path, tiny_model: Path) -> None:
         tokenise(corpus, tiny_model)
 
 
+@pytest.mark.parametrize("text", ["", '{"format": "bedpl', "\0\0"])
+def test_a_damaged_manifest_is_named(corpus: Path, tiny_model: Path, text: str) -> None:
+    (tokenise(corpus, tiny_model) / "manifest.json").write_text(text)
+    with pytest.raises(IntegrityError, match=r"damaged manifest.*tokens-.*manifest\.json"):
+        tokenise(corpus, tiny_model)
+    (corpus / "manifest.json").write_text(text)
+    with pytest.raises(IntegrityError, match=r"damaged manifest.*corpus/manifest\.json"):
+        tokenise(corpus, tiny_model)
+
+
+_IN_ASCII = r"""
+import sys
+from pathlib import Path
+from bedplate.toolchain.data.corpus import read_corpus_manifest, write_corpus
+from bedplate.toolchain.data.tokenise import tokenise
+from bedplate.toolchain.data.tokenizer import DocumentEncoder
+write_corpus(["Gr\xfc\xdfe", "\u6cb3"], Path(sys.argv[1]), 0.5, {"source": "F\xfc\xdfe"})
+print(ascii(read_corpus_manifest(Path(sys.argv[1]))["source"]))
+tokenise(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_the_language_of_the_terminal_does_not_matter(tiny_model: Path, tmp_path: Path) -> None:
+    """Under LC_ALL=C without Python's UTF-8 mode, a file that is opened without an encoding is ASCII."""
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": "src"}
+    command = [sys.executable, "-c", _IN_ASCII, str(tmp_path / "corpus"), str(tiny_model)]
+    said = subprocess.run(command, env=os.environ | ascii_only, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == r"'F\xfc\xdfe'"
+
+
 def test_tokenising_again_does_nothing(corpus: Path, tiny_model: Path) -> None:
     folder = tokenise(corpus, tiny_model)
     before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
@@ -183,6 +214,8 @@ def test_token_ids_above_65535_are_kept_however_few_there_are(corpus: Path, tiny
     for token, number in text["model"]["vocab"].items():
         text["model"]["vocab"][token] = number + 70_000 if number >= 300 else number
     (model / "tokenizer.json").write_text(json.dumps(text))
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"vocab_size": 80_000}))
     folder = tokenise(corpus, model)
     assert load_tokenizer(model).token_to_id(moved) > 70_000
     assert TokenShards(folder).tokens().max() > 70_000
@@ -207,6 +240,49 @@ def test_documents_begin_as_the_tokenizers_template_says_and_end_once(
         assert shards.tokens().tolist() == with_start
 
 
+def test_a_text_that_begins_as_the_template_does_begins_once(tiny_model: Path, tmp_path: Path) -> None:
+    """As texts do that were rendered by a chat template."""
+    from tokenizers import processors
+
+    model = shutil.copytree(tiny_model, tmp_path / "with-bos")
+    tokenizer = load_tokenizer(model)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", tokenizer.token_to_id("<|im_start|>"))]
+    )
+    tokenizer.save(str(model / "tokenizer.json"))
+    plain, rendered, doubled = DocumentEncoder.of(model).encode(["hello", "<|im_start|>hello", "<|im_start|><|im_start|>hello"])
+    assert plain.tolist() == rendered.tolist()
+    assert doubled.tolist() == [1, *plain.tolist()]
+    assert DocumentEncoder.of(tiny_model).encode(["<|im_start|>hello"])[0].tolist() == rendered.tolist()
+
+
+VARIANTS = {
+    "line ends": ("one {}\ntwo", "one {}\r\ntwo"),
+    "old line ends": ("one {}\ntwo", "one {}\rtwo"),
+    "white space": ("one {} two", "one  {} two \n"),
+    "composed accents": ("caf\u00e9 {}", "cafe\u0301 {}"),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_copy_in_other_spelling_is_not_held_out_from_itself(tmp_path: Path, variant: str) -> None:
+    texts = [text.format(number) for number in range(40) for text in VARIANTS[variant]]
+    manifest = write_corpus(texts, tmp_path / "c", 0.5, {})
+    assert manifest["dropped"] == {"duplicate": 40}
+    assert sum(entry["documents"] for entry in manifest["splits"].values()) == 40
+
+
+def test_lines_of_a_corpus_end_alike(tmp_path: Path) -> None:
+    write_corpus(["one\r\ntwo\rthree\n"], tmp_path / "c", 0.0, {})
+    assert list(read_documents_of(tmp_path / "c", "train")) == ["one\ntwo\nthree"]
+
+
+def test_a_split_that_is_empty_says_what_to_do(tmp_path: Path, tiny_model: Path) -> None:
+    write_corpus(tiny_documents(3), tmp_path / "c", 0.0, {})
+    with pytest.raises(NotFoundError, match=r"no tokens of split 'validation'; seen: train in .*next: hold out some documents"):
+        TokenShards(tokenise(tmp_path / "c", tiny_model), "validation")
+
+
 def test_max_tokens_cuts_train_and_not_validation(tmp_path: Path, tiny_model: Path) -> None:
     write_corpus(tiny_documents(60), tmp_path / "all", 0.2, {})
     write_corpus(tiny_documents(60), tmp_path / "cut", 0.2, {"max_tokens": 1234})
@@ -219,6 +295,7 @@ _SLOWLY = """
 import sys, time
 from pathlib import Path
 from bedplate.toolchain.data.tokenise import tokenise
+from bedplate.toolchain.data.tokenizer import DocumentEncoder
 tokenise(Path(sys.argv[1]), Path(sys.argv[2]), shard_tokens=1500, report=lambda done, total, unit: time.sleep(0.3))
 """
 

@@ -151,10 +151,29 @@ def test_a_skipped_step_changes_neither_weights_nor_moments(value: float) -> Non
     assert not trainer.train_step().is_skipped
 
 
-def test_more_skipped_steps_than_allowed_stop_the_run() -> None:
-    trainer = make_spoiled_trainer((1, 2, 3), on_non_finite=NonFinitePolicy.SKIP, max_skipped_steps=2)
-    trainer.train_step(), trainer.train_step()
-    with pytest.raises(BedplateError, match=r"neither were 2 steps before it.*at most 2"):
+@pytest.mark.parametrize("limit", [{"max_skipped_steps": 2}, {"max_skipped": 0.03}])
+def test_more_skipped_steps_than_allowed_stop_the_run(limit: dict[str, Any]) -> None:
+    trainer = make_spoiled_trainer((1, 3, 4), on_non_finite=NonFinitePolicy.SKIP, **limit)
+    assert trainer.num_steps == 53
+    for _ in range(3):
+        trainer.train_step()
+    message = r"step 4 is not finite: 3 of the 4 steps so far were skipped.*at most 2 skipped in 53 steps.*learning rate"
+    with pytest.raises(BedplateError, match=message):
+        trainer.train_step()
+
+
+@pytest.mark.parametrize(
+    ("steps", "share", "most"), [(8, 0.1, 1), (1000, 0.001, 1), (1000, 0.007, 7), (1000, 0.5, 10), (8, 0, 0)]
+)
+def test_the_share_of_skipped_steps_is_rounded_up_and_capped(steps: int, share: float, most: int) -> None:
+    settings = dataclasses.replace(SETTINGS, max_skipped=share)
+    assert dataclasses.replace(settings, tokens=steps * settings.tokens_per_step(1)).num_skippable(1) == most
+
+
+def test_weights_that_are_not_finite_are_not_skipped_to_the_end() -> None:
+    trainer = make_trainer(2, on_non_finite=NonFinitePolicy.SKIP)
+    trainer.flat.weights[5] = math.inf
+    with pytest.raises(BedplateError, match=r"step 1 is not finite, and no later one would be.*in the weights"):
         trainer.train_step()
 
 

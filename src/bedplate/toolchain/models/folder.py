@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bedplate.core.errors import IntegrityError, UsageError
 from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.models.families import FAMILIES
+from bedplate.toolchain.models.finite import check_finite
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantization import Storage, quantization_config
 from bedplate.toolchain.models.quantized import pack, storage_in_memory, unpack, use_int8_modules
@@ -46,7 +47,7 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> Llama:
     Raises:
         NotFoundError: No config or no weights.
         UsageError: Weights that do not fit the config, another family, or another quantisation.
-        IntegrityError: A file is missing, damaged, or contradicts another.
+        IntegrityError: A file is missing, damaged, or contradicts another; or a weight is NaN or infinite.
     """
     stored = inspect_model(folder)
     model = shape_only(stored.config)
@@ -87,7 +88,7 @@ def save_model(model: Llama, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     config = model.config.as_json() | {"dtype": name, "torch_dtype": name}  # transformers 5 reads the first, 4 the second
     if (quantization := quantization_config(storage)) is not None:
         config["quantization_config"] = quantization
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _packed(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -117,7 +118,9 @@ def _read(stored: Mapping[str, StoredTensor], dtype: torch.dtype) -> Iterator[tu
         try:
             with safe_open(file, framework="pt") as stream:
                 for name in (name for name, tensor in stored.items() if tensor.file == file):
-                    yield name, _aligned(stream.get_tensor(name), dtype)
+                    tensor = _aligned(stream.get_tensor(name), dtype)
+                    check_finite(name, tensor, file)
+                    yield name, tensor
         except SafetensorError as error:
             seen = f"{file}: {error}"
             raise IntegrityError(f"{file.name} is damaged", seen=seen, next_step="fetch the model again") from error

@@ -22,6 +22,7 @@ from torch import Tensor
 from bedplate.core.errors import IntegrityError, UsageError
 from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.models.config_keys import ConfigKeys
+from bedplate.toolchain.models.finite import check_finite
 from bedplate.toolchain.models.folder import save_model, shape_only
 from bedplate.toolchain.models.gguf_tokenizer import REFETCH, texts_of, write_tokenizer
 from bedplate.toolchain.models.weights import POINTER
@@ -164,13 +165,13 @@ def _unpack(name: str, tensor: Any, config: LlamaConfig) -> Tensor:
             seen=f"{name}: {tensor.tensor_type.name}",
             next_step="fetch the model in another quantisation",
         ) from error
-    if not np.isfinite(values).all():
-        raise IntegrityError("the weights contain NaN or infinity", seen=name, expected="finite weights")
     if ".attn_q." in name:
         values = _rotary_halves_apart(values, config.num_heads)
     elif ".attn_k." in name:
         values = _rotary_halves_apart(values, config.num_kv_heads)
-    return torch.from_numpy(np.array(values, dtype=np.float32)).to(torch.bfloat16)
+    weights = torch.from_numpy(np.array(values, dtype=np.float32)).to(torch.bfloat16)
+    check_finite(name, weights)
+    return weights
 
 
 def _rotary_halves_apart(values: np.ndarray[Any, Any], num_heads: int) -> np.ndarray[Any, Any]:

@@ -55,9 +55,9 @@ def _special_ids(fields: Mapping[str, Any], file: Path) -> dict[str, int | None]
 
 def _write_ids(folder: Path, special: Mapping[str, Any]) -> None:
     ids = {f"{short}_token_id": special[key] for short, key in (("bos", "bos"), ("eos", "eos"), ("pad", "padding"))}
-    config = json.loads((folder / "config.json").read_text()) | ids
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (folder / "generation_config.json").write_text(json.dumps(ids, indent=2) + "\n")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | ids
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / "generation_config.json").write_text(json.dumps(ids, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_vocabulary(folder: Path, fields: Mapping[str, Any], special: Mapping[str, int | None], file: Path) -> None:
@@ -102,7 +102,7 @@ def _write_settings(folder: Path, fields: Mapping[str, Any], special: Mapping[st
     settings["model_max_length"] = fields["llama.context_length"]
     if template := fields.get("tokenizer.chat_template"):
         settings["chat_template"] = template
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _template(fields: Mapping[str, Any], tokens: list[str], special: Mapping[str, int | None]) -> Any:

@@ -17,7 +17,7 @@ def load_tokenizer(model: Path) -> Any:
 
     Raises:
         NotFoundError: The folder has no `tokenizer.json`.
-        UsageError: The file cannot be read.
+        UsageError: The file cannot be read, or has tokens that the model beside it does not.
     """
     from tokenizers import Tokenizer
 
@@ -28,6 +28,7 @@ def load_tokenizer(model: Path) -> Any:
         raise UsageError("the tokenizer cannot be read", seen=f"{file}: {error}", expected="a tokenizers JSON file") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    _check_vocabulary(tokenizer, model)
     return tokenizer
 
 
@@ -52,9 +53,13 @@ def end_tokens(model: Path, tokenizer: Any) -> tuple[int, ...]:
     """Tokens that end a text, each once: as `config.json`, then `generation_config.json`, then the tokenizer name them.
 
     Raises:
-        UsageError: An `eos_token_id` is no token id, or a file is not JSON.
+        UsageError: An `eos_token_id` is no token id, or none of the model's; or a file is not JSON.
     """
-    found = [token for name in ("config.json", "generation_config.json") for token in _eos_of(model / name)]
+    found = []
+    for file in (model / name for name in ("config.json", "generation_config.json")):
+        for token in _eos_of(file):
+            _check_id(token, "'eos_token_id'", file)
+            found.append(token)
     text = special_tokens(model).get("eos_token")
     if text is not None and (token := tokenizer.token_to_id(text)) is not None:
         found.append(token)
@@ -76,6 +81,28 @@ def read_object(file: Path) -> Mapping[str, Any]:
     if not isinstance(data, dict):
         raise UsageError("not a JSON object", seen=file, expected="{…}", next_step="fetch the model again")
     return data
+
+
+def _check_vocabulary(tokenizer: Any, model: Path) -> None:
+    """Refuse a tokenizer that can give a token which the model has no row for; fewer tokens than rows is common, and fine."""
+    largest, token = max(
+        ((number, text) for text, number in tokenizer.get_vocab(with_added_tokens=True).items()), default=(0, "")
+    )
+    _check_id(largest, f"'{token}'", tokenizer_file(model))
+    around = tokenizer.encode("", add_special_tokens=True).ids
+    _check_id(max(around, default=0), "a token of the post-processor", tokenizer_file(model))
+
+
+def _check_id(token: int, name: str, file: Path) -> None:
+    """Hold a token id that `file` gives `name` to the vocabulary of the model in its folder, where that has a size."""
+    size = read_object(file.parent / "config.json").get("vocab_size")
+    if isinstance(size, int) and not 0 <= token < size:
+        raise UsageError(
+            "the tokenizer has a token that the model does not",
+            seen=f"{name} is token {token} in {file}",
+            expected=f"0 to {size - 1} ('vocab_size' in config.json is {size})",
+            next_step="fetch tokenizer and weights from the same place, or remove the tokens that were added later",
+        )
 
 
 def _eos_of(file: Path) -> Iterator[int]:

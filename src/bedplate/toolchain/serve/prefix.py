@@ -62,7 +62,7 @@ def processor_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
     Empty where the system does not report it; torch's own name for the instructions is in the key as well.
     """
     try:
-        first = cpuinfo.read_text().split("\n\n")[0]
+        first = cpuinfo.read_text(encoding="utf-8").split("\n\n")[0]
     except OSError:
         return []
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}

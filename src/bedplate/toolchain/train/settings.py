@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import field
 from typing import Annotated
 
@@ -95,7 +96,8 @@ class TrainSettings:
     precision: Precision = Precision.BF16
     """`bf16` or `fp32`."""
     sequence: Annotated[Count, Range(2)] = 512
-    """Tokens of one training sequence."""
+    """Tokens of one training sequence. Sequences are cut from the documents in a row: one may span several, with the
+    end-of-text token between them, and attention sees all of it."""
     micro_batch: Annotated[Count, Range(1)] = 1
     """Sequences in one forward and backward pass."""
     accumulate: Annotated[Count, Range(1)] = 2
@@ -111,7 +113,9 @@ class TrainSettings:
     on_non_finite: Annotated[NonFinitePolicy, Operational()] = NonFinitePolicy.STOP
     """`stop` or `skip`: what happens when the loss or the gradient of a step is NaN or infinite."""
     max_skipped_steps: Annotated[Count, Range(0), Operational()] = 10
-    """Steps that `on_non_finite: skip` may skip before the run stops anyway."""
+    """Most steps that `on_non_finite: skip` may skip, however long the run is; one more stops it."""
+    max_skipped: Annotated[Fraction, Operational()] = 0.1
+    """Most of the run's steps that `on_non_finite: skip` may skip, as a share and rounded up; one more stops it."""
     seed: int = 0
     """Order of the data."""
     checkpoint: Annotated[CheckpointSettings, Operational()] = field(default_factory=CheckpointSettings)
@@ -132,6 +136,10 @@ class TrainSettings:
     def num_steps(self, workers: int) -> int:
         """Optimiser steps with that many wanted workers."""
         return -(-self.tokens // self.tokens_per_step(workers))
+
+    def num_skippable(self, workers: int) -> int:
+        """Steps that `on_non_finite: skip` may skip: the smaller of its two limits."""
+        return min(self.max_skipped_steps, math.ceil(self.max_skipped * self.num_steps(workers) - 1e-9))
 
     def tokens_per_step(self, workers: int) -> int:
         """Tokens of one optimiser step with that many wanted workers."""

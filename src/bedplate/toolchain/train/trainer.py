@@ -56,6 +56,7 @@ class TrainerObserver(Protocol):
         ...
 
 
+_MEND = "lower 'learning_rate', lengthen 'warm_up', or use 'precision: fp32'"
 DTYPES = {Precision.BF16: torch.bfloat16, Precision.FP32: torch.float32}
 
 
@@ -91,7 +92,7 @@ class Trainer:
             observer: Learns what is about to be done.
         """
         self.settings, self.exchange, self.data, self.observer = settings, exchange, data, observer
-        self.num_steps = settings.num_steps(workers)
+        self.num_steps, self.num_skippable = settings.num_steps(workers), settings.num_skippable(workers)
         self.micro_batches_per_step = settings.accumulate * workers
         self.model = model
         self.flat = FlatParameters(model, DTYPES[settings.precision])
@@ -186,17 +187,21 @@ class Trainer:
         """Count the step as skipped, or end the run."""
         seen = f"loss {loss:g}, gradient norm {norm:g}"
         if self.settings.on_non_finite is NonFinitePolicy.STOP:
-            raise BedplateError(
-                f"step {step} is not finite",
-                seen=seen,
-                expected="finite numbers",
-                next_step="lower 'learning_rate', use 'precision: fp32', or skip such steps with 'on_non_finite: skip'",
-            )
+            next_step = f"{_MEND}, or skip such steps with 'on_non_finite: skip'"
+            raise BedplateError(f"step {step} is not finite", seen=seen, expected="finite numbers", next_step=next_step)
         self.steps_skipped += 1
-        if self.steps_skipped > self.settings.max_skipped_steps:
+        if not bool(torch.isfinite(self.flat.weights).all()):
             raise BedplateError(
-                f"step {step} is not finite, and neither were {self.steps_skipped - 1} steps before it",
+                f"step {step} is not finite, and no later one would be: an update has left NaN or infinity in the weights",
                 seen=seen,
-                expected=f"at most {self.settings.max_skipped_steps} such steps ('max_skipped_steps')",
-                next_step="lower 'learning_rate', use 'precision: fp32', or look for damaged text",
+                expected="finite weights",
+                next_step=_MEND,
+            )
+        if self.steps_skipped > self.num_skippable:
+            limits = f"'max_skipped' {self.settings.max_skipped:.3g}, 'max_skipped_steps' {self.settings.max_skipped_steps}"
+            raise BedplateError(
+                f"step {step} is not finite: {self.steps_skipped} of the {step} steps so far were skipped",
+                seen=seen,
+                expected=f"at most {self.num_skippable} skipped in {self.num_steps} steps ({limits})",
+                next_step=f"likely causes are a learning rate that is too high and damaged text: {_MEND}",
             )

@@ -3,7 +3,7 @@
 import pytest
 
 from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, percentiles, table_of, values_of
-from bedplate.toolchain.serve.load_messages import LoadResult, RequestResult
+from bedplate.toolchain.load.messages import LoadResult, RequestResult
 
 
 def request(turn: int, first_token_s: float, tokens: list[int], cached: int | None = 0) -> RequestResult:

@@ -36,6 +36,7 @@ def key_with(**settings: Json) -> str:
         {"hang_timeout": "1h"},
         {"on_non_finite": "skip"},
         {"max_skipped_steps": 2},
+        {"max_skipped": "50%"},
         {"checkpoint": {"every": 7, "in": "disk"}},
     ],
 )
@@ -50,5 +51,5 @@ def test_settings_that_change_what_comes_out_start_another_run(changed: dict[str
 
 def test_every_setting_is_identifying_unless_it_says_otherwise(tmp_path: Path) -> None:
     names = {item.name for item in dataclasses.fields(TrainSettings)}
-    operational = {"restarts", "hang_timeout", "on_non_finite", "max_skipped_steps", "checkpoint"}
+    operational = {"restarts", "hang_timeout", "on_non_finite", "max_skipped_steps", "max_skipped", "checkpoint"}
     assert set(identifying(TrainSettings, dict.fromkeys(names))) == names - operational

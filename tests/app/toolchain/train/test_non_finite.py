@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bedplate.compute.inventory import this_node
 from bedplate.core.errors import BedplateError
 from bedplate.toolchain.models.folder import load_model
 from bedplate.toolchain.train.messages import StepReport
-from bedplate.toolchain.train.settings import DrillSettings, NonFinitePolicy
+from bedplate.toolchain.train.settings import DrillSettings, EvaluationSettings, NonFinitePolicy
 from tests.failing_worker import Fault, FaultyEngine
 from tests.training_run import failures, make_context, make_settings, measured
 
@@ -46,6 +47,9 @@ def test_all_workers_skip_a_step_that_one_of_them_spoiled(engine: FaultyEngine, 
     assert next(event.message for event in heard.events if event.kind == "train.step_skipped").startswith("step 3: loss")
     assert any(sample.name == "train_gradient_norm" and math.isnan(sample.value) for sample in heard.samples)
     assert [(at, str(what)) for at, what in result.figures[0].marks] == [(3.0, "skipped")]
+    warning = "1 of 6 steps were not finite and skipped (3): their text was not learned"
+    assert f"warning: {warning}" in heard.said
+    assert result.outputs["warnings"] == [warning]
     assert result.path is not None
     assert all(bool(torch.isfinite(weight).all()) for weight in load_model(result.path).parameters())
 
@@ -82,6 +86,26 @@ def test_an_absurd_learning_rate_stops_the_run_early(engine: FaultyEngine, tmp_p
     assert not (tmp_path / "step" / "model").exists()
 
 
+def test_an_absurd_learning_rate_does_not_end_as_done_because_steps_may_be_skipped(
+    engine: FaultyEngine, tmp_path: Path
+) -> None:
+    engine.fault = None
+    context, _ = make_context(engine, tmp_path / "step")
+    settings = make_settings(
+        tmp_path, steps=8, learning_rate=1e6, clip=0.0, weight_decay=10.0, on_non_finite=NonFinitePolicy.SKIP
+    )
+    with pytest.raises(BedplateError, match=r"step \d is not finite.*lower 'learning_rate'"):
+        run(settings, context)
+    assert not (tmp_path / "step" / "model").exists()
+
+
+def test_a_run_that_diverged_without_evaluation_says_that_guessing_is_better(engine: FaultyEngine, tmp_path: Path) -> None:
+    engine.fault = None
+    context, heard = make_context(engine, tmp_path / "step")
+    run(make_settings(tmp_path, steps=2, learning_rate=30.0, clip=0.0, evaluate=EvaluationSettings(tokens=0)), context)
+    assert any(re.search(r"warning: the last loss is .* guessing costs 5\.545: the run diverged", line) for line in heard.said)
+
+
 def test_a_run_that_diverged_gives_its_model_and_says_infinity(engine: FaultyEngine, tmp_path: Path) -> None:
     engine.fault = None
     context, heard = make_context(engine, tmp_path / "step")
@@ -89,6 +113,9 @@ def test_a_run_that_diverged_gives_its_model_and_says_infinity(engine: FaultyEng
     assert measured(result)["ppl_after"] == math.inf
     assert result.outputs["perplexity_after"] == "Infinity"
     assert any("perplexity on held-out text after training: inf" in line for line in heard.said)
+    assert any(
+        re.fullmatch(r"warning: training made the model worse .*perplexity \d+\.?\d* -> inf", line) for line in heard.said
+    )
     text = (tmp_path / "step" / "model" / "training.json").read_text()
     assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))["perplexity_after"] == "Infinity"
     json.dumps(result_as_json(result), allow_nan=False)

@@ -125,6 +125,21 @@ def test_a_killed_worker_changes_no_bit_of_the_outcome(
     assert "train.failure" in {event.kind for event in heard.events}
 
 
+def test_a_kill_in_a_later_epoch_changes_no_bit(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
+    """700 tokens are 21 windows: a step of 8 takes the third epoch's first window in step 6."""
+    data = make_shards(tmp_path / "short", train_tokens=700)
+    settings = make_settings(inputs, steps=8, data=str(data))
+    whole, _ = make_context(engine, tmp_path / "whole")
+    killed, _ = make_context(engine, tmp_path / "killed")
+    assert failures(run(settings, whole)) == []
+    engine.fault = Fault(what="kill", rank=1, step=7)
+    assert len(failures(run(settings, killed))) == 1
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    rates = {name: [step.learning_rate for step in journal(tmp_path / name).steps()] for name in ("killed", "whole")}
+    assert rates["killed"] == rates["whole"]
+
+
 def test_untied_embeddings_survive_a_kill_to_the_same_bits(engine: FaultyEngine, inputs: Path, tmp_path: Path) -> None:
     model = make_micro_model(tmp_path / "untied", tied=False)
     settings = make_settings(inputs, steps=STEPS, model=str(model))

@@ -24,6 +24,7 @@ from bedplate.core.units import Count, Fraction, format_bytes
 from bedplate.toolchain.data.catalog import TEXTS, KnownText
 from bedplate.toolchain.data.corpus import is_corpus, read_corpus_manifest, write_corpus
 from bedplate.toolchain.data.documents import TEXT_FIELD, documents_of
+from bedplate.toolchain.data.dropped import Dropped, dropped_text
 from bedplate.toolchain.data.text_files import find_text_files, named
 from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_complete
 
@@ -76,6 +77,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
         **{f"{split}_documents": entry["documents"] for split, entry in manifest["splits"].items()},
         **{f"{split}_text_bytes": entry["text_bytes"] for split, entry in manifest["splits"].items()},
         "left_out": manifest.get("left_out", []),
+        "dropped": manifest.get("dropped", {}),
     }
     if settings.model is not None:
         outputs["tokens"] = dict(tokenise_corpus(folder, Path(settings.model), context).num_tokens)
@@ -117,15 +119,18 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
         skipped = named(found.left_out, source)
         context.reporter.say(f"left out {len(found.left_out)} files (of other formats, hidden, or links to nothing): {skipped}")
     context.reporter.say(f"cleaning {source.name}" + (f": {len(found.files)} files" if source.is_dir() else ""))
-    documents = (document for file in found.files for document in documents_of(file, settings.text_field))
+    dropped = Dropped()
+    documents = (document for file in found.files for document in documents_of(file, settings.text_field, dropped))
     try:
         with replacing_folder(folder, is_corpus) as aside:
-            write_corpus(_until_cancelled(documents, context.reporter), aside, settings.validation, about)
+            write_corpus(_until_cancelled(documents, context.reporter), aside, settings.validation, about, dropped)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         next_step = "free some space and run the same command again"
         raise ResourcesError("the corpus could not be written", seen=error, next_step=next_step) from error
+    if dropped.total():
+        context.reporter.say(f"dropped {dropped.total()} documents ({dropped_text(dropped)})")
 
 
 def _own_text(source: str) -> Path:

@@ -34,8 +34,8 @@ from bedplate.core.settings import Input, Range, settings
 from bedplate.core.text import text
 from bedplate.core.units import ByteCount, Count
 from bedplate.core.workload import Gang, Resources, Task, TaskEvent, TaskStatus
-from bedplate.toolchain.serve.load_messages import LoadProgress, LoadResult
-from bedplate.toolchain.serve.loads import KINDS
+from bedplate.toolchain.load.conversations import KINDS
+from bedplate.toolchain.load.messages import LoadProgress, LoadResult
 
 EXPLANATION = text(
     "Serve the model through an OpenAI-compatible API and run a multi-turn chat against it, without and with KV memory."

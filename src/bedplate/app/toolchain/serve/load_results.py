@@ -10,7 +10,7 @@ from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Provenance
 from bedplate.core.text import AnyText, text
-from bedplate.toolchain.serve.load_messages import LoadResult, RequestResult
+from bedplate.toolchain.load.messages import LoadResult, RequestResult
 
 KV_MEMORY = {"off": text("KV memory off"), "on": text("KV memory on")}
 """What the two settings are called."""

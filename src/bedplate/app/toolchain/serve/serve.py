@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from bedplate.core.clock import SystemClock
 from bedplate.core.errors import BedplateError, CancelledError, UsageError
 from bedplate.core.events.event import EventSink, Severity
 from bedplate.core.events.kinds import ServiceStarted, ServiceStopped, make_event
+from bedplate.core.files import create_file
 from bedplate.core.messages import decode, encode
 from bedplate.core.paths import state_home
 from bedplate.core.reporter import CallbackReporter
@@ -166,9 +166,9 @@ def _own_key(file: Path) -> ApiKey:
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         key = f"bp-{secrets.token_urlsafe(24)}"
-        if _write_once(file, key + "\n"):
+        if create_file(file, key + "\n", mode=0o600):
             return ApiKey(key=key, file=file, is_new=True)
-    key = file.read_text(errors="replace").strip()
+    key = file.read_text(encoding="utf-8", errors="replace").strip()
     try:
         check_key(key)
     except UsageError as error:
@@ -176,20 +176,6 @@ def _own_key(file: Path) -> ApiKey:
             f"{file}: {error.what}", expected=error.expected, next_step=f"remove {file}: a new key is made at the next start"
         ) from error
     return ApiKey(key=key, file=file)
-
-
-def _write_once(file: Path, text: str) -> bool:
-    """Make `file`, complete and readable by its owner alone; False where it was there by then."""
-    aside = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(text)
-    try:
-        os.link(aside, file)
-    except FileExistsError:
-        return False
-    finally:
-        aside.unlink()
-    return True
 
 
 def _task(settings: Settings, model: Path, key: ApiKey, engine: Engine) -> Task:

@@ -48,4 +48,4 @@ def bench_here(written: Mapping[str, Json], *, state: str | None = None, watcher
     outcome = run(pipeline, new=True, state=state, watcher=watcher)
     file = outcome.path_of("bench")
     assert file is not None
-    return {**json.loads(file.read_text()), "measurements": [item.as_json() for item in outcome.measurements]}
+    return {**json.loads(file.read_text(encoding="utf-8")), "measurements": [item.as_json() for item in outcome.measurements]}

@@ -9,6 +9,7 @@ from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.data.tokenizer import tokenizer_digest
 from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.models.stored import inspect_model
+from bedplate.toolchain.models.tokenizer import load_tokenizer
 from bedplate.toolchain.train.settings import TrainSettings
 
 
@@ -43,21 +44,24 @@ def check_data(settings: TrainSettings, model: ModelConfig) -> None:
         )
     for split in ["train", *(["validation"] if settings.evaluate.tokens else [])]:
         shards = TokenShards(Path(settings.data), split)
-        _check_tokenizer(shards, Path(settings.model))
+        is_ours = _check_tokenizer(shards, Path(settings.model))
         if split == "train":
             shards.num_windows(settings.sequence)
         largest = int(shards.tokens().max(initial=0))
         if largest >= model.vocab_size:
+            if is_ours:
+                load_tokenizer(Path(settings.model))  # which names the token that it should not have
             raise _another_tokenizer(f"token {largest} in {split}", f"tokens below {model.vocab_size}")
 
 
-def _check_tokenizer(shards: TokenShards, model: Path) -> None:
-    """Hold the tokenizer that made the shards to the model's, where both are known: equal sizes say nothing."""
+def _check_tokenizer(shards: TokenShards, model: Path) -> bool:
+    """Hold the tokenizer that made the shards to the model's; False where either is not known: equal sizes say nothing."""
     made_with = shards.manifest.get("tokenizer_digest")
     if made_with is None or not (model / "tokenizer.json").is_file():
-        return
+        return False
     if made_with != (ours := tokenizer_digest(model)):
         raise _another_tokenizer(f"tokenizer {made_with[:12]} in {shards.folder}", f"tokenizer {ours[:12]} of {model}")
+    return True
 
 
 def _another_tokenizer(seen: str, expected: str) -> UsageError:

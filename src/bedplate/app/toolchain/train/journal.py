@@ -141,7 +141,7 @@ def _of_run(entries: list[Entry], run: str) -> list[Entry]:
 def _read(file: Path) -> Iterator[Entry]:
     if not file.is_file():
         return
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     complete, _, torn = text.rpartition("\n")
     if torn:
         os.truncate(file, len(f"{complete}\n".encode()) if complete else 0)

@@ -19,6 +19,7 @@ from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.text import text
 from bedplate.core.units import format_duration
+from bedplate.toolchain.models.config import ModelConfig
 from bedplate.toolchain.train.messages import (
     Built,
     Evaluated,
@@ -42,6 +43,7 @@ PHASES: Mapping[str, type | None] = {
     "first step": StepReport,
 }
 """What a recovery consists of, in order, and what ends each phase; `detect` ends when the supervisor knows."""
+_MAX_NAMED = 5
 FLOPS_PER_WEIGHT = 6
 """Of one training token: 2 forward and 4 backward, attention scores left out (Kaplan et al. 2020, section 2.1)."""
 
@@ -141,7 +143,7 @@ def step_seconds(journal: TrainingJournal) -> float:
 def add_facts(folder: Path, facts: JsonObject) -> None:
     """Put what only the supervisor knows into `training.json`, atomically."""
     file = folder / TRAINING_FILE
-    write_file(file, json.dumps(json.loads(file.read_text()) | dict(facts), indent=2) + "\n")
+    write_file(file, json.dumps(json.loads(file.read_text(encoding="utf-8")) | dict(facts), indent=2) + "\n")
 
 
 def measurements(
@@ -171,6 +173,25 @@ def measurements(
     scale = f"{last_attempt.workers} workers, {tokens} tokens, {settings.precision}"
     extent = Extent(num_nodes=last_attempt.num_nodes, num_devices=last_attempt.num_devices)
     return measured_in(context, values, scale=scale, source="train", extent=extent)
+
+
+def warnings(journal: TrainingJournal, result: TrainingResult, model: ModelConfig) -> tuple[str, ...]:
+    """What a person must know about a run that reached its end all the same."""
+    found = []
+    if result.steps_skipped:
+        skipped = [str(step.step) for step in journal.steps() if step.is_skipped]
+        named = ", ".join(skipped[:_MAX_NAMED]) + (
+            f" and {len(skipped) - _MAX_NAMED} more" if len(skipped) > _MAX_NAMED else ""
+        )
+        found.append(
+            f"{result.steps_skipped} of {result.steps} steps were not finite and skipped ({named}): their text was not learned"
+        )
+    before, after = result.perplexity_before, result.perplexity_after
+    if before is not None and after is not None and not after <= before:
+        found.append(f"training made the model worse on held-out text: perplexity {before:.4g} -> {after:.4g}")
+    elif not journal.steps()[-1].is_skipped and result.final_loss > (guessing := math.log(model.vocab_size)):
+        found.append(f"the last loss is {result.final_loss:.4g} nats a token, guessing costs {guessing:.4g}: the run diverged")
+    return tuple(found)
 
 
 def figures(journal: TrainingJournal) -> tuple[Figure, ...]:

@@ -52,7 +52,7 @@ def training_facts(outcome: RunOutcome) -> dict[str, Any]:
     """`training.json` of a finished run, and `path`, the folder that it is in."""
     folder = outcome.path_of(STEP)
     assert folder is not None
-    facts: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    facts: dict[str, Any] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     return {**facts, "path": str(folder)}
 
 

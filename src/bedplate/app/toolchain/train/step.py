@@ -20,7 +20,7 @@ from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepCon
 from bedplate.app.toolchain.data.tokens import tokens_for
 from bedplate.app.toolchain.train.checks import check_data, read_trainable
 from bedplate.app.toolchain.train.journal import TrainingJournal
-from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds
+from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds, warnings
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
 from bedplate.core.events.kinds import CheckpointCopyFailed, make_event
 from bedplate.core.json import JsonObject, digest
@@ -84,7 +84,15 @@ def run(settings: TrainSettings, context: StepContext) -> StepResult:
     for recovery in recoveries(journal):
         context.reporter.say(str(recovery))
     shown = {item.id: item.value for item in measured if item.id in ("tokens_per_s", "goodput_frac")}
-    facts: JsonObject = {**shown, "step_s": step_seconds(journal), "failures": [encode(item) for item in recoveries(journal)]}
+    warned = warnings(journal, result, model)
+    for warning in warned:
+        context.reporter.say(f"warning: {warning}")
+    facts: JsonObject = {
+        **shown,
+        "step_s": step_seconds(journal),
+        "warnings": list(warned),
+        "failures": [encode(item) for item in recoveries(journal)],
+    }
     path = Path(spec.result)
     add_facts(path, facts)
     shutil.rmtree(_disk(context), ignore_errors=True)  # the model is complete: nothing is left to resume
@@ -117,7 +125,7 @@ def _supervised(
 def _finished_before(spec: TrainSpec) -> TrainingResult | None:
     """What the workers found, where this run's model is there already: only the step's own end was cut off."""
     file = Path(spec.result) / TRAINING_FILE
-    facts: JsonObject = json.loads(file.read_text()) if file.is_file() else {}
+    facts: JsonObject = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return TrainingResult.from_training_file(facts) if facts.get("run") == spec.run else None
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bedplate.core.errors import NotFoundError, UsageError
+from bedplate.toolchain.load.conversations import Conversation, LoadSettings, make_conversations
 from bedplate.toolchain.serve.codec import FolderCodec
-from bedplate.toolchain.serve.loads import Conversation, LoadSettings, make_conversations
 
 
 def test_a_chat_load_has_the_exact_shape_asked_for(tiny_model: Path) -> None:
