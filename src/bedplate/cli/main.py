@@ -14,7 +14,7 @@ import click
 
 from bedplate._version import __version__
 from bedplate.cli.terminal.streams import abandon_output, closed_stream, flush_output, is_stream_error, report_closed
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError, check_known
+from bedplate.core.errors import BedplateError, ConfigurationError, UnavailableError, UsageError, check_known
 
 VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to fix it; measures each device."),
@@ -125,11 +125,19 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _print_error(error: BedplateError, *, as_json: bool) -> None:
-    lines = [f"error [{error.code}]: {error.what}"]
-    for label, text in (("seen", error.seen), ("expected", error.expected), ("next", error.next_step)):
-        lines += [] if text is None else [f"  {label + ':':<10}{text}"]
+    mistakes = error.mistakes if isinstance(error, ConfigurationError) else ()
+    lines = [line for each in mistakes or (error,) for line in _lines_of(each)]
+    lines += [error.what] if len(mistakes) > 1 else []
     with contextlib.suppress(OSError):  # the terminal is closed; the exit code still says it
         print(json.dumps(error.as_json(), ensure_ascii=False) if as_json else "\n".join(lines), file=sys.stderr)
+
+
+def _lines_of(error: BedplateError) -> list[str]:
+    facts = (("seen", error.seen), ("expected", error.expected), ("next", error.next_step))
+    return [
+        f"error [{error.code}]: {error.what}",
+        *(f"  {label + ':':<10}{text}" for label, text in facts if text is not None),
+    ]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from bedplate.cli.main import main
 from bedplate.core.errors import CheckFailedError, NotFoundError, ResourcesError, UsageError
 from bedplate.core.messages import decode
 from bedplate.engines.base import CanExclude
+from bedplate.toolchain.compress.job import SCHEMES, Scheme
 from bedplate.toolchain.data.corpus import write_corpus
 from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
 from bedplate.toolchain.models.folder import load_model, save_model
@@ -83,7 +84,9 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
 
 
 def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path) -> None:
-    result = run(replace(QUICK, model=str(trained), schemes=("int8-linear", "int8"), max_perplexity_rise=ANY), context)
+    result = run(
+        replace(QUICK, model=str(trained), schemes=(Scheme.INT8_LINEAR, Scheme.INT8), max_perplexity_rise=ANY), context
+    )
     results = results_of(result)
     assert [row.name for row in results.schemes] == ["int8-linear", "int8"]
     linear, everything = (row.size_bytes for row in results.schemes)
@@ -132,13 +135,20 @@ def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext,
 
 
 def test_bad_words_are_named(context: StepContext, trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'int9'.*did you mean 'int8'"):
-        run(replace(QUICK, model=str(trained), schemes=("int9",)), context)
+    with pytest.raises(UsageError, match=r"'schemes.0' must be one of.*int9.*did you mean 'int8'"):
+        replace(QUICK, schemes=("int9",))  # type: ignore[arg-type]
+    for schemes in ((), (Scheme.INT8, Scheme.INT8)):
+        with pytest.raises(UsageError, match="must name distinct schemes"):
+            replace(QUICK, schemes=schemes)
     with pytest.raises(NotFoundError, match="not a model folder"):
         run(replace(QUICK, model=str(tmp_path / "absent")), context)
     (trained / "tokenizer.json").unlink()
     with pytest.raises(NotFoundError, match="no tokenizer"):
         run(replace(QUICK, model=str(trained), data=str(_text(tmp_path))), context)
+
+
+def test_every_scheme_that_can_be_written_is_known() -> None:
+    assert set(Scheme) == set(SCHEMES)
 
 
 def _text(folder: Path) -> Path:
@@ -152,7 +162,7 @@ def test_a_text_of_the_users_is_held_out_as_a_whole(context: StepContext, tiny_m
 
 
 def test_a_plan_names_the_gate(context: StepContext) -> None:
-    assert "above 0.5% fails" in plan(Settings(model="x"), context)[1]
+    assert "above 0.5% fails" in plan(Settings(model="$train"), context)[1]
 
 
 def test_the_verb_prints_the_keys_that_others_script_against(

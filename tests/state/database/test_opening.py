@@ -15,8 +15,8 @@ from bedplate.core.errors import BedplateError, IntegrityError, UnavailableError
 from bedplate.state.database import opening
 from bedplate.state.database.location import StateLocation, read_location
 from bedplate.state.store import StateStore
-from tests.state.samples import claim
 from tests.state.database.test_schema import make_old_state
+from tests.state.samples import claim
 from tests.state.without_rights import make_read_only, make_writable, run_without_rights
 
 LOOK = """

@@ -24,10 +24,13 @@ from bedplate.core.settings.marks import InputFile as InputFile
 from bedplate.core.settings.marks import Operational as Operational
 from bedplate.core.settings.marks import Range as Range
 from bedplate.core.settings.marks import looks_like_path as looks_like_path
+from bedplate.core.settings.mistakes import Mistakes as Mistakes
+from bedplate.core.settings.mistakes import about_setting as about_setting
 from bedplate.core.settings.reading import read_settings as read_settings
 from bedplate.core.settings.reading import read_value as read_value
 from bedplate.core.settings.schema import json_schema as json_schema
 from bedplate.core.settings.source import KeyPath as KeyPath
+from bedplate.core.settings.source import Place as Place
 from bedplate.core.settings.source import Source as Source
 from bedplate.core.settings.source import unknown_key as unknown_key
 from bedplate.core.settings.types import Kind as Kind

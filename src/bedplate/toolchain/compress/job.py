@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,17 @@ from bedplate.core.files import check_replaceable
 from bedplate.toolchain.models.card import ModelKind, is_result_of
 from bedplate.toolchain.models.quantization import Storage
 
-SCHEMES: Mapping[str, Storage] = {"int8": Storage.INT8, "int8-linear": Storage.INT8_LINEAR}
+
+class Scheme(enum.StrEnum):
+    """How a model is compressed, as people write it."""
+
+    INT8 = "int8"
+    """Every weight matrix: the smallest."""
+    INT8_LINEAR = "int8-linear"
+    """Linear layers only; embedding table and head stay bf16."""
+
+
+SCHEMES: Mapping[str, Storage] = {Scheme.INT8: Storage.INT8, Scheme.INT8_LINEAR: Storage.INT8_LINEAR}
 """Name of each scheme, and how it stores the weights."""
 
 

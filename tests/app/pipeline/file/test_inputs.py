@@ -10,9 +10,10 @@ from typing import Annotated
 import pytest
 
 import bedplate
-from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
+from bedplate.app.pipeline.file.definition import Pipeline
 from bedplate.app.pipeline.file.identity import END_BYTES, identity_of
 from bedplate.app.pipeline.file.inputs import input_identities, resolve_inputs
+from bedplate.app.pipeline.file.reading import read_pipeline
 from bedplate.core.errors import ConfigurationError
 from bedplate.core.json import Json
 from bedplate.core.settings import Input, InputFile, settings

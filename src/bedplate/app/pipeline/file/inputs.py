@@ -16,7 +16,7 @@ from bedplate.app.pipeline.file.references import escaped, references_in, replac
 from bedplate.app.pipeline.file.walking import changed, walk
 from bedplate.core.errors import ConfigurationError, did_you_mean
 from bedplate.core.json import Json, JsonObject
-from bedplate.core.settings import Input, KeyPath, Source, looks_like_path, type_at
+from bedplate.core.settings import Input, KeyPath, Mistakes, Source, looks_like_path, type_at
 
 _FREE = Input()
 
@@ -41,21 +41,23 @@ def resolve_inputs(
         has_references: False where a dollar sign is only that: on a command line.
 
     Raises:
-        ConfigurationError: A file does not exist; names `file:line`.
+        ConfigurationError: Files do not exist; names `file:line` of each.
     """
-    source = source or Source()
+    source, mistakes = source or Source(), Mistakes()
 
     def resolve(place: KeyPath, leaf: Json) -> Json:
         mark = _input_at(settings, place[len(path) :], leaf)
         if mark is None or not isinstance(leaf, str):
             return leaf
-        if not has_references:
-            return _resolved(leaf, mark, folder, source, place)
-        if any(references_in(leaf)):
-            return leaf
-        return escaped(_resolved(replaced(leaf, {}), mark, folder, source, place))
+        with mistakes.collected():
+            if not has_references:
+                return _resolved(leaf, mark, folder, source, place)
+            if not any(references_in(leaf)):
+                return escaped(_resolved(replaced(leaf, {}), mark, folder, source, place))
+        return leaf
 
     resolved = changed(written, resolve, path)
+    mistakes.raise_all()
     assert isinstance(resolved, dict)
     return resolved
 

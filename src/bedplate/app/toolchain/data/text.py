@@ -18,7 +18,7 @@ from bedplate.core.errors import NotFoundError, ResourcesError, check_known
 from bedplate.core.files import replacing_folder
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Input, InputFile, Range, settings
+from bedplate.core.settings import Input, InputFile, Range, about_setting, looks_like_path, settings
 from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction, format_bytes
 from bedplate.toolchain.data.catalog import TEXTS, KnownText
@@ -48,7 +48,14 @@ class Settings:
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """Which text would be cleaned, and what would be downloaded for it."""
+    """Which text would be cleaned, and what would be downloaded for it.
+
+    Raises:
+        NotFoundError, UsageError: No text there, or in a form that cannot be read.
+    """
+    if looks_like_path(settings.source):
+        with about_setting("source"):
+            find_text_files(_own_text(settings.source))
     lines = [f"clean {settings.source} and hold out {settings.validation:.0%} of its documents"]
     if settings.source in TEXTS and not is_complete(text_path(TEXTS[settings.source]), TEXTS[settings.source].text):
         wanted = TEXTS[settings.source].text

@@ -21,7 +21,7 @@ from bedplate.core.files import replacing_folder
 from bedplate.core.messages import encode
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Input, looks_like_path, settings
+from bedplate.core.settings import Input, about_setting, looks_like_path, settings
 from bedplate.core.text import text
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
@@ -59,14 +59,26 @@ class Settings:
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """What would be downloaded and unpacked, if anything."""
+    """What would be downloaded and unpacked, if anything.
+
+    Raises:
+        NotFoundError, UsageError, IntegrityError: There is no such model, or the folder is none.
+    """
+    with about_setting("model"):
+        return _planned(settings)
+
+
+def _planned(settings: Settings) -> Sequence[str]:
     if looks_like_path(settings.model):
+        _checked_folder(Path(settings.model))
         return (f"use the folder {settings.model} as it is",)
     folder = model_folder(settings.model)
     if _is_cached(folder, verify=False):
         return (f"{settings.model} is in the cache: {folder}",)
     if settings.model not in MODELS and _HUB_ID.fullmatch(settings.model):
         return (f"download {settings.model} through huggingface_hub into {folder}",)
+    if not re.fullmatch(MODEL_NAME, settings.model):
+        return (f"use the model at {settings.model}",)
     known = known_model(settings.model)
     if is_complete(download_path(known), known.weights):
         return (f"unpack {download_path(known).name} to bf16 safetensors in {folder}",)
