@@ -76,7 +76,7 @@ def plan(
         UnavailableError: The state, the engine or a use case is not available.
     """
     examined, place = _examined(pipeline, uses), state_location(state)
-    checked = _checked(examined, place) if examined.mistakes.found else examined.complete()
+    checked = _checked(examined, place) if examined.mistakes.found else examined.complete(is_kept=False)
     store = StateStore.open_existing(place)
     try:
         return plan_pipeline(

@@ -8,13 +8,16 @@ from typing import Any
 
 from bedplate.app.pipeline.contract.step import Needs
 from bedplate.app.pipeline.contract.use_case import UseCase
+from bedplate.app.pipeline.file.content_digests import ContentDigests
+from bedplate.app.pipeline.file.inputs import input_identities, without_places
 from bedplate.app.pipeline.file.references import resolved
 from bedplate.core.json import Json, JsonObject, digest
 from bedplate.core.settings import Source, identifying, read_settings
 
 KEY_FORMAT = "0.1.0"
 """Version of what `Pipeline.key` is made of: to be changed only when equal files no longer mean equal work, since every
-finished run is forgotten then. The first format bears the version of the bedplate that introduced it."""
+finished run is forgotten then. The first format bears the version of the bedplate that introduced it. What stands for an input
+took another form since (docs/decisions/0025); the two can never be equal, so files without inputs kept their keys."""
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
 """What the name of a pipeline or step looks like."""
 
@@ -34,6 +37,10 @@ class Step:
     inputs_read: tuple[list[Json], ...]
     """What identifies the content of the files that it reads: see `input_identities`."""
     source: Source
+
+    def read_inputs(self, digests: ContentDigests) -> tuple[list[Json], ...]:
+        """What identifies the content of the files that it reads, as they are now."""
+        return tuple(input_identities(self.case.settings, self.written, digests))
 
     def settings(self, paths: Mapping[str, str]) -> Any:
         """Its settings, read, with the references that `paths` knows replaced.
@@ -58,11 +65,13 @@ class Pipeline:
     def key(self) -> str:
         """What makes two runs the same work: content (but for operational settings), inputs and the key's format.
 
-        32 hex digits.
+        Where inputs lie does not count, nor when they were touched; their names and their content do. 32 hex digits.
         """
-        steps: Json = [
-            [step.name, step.case.name, list(step.after), identifying(step.case.settings, step.written)] for step in self.steps
-        ]
+        steps: Json = [[step.name, step.case.name, list(step.after), _identifying(step)] for step in self.steps]
         inputs: Json = [identity for step in self.steps for identity in step.inputs_read]
         needs = self.document.get("needs")
         return digest({"name": self.name, "needs": needs, "steps": steps, "inputs": inputs, "by": KEY_FORMAT})
+
+
+def _identifying(step: Step) -> JsonObject:
+    return identifying(step.case.settings, without_places(step.case.settings, step.written))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from bedplate.app.pipeline.contract.step import Needs
 from bedplate.app.pipeline.contract.use_case import UseCase, load_use_case
+from bedplate.app.pipeline.file.content_digests import ContentDigests
 from bedplate.app.pipeline.file.definition import NAME_PATTERN, Pipeline, Step
-from bedplate.app.pipeline.file.inputs import input_identities, resolve_inputs
+from bedplate.app.pipeline.file.inputs import resolve_inputs
 from bedplate.app.pipeline.file.order import ordered
 from bedplate.app.pipeline.file.references import references_in, resolved
 from bedplate.app.uses import USES
@@ -32,14 +33,20 @@ class Examined:
     mistakes: Mistakes
     """What makes no sense."""
 
-    def complete(self) -> Pipeline:
+    def complete(self, *, is_kept: bool = True) -> Pipeline:
         """The pipeline, with what identifies the content of its inputs; reads them.
+
+        Args:
+            is_kept: Keep digests of large inputs for the next start; False writes nothing.
 
         Raises:
             ConfigurationError: There were mistakes.
         """
         self.mistakes.raise_all()
-        steps = tuple(replace(step, inputs_read=_inputs_read(step)) for step in self.pipeline.steps)
+        digests = ContentDigests.of_user()
+        steps = tuple(replace(step, inputs_read=step.read_inputs(digests)) for step in self.pipeline.steps)
+        if is_kept:
+            digests.save()
         return replace(self.pipeline, steps=steps)
 
 
@@ -116,10 +123,6 @@ def _read_step(name: str, keys: Json, names: tuple[str, ...], document: Document
     mistakes.raise_all()
     inputs = tuple(dict.fromkeys(other for other, _ in references_in(settings)))
     return Step(name=name, case=case, after=after, inputs=inputs, written=written, inputs_read=(), source=source)
-
-
-def _inputs_read(step: Step) -> tuple[list[Json], ...]:
-    return tuple(input_identities(step.case.settings, step.written))
 
 
 def _read_use(name: str, keys: JsonObject, source: Source, uses: Mapping[str, str]) -> UseCase:
