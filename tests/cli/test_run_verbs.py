@@ -51,6 +51,7 @@ def test_run_prints_the_document_that_scripts_read(command_line: CommandLine) ->
 def test_run_reports_on_stderr_and_prints_a_table_on_stdout(command_line: CommandLine) -> None:
     end = command_line.call("run", command_line.write(PIPELINE))
     assert end.out.splitlines()[1].startswith("write\tdone\t")
+    assert "text_bytes\t3 B\tmeasured\n" in end.out
     assert "[write] wrote text.txt" in end.err
     assert "[gang] running: test.gang" in end.err
 
