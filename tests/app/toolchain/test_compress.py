@@ -25,6 +25,7 @@ from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantized import Int8Linear
 from bedplate.toolchain.models.tokenizer import load_tokenizer
+from tests.recording_sink import RecordingSink
 from tests.tiny_model import layers_of, tiny_documents
 
 QUICK = Settings(model="named by each test", tokens=300, context=128)
@@ -33,8 +34,13 @@ ANY = 1.0
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[StepContext]:
-    with standalone_context("compress", tmp_path / "step") as context:
+def sink() -> RecordingSink:
+    return RecordingSink()
+
+
+@pytest.fixture
+def context(tmp_path: Path, sink: RecordingSink) -> Iterator[StepContext]:
+    with standalone_context("compress", tmp_path / "step", events=sink) as context:
         yield context
 
 
@@ -83,12 +89,22 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     assert [line[0] for line in result.tables[0].rows] == ["bf16", "int8"]
 
 
-def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path) -> None:
+def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path, sink: RecordingSink) -> None:
     result = run(
         replace(QUICK, model=str(trained), schemes=(Scheme.INT8_LINEAR, Scheme.INT8), max_perplexity_rise=ANY), context
     )
     results = results_of(result)
     assert [row.name for row in results.schemes] == ["int8-linear", "int8"]
+    for event, row in zip(sink.events, results.schemes, strict=True):
+        assert (event.kind, event.severity) == ("compress.judged", "info")
+        assert event.attributes == {
+            "scheme": row.name,
+            "size_before_bytes": results.base.size_bytes,
+            "size_after_bytes": row.size_bytes,
+            "perplexity_rise_frac": row.perplexity / results.base.perplexity - 1,
+            "max_perplexity_rise_frac": ANY,
+            "is_accepted": True,
+        }
     linear, everything = (row.size_bytes for row in results.schemes)
     assert everything < linear < results.base.size_bytes
     assert {"ppl_int8_linear", "decode_int8_ratio_b8"} <= {item.id for item in result.measurements}
@@ -96,11 +112,13 @@ def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path)
     assert not isinstance(load_model(result.path, torch.bfloat16).lm_head, Int8Linear)
 
 
-def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
+def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path, sink: RecordingSink) -> None:
     _spoil_for_int8(trained, _text(tmp_path))
     settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=64, context=64)
     with pytest.raises(CheckFailedError, match="int8 loses more quality than allowed"):
         run(settings, context)
+    (event,) = sink.events
+    assert (event.kind, event.severity, event.attributes["is_accepted"]) == ("compress.judged", "warning", False)
 
 
 def _spoil_for_int8(folder: Path, text: Path) -> None:

@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.gangs import run_gang, show_progress
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
 from bedplate.app.toolchain.serve.common import ModelInput, all_cores, check_model, find_model
 from bedplate.core.errors import UsageError
+from bedplate.core.events.event import Severity
+from bedplate.core.events.kinds import CompressJudged, make_event
 from bedplate.core.figures import ResultTable
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.messages import decode, encode
 from bedplate.core.settings import Input, Range, about_setting, looks_like_path, settings
 from bedplate.core.text import text
-from bedplate.core.units import Count, Fraction
-from bedplate.core.workload import Gang, Resources, Task
-from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, Scheme, SchemeResult, check_out
+from bedplate.core.units import Count, Fraction, format_bytes
+from bedplate.core.workload import Gang, Resources, Task, TaskEvent
+from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, Scheme, SchemeResult, check_out, is_accepted
 from bedplate.toolchain.data.catalog import TEXTS
 from bedplate.toolchain.data.corpus import is_corpus
 from bedplate.toolchain.data.layout import DERIVED
@@ -167,7 +169,30 @@ def _run_worker(job: CompressJob, context: StepContext) -> CompressOutcome:
     cpus = min(all_cores(context.engine).cpus, context.needs.workers.want * context.needs.cpus_per_worker)
     task = Task(entry="bedplate.workers.compress:main", spec=encode(job), resources=Resources(cpus=cpus))
     gang = Gang(name=f"compress-{job.scheme}", tasks=(task,))
-    return decode(CompressOutcome, run_gang(context.engine, gang, context.reporter).tasks[0].result)
+
+    def take(event: TaskEvent) -> None:
+        if "judged" in event.attributes:
+            _emit_judged(decode(CompressOutcome, event.attributes["judged"]), job, context)
+        show_progress(context.reporter, event)
+
+    return decode(CompressOutcome, run_gang(context.engine, gang, context.reporter, take).tasks[0].result)
+
+
+def _emit_judged(outcome: CompressOutcome, job: CompressJob, context: StepContext) -> None:
+    judged = CompressJudged(
+        scheme=job.scheme,
+        size_before_bytes=outcome.base.size_bytes,
+        size_after_bytes=outcome.scheme.size_bytes,
+        perplexity_rise_frac=outcome.perplexity_rise_frac,
+        max_perplexity_rise_frac=job.max_perplexity_rise,
+        is_accepted=is_accepted(outcome, job.max_perplexity_rise),
+    )
+    sizes = f"{format_bytes(judged.size_before_bytes)} -> {format_bytes(judged.size_after_bytes)}"
+    verdict = "accepted" if judged.is_accepted else "refused"
+    message = f"{job.scheme}: {sizes}, perplexity {judged.perplexity_rise_frac:+.2%}, {verdict}"
+    severity = Severity.INFO if judged.is_accepted else Severity.WARNING
+    event = make_event(judged, at_s=context.clock.now(), message=message, severity=severity, source="compress")
+    context.events.emit(event)
 
 
 def _held_out(settings: Settings, model: Path, context: StepContext) -> Path:

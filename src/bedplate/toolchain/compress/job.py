@@ -104,9 +104,14 @@ def is_compressed(folder: Path) -> bool:
     return is_result_of(folder, ModelKind.COMPRESSED)
 
 
+def is_accepted(outcome: CompressOutcome, max_perplexity_rise: float) -> bool:
+    """Whether perplexity rose by no more than agreed; not where it is no number."""
+    return outcome.perplexity_rise_frac <= max_perplexity_rise
+
+
 def check_gate(outcome: CompressOutcome, max_perplexity_rise: float) -> None:
-    """Raise CheckFailedError where perplexity rose by more than agreed, or is not a number."""
-    if not outcome.perplexity_rise_frac <= max_perplexity_rise:
+    """Raise CheckFailedError where the outcome is not accepted."""
+    if not is_accepted(outcome, max_perplexity_rise):
         raise CheckFailedError(
             f"{outcome.scheme.name} loses more quality than allowed",
             seen=f"perplexity {outcome.base.perplexity:.3f} -> {outcome.scheme.perplexity:.3f}"
