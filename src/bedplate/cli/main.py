@@ -14,7 +14,8 @@ import click
 
 from bedplate._version import __version__
 from bedplate.cli.terminal.streams import abandon_output, closed_stream, flush_output, is_stream_error, report_closed
-from bedplate.core.errors import BedplateError, ConfigurationError, UnavailableError, UsageError, check_known
+from bedplate.cli.terminal.usage_errors import as_usage_error
+from bedplate.core.errors import BedplateError, ConfigurationError, UnavailableError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to fix it; measures each device."),
@@ -50,11 +51,6 @@ class _Verbs(click.Group):
         command: click.Command = importlib.import_module(VERBS[name][0]).command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            check_known(args[0], VERBS, "no command")
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
@@ -85,11 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BedplateError as error:
         _print_error(error, as_json=_wants_json(arguments))
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command shows its help
+        error.show(file=sys.stderr)
+        return UsageError.exit_code
     except click.ClickException as error:
-        if _wants_json(arguments):
-            _print_error(UsageError(error.format_message(), next_step="see --help"), as_json=True)
-        else:
-            error.show(file=sys.stderr)
+        _print_error(as_usage_error(error), as_json=_wants_json(arguments))
         return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
