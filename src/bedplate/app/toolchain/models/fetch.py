@@ -125,9 +125,14 @@ def download(known: KnownModel, reporter: Reporter, events: EventSink) -> Path:
     return target
 
 
+def models_folder() -> Path:
+    """Where the cache keeps all models."""
+    return cache_home() / "models"
+
+
 def model_folder(name: str) -> Path:
     """Where the cache keeps the model of that name or hub id."""
-    return cache_home() / "models" / name.replace("/", "--")
+    return models_folder() / name.replace("/", "--")
 
 
 def download_path(known: KnownModel) -> Path:
