@@ -8,11 +8,12 @@ import click
 
 from bedplate.app.toolchain.models.fetch import Settings
 from bedplate.cli.terminal.cache_table import print_entries
+from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 
 
-@click.group("model")
+@click.group("model", cls=Group)
 def command() -> None:
     """Models: which there are, and into the cache with them.
 

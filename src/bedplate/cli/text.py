@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from bedplate.cli.terminal.cache_table import print_entries
+from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import output_option, print_json, print_table
 
 
-@click.group("text")
+@click.group("text", cls=Group)
 def command() -> None:
     """Sample texts: which there are, and into the cache with them.
 

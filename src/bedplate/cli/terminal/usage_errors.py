@@ -17,7 +17,7 @@ def as_usage_error(error: click.ClickException) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is None:
         return UsageError(_sentence(error), next_step="see --help")
-    see_help = f"'{context.command_path} --help' explains all of them"
+    see_help = f"see '{context.command_path} --help'"
     if isinstance(error, click.NoSuchOption):
         name = error.option_name
         what = f"'{context.command_path}' has no option '{name}'"

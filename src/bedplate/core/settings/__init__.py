@@ -19,6 +19,7 @@ from bedplate.core.settings.fields import SettingField as SettingField
 from bedplate.core.settings.fields import identifying as identifying
 from bedplate.core.settings.fields import setting_fields as setting_fields
 from bedplate.core.settings.fields import type_at as type_at
+from bedplate.core.settings.fields import written_settings as written_settings
 from bedplate.core.settings.marks import Input as Input
 from bedplate.core.settings.marks import InputFile as InputFile
 from bedplate.core.settings.marks import Operational as Operational

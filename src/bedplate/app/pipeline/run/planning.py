@@ -17,7 +17,7 @@ from bedplate.core.devices import Node
 from bedplate.core.errors import BedplateError, ConfigurationError, NotFoundError, UnavailableError, UsageError
 from bedplate.core.implements import implements
 from bedplate.core.json import JsonObject, plain
-from bedplate.core.settings import Mistakes, Place
+from bedplate.core.settings import Mistakes, Place, written_settings
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.records import Status
 from bedplate.state.store import StateStore
@@ -35,6 +35,8 @@ class PlannedStep:
     """It was finished before and would be skipped."""
     settings: JsonObject
     """All of them, defaults filled in."""
+    written: Mapping[str, str]
+    """The same as people write them in a file: `2GB`, `5%`; empty where there is no value."""
     lines: tuple[str, ...]
     """What the use case says it would do."""
 
@@ -155,6 +157,7 @@ def _planned(step: Step, place: _Planned, mistakes: Mistakes) -> PlannedStep:
         after=tuple(dict.fromkeys((*step.inputs, *step.after))),
         is_done=is_done,
         settings=_as_json(settings),
+        written=written_settings(settings),
         lines=lines,
     )
 
