@@ -105,6 +105,8 @@ def test_texts_are_listed_and_fetched(capsys: pytest.CaptureFixture[str]) -> Non
     assert (sample["status"], sample["path"], sample["size_bytes"]) == ("cached", str(file), file.stat().st_size)
     assert main(["text", "list"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split("\t")[:3] == ["sample", "cached", "12 B"]
+    assert main(["model", "fetch", "tiny", "--with-text"]) == 0
+    assert f"texts\t{file}\n" in capsys.readouterr().out
     assert main(["text", "fetch", "smaple"]) == 3
     assert "did you mean 'sample'" in capsys.readouterr().err
 

@@ -50,7 +50,7 @@ def about_setting(*path: str | int) -> Iterator[None]:
 
 
 def _as_one(found: Iterable[ConfigurationError]) -> ConfigurationError:
-    errors = sorted(found, key=_line)
+    errors = sorted({str(error): error for error in found}.values(), key=_line)  # an alias repeats what it stands for
     if len(errors) == 1:
         return errors[0]
     files = dict.fromkeys(file for error in errors if (file := (error.where or "").rpartition(":")[0]))
