@@ -50,7 +50,7 @@ def run(
         BedplateError: With `check`, what ended the run.
     """
     open_engine, place = engine_factory(engine), state_location(state)
-    checked = _checked(_examined(pipeline, uses), place)
+    checked = _checked(_examined(pipeline, uses), place, new=new)
     store = open_state(place)
     try:
         where = RunPlace(state=store, runs_folder=place.runs_folder, engine_name=engine, open_engine=open_engine)
@@ -99,14 +99,17 @@ def _examined(pipeline: str | Path | Mapping[str, Any] | Document, uses: Mapping
     return examine_pipeline(document, {**USES, **(uses or {})})
 
 
-def _checked(examined: Examined, place: StateLocation) -> Pipeline:
-    """The pipeline whose settings the use cases accept; what they refuse is raised with the file's own mistakes."""
+def _checked(examined: Examined, place: StateLocation, *, new: bool = False) -> Pipeline:
+    """The pipeline whose settings the use cases accept; what they refuse is raised with the file's own mistakes.
+
+    Steps that were finished before are not asked again, unless all is to be done anew.
+    """
     mistakes, is_complete = Mistakes(), not examined.mistakes.found
     pipeline = examined.complete() if is_complete else examined.pipeline
     mistakes.found += examined.mistakes.found
-    store = StateStore.open_existing(place) if is_complete else None
+    store = StateStore.open_existing(place) if is_complete and not new else None
     try:
-        check_settings_of(pipeline, mistakes, state=store, runs_folder=place.runs_folder, is_complete=is_complete)
+        check_settings_of(pipeline, mistakes, state=store, runs_folder=place.runs_folder)
     finally:
         if store is not None:
             store.close()

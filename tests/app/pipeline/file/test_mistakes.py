@@ -136,7 +136,7 @@ def test_a_step_that_is_done_is_not_judged_again(tmp_path: Path) -> None:
     try:
         assert bedplate.run(pipeline, state=state, uses=uses).was_done_before
         with pytest.raises(ConfigurationError, match="it is gone"):
-            bedplate.run({**pipeline, "name": "again"}, state=state, uses=uses)
+            bedplate.run(pipeline, state=state, uses=uses, new=True)
     finally:
         REFUSED.clear()
 

@@ -98,19 +98,16 @@ def plan_pipeline(
             engine.close()
 
 
-def check_settings_of(
-    pipeline: Pipeline, mistakes: Mistakes, *, state: StateStore | None, runs_folder: Path, is_complete: bool
-) -> None:
+def check_settings_of(pipeline: Pipeline, mistakes: Mistakes, *, state: StateStore | None, runs_folder: Path) -> None:
     """Ask the use cases of the steps that are not done whether their settings make sense; needs no engine.
 
     Args:
         pipeline: What would run.
         mistakes: Takes what the use cases refuse.
-        state: Where finished steps are looked up; None: nothing is done.
+        state: Where finished steps are looked up; None: nothing counts as done.
         runs_folder: Where the run's directory would be.
-        is_complete: Whether all of the file was read: else no run can be known by it.
     """
-    run = state.runs.latest(pipeline.key()) if state is not None and is_complete else None
+    run = None if state is None else state.runs.latest(pipeline.key())
     done = {} if run is None or state is None else _done(state, run.id)
     directory = runs_folder / (run.id if run else pipeline.name)
     place = _Planned(pipeline=pipeline, engine=_NotOpened(), directory=directory, done=done)
