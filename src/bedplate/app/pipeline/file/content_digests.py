@@ -14,6 +14,7 @@ import os
 import time
 from pathlib import Path
 
+from bedplate.core.errors import UnavailableError
 from bedplate.core.files import write_file
 from bedplate.core.paths import cache_home
 
@@ -26,15 +27,19 @@ _MAX_ENTRIES = 20_000
 class ContentDigests:
     """A JSON file of digests by inode; many processes may use it, and the last one to save wins."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path | None) -> None:
+        """`file` None: digests are not kept."""
         self._file = file
-        self._kept = _read(file)
+        self._kept = {} if file is None else _read(file)
         self._found: dict[str, list[object]] = {}
 
     @classmethod
     def of_user(cls) -> ContentDigests:
-        """Those in the user's cache folder."""
-        return cls(cache_home() / "input-digests.json")
+        """Those in the user's cache folder; a user without one keeps none."""
+        try:
+            return cls(cache_home() / "input-digests.json")
+        except UnavailableError:
+            return cls(None)
 
     def digest(self, file: Path) -> str:
         """BLAKE2b-128 of the file; reads it only if it changed since its digest was kept.
@@ -55,7 +60,7 @@ class ContentDigests:
 
     def save(self) -> None:
         """Keep what was read. A cache that cannot be written is no error."""
-        if not self._found:
+        if self._file is None or not self._found:
             return
         entries = _read(self._file) | self._found
         with contextlib.suppress(OSError):
