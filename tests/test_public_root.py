@@ -12,7 +12,9 @@ from tests.command_line import USES
 EXPORTED = {
     "text",
     "measured_in",
+    "ConfigurationError",
     "UsageError",
+    "about_setting",
     "UnavailableError",
     "NotFoundError",
     "CheckFailedError",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bedplate.app.pipeline.run.watch import RunWatcher as RunWatcher
     from bedplate.core.errors import BedplateError as BedplateError
     from bedplate.core.errors import CheckFailedError as CheckFailedError
+    from bedplate.core.errors import ConfigurationError as ConfigurationError
     from bedplate.core.errors import NotFoundError as NotFoundError
     from bedplate.core.errors import UnavailableError as UnavailableError
     from bedplate.core.errors import UsageError as UsageError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from bedplate.core.settings import Input as Input
     from bedplate.core.settings import InputFile as InputFile
     from bedplate.core.settings import Range as Range
+    from bedplate.core.settings import about_setting as about_setting
     from bedplate.core.settings import settings as settings
     from bedplate.core.text import text as text
     from bedplate.core.units import ByteCount as ByteCount
@@ -49,6 +51,7 @@ _PUBLIC = {
     "BedplateError": "bedplate.core.errors",
     "ByteCount": "bedplate.core.units",
     "CheckFailedError": "bedplate.core.errors",
+    "ConfigurationError": "bedplate.core.errors",
     "Count": "bedplate.core.units",
     "Duration": "bedplate.core.units",
     "Fraction": "bedplate.core.units",
@@ -69,6 +72,7 @@ _PUBLIC = {
     "StepResult": "bedplate.app.pipeline.contract.step",
     "UnavailableError": "bedplate.core.errors",
     "UsageError": "bedplate.core.errors",
+    "about_setting": "bedplate.core.settings",
     "measured_in": "bedplate.app.pipeline.contract.measured",
     "plan": "bedplate.app.api",
     "run": "bedplate.app.api",

@@ -49,7 +49,8 @@ def check(command: click.Command, context: click.Context, words: list[str]) -> N
 
 @pytest.mark.parametrize("path", [path for path, command in ALL.items() if isinstance(command, click.Group)], ids=" ".join)
 def test_a_group_lists_its_commands_under_the_same_heading(path: tuple[str, ...]) -> None:
-    assert "\nCommands:\n" in help_of(path)
+    commands = help_of(path).partition("\nCommands:\n")[2]
+    assert commands and "..." not in commands, "cut off"
 
 
 @pytest.mark.parametrize("path", [path for path, command in ALL.items() if not isinstance(command, click.Group)], ids=" ".join)

@@ -51,6 +51,7 @@ def test_run_prints_the_document_that_scripts_read(command_line: CommandLine) ->
 def test_run_reports_on_stderr_and_prints_a_table_on_stdout(command_line: CommandLine) -> None:
     end = command_line.call("run", command_line.write(PIPELINE))
     assert end.out.splitlines()[1].startswith("write\tdone\t")
+    assert "text_bytes\t3 B\tmeasured\n" in end.out
     assert "[write] wrote text.txt" in end.err
     assert "[gang] running: test.gang" in end.err
 
@@ -78,6 +79,17 @@ def test_plan_shows_the_run_and_writes_nothing(command_line: CommandLine) -> Non
     assert document["steps"][1]["lines"] == [f"start 2 of {num_cores} possible tasks"]
     assert document["devices"][0]["kind"] == "cpu"
     assert sorted(path.name for path in command_line.folder.iterdir()) == ["pipeline.yaml"]
+
+
+def test_plan_shows_settings_as_people_write_them(command_line: CommandLine) -> None:
+    file = command_line.write(
+        "version: 1\nsteps:\n  a: {use: test.write, text: x, times: 40000, pause: 90}\n"
+        "  serve: {use: bench.serve, model: $a, kv: [off, on]}\n"
+        "  train: {use: train, model: $a, data: $a, warm_up: 0.05}\n"
+    )
+    lines = [line.strip() for line in command_line.call("plan", file).out.splitlines()]
+    assert {"text: x", "sources: []", "times: 40k", "pause: 1.5m", "kv: [off, on]", "memory: 1GB", "vs:"} <= set(lines)
+    assert {"warm_up: 5%", "checkpoint: {every: 2, in: memory, disk_every: 10}", "drill:"} <= set(lines)
 
 
 def test_plan_names_what_is_done_and_would_be_skipped(command_line: CommandLine) -> None:

@@ -25,6 +25,9 @@ from bedplate.documents.reading import read_document
         (["bench", "serve", "m", "--streams", "0"], "--streams"),
         (["bench", "serve", "m", "--kv", "maybe"], "--kv"),
         (["train", "f.yaml", "--tokens", "-5"], "--tokens"),
+        (["ps", "--limit", "0"], "--limit"),
+        (["events", "--after", "-1"], "--after"),
+        (["logs", "--rank", "first"], "--rank"),
         (["network", "simulate", "--topology", "t", "--traffic", "r", "--balance", "ecmp", "--qps", "0"], "--qps"),
     ],
 )
@@ -36,6 +39,55 @@ def test_a_value_out_of_range_is_refused_by_the_name_of_its_option(
     assert option in error["error"]
     assert error["seen"] == words[words.index(option) + 1]
     assert error["expected"]
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "next_step"),
+    [
+        (["rnu"], "'bedplate' has no command 'rnu'", "did you mean 'run'?"),
+        (["model", "fech"], "'bedplate model' has no command 'fech'", "did you mean 'fetch'?"),
+        (["serve", "m", "--prot", "1"], "'bedplate serve' has no option '--prot'", "did you mean '--port'?"),
+        (["serve", "m", "--no-atuh"], "'bedplate serve' has no option '--no-atuh'", "did you mean '--no-auth'?"),
+        (["serve", "m", "--zzz"], "'bedplate serve' has no option '--zzz'", "see 'bedplate serve --help'"),
+        (["ps", "--output", "jsn"], "--output must be one of table, json", "did you mean 'json'?"),
+        (["score", "--lang", "zhh"], "--lang must be one of en, zh", "did you mean 'zh'?"),
+        (["train", "f.yaml", "--precision", "bf61"], "'--precision' must be one of bf16, fp32", "did you mean 'bf16'?"),
+        (
+            ["network", "simulate", "--topology", "leaf-spine:2x2", "--traffic", "ring-shift", "--balance", "ecpm"],
+            "'--balance' must be one of ecmp, planned, spray",
+            "did you mean 'ecmp'?",
+        ),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_nearest_right_one(
+    words: list[str], what: str, next_step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"error [BP200]: {what}\n" in printed.err
+    assert f"  next:     {next_step}\n" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["run"], "missing argument 'FILE'"),
+        (["run", "a", "b"], "got unexpected extra argument (b)"),
+        (["cancel", "last", "--wait", "soon"], "--wait: 'soon' is not a valid float"),
+        (["serve", "m", "--port"], "option '--port' requires an argument"),
+    ],
+)
+def test_what_click_refuses_is_told_in_the_same_form(words: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error [BP200]: {what}\n")
+    assert "next:" in printed
+
+
+def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model"]) == 2
+    assert "Commands:" in capsys.readouterr().err
 
 
 def test_a_word_that_click_refuses_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,13 @@ def test_what_cannot_be_meant_is_refused_with_its_line(tmp_path: Path, text: str
     assert raised.value.where == f"{file}:{line}"
 
 
+def test_all_that_cannot_be_meant_is_told_at_once(tmp_path: Path) -> None:
+    file = write(tmp_path, "a: 0100\nb: {c: .inf, d: &x 007}\na: 2\ne: *x\n? [1]\n: 2\n")
+    with pytest.raises(ConfigurationError, match=r"file\.yaml: 5 mistakes") as raised:
+        read_document(file)
+    assert [(mistake.where or "").rpartition(":")[2] for mistake in raised.value.mistakes] == ["1", "2", "2", "3", "5"]
+
+
 def test_a_file_nested_without_end_is_refused_and_does_not_overflow(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
         read_document(write(tmp_path, "a: " + "[" * 20_000))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bedplate.app.pipeline.file.definition import read_pipeline
+from bedplate.app.pipeline.file.reading import read_pipeline
 from bedplate.app.uses import USES
 from bedplate.documents.reading import document_from, read_document
 from tests.command_line import ROOT, CommandLine, statuses

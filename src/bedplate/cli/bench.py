@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from bedplate.app.toolchain.serve.bench import Settings
+from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.model_argument import model_argument
 from bedplate.cli.terminal.output import output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 from bedplate.cli.terminal.state_option import state_option
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Measure serving under load.
 

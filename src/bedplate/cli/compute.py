@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Inventory of devices.
 

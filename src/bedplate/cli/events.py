@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bedplate.cli.terminal.group import WholeNumber
 from bedplate.cli.terminal.output import note, output_option, print_json
 from bedplate.cli.terminal.state_option import state_option
 
@@ -23,8 +24,8 @@ _LOOK_EVERY_S = 0.5
 @click.argument("run", required=False)
 @click.option("--subject", metavar="KIND[:ID]", help="Only events about this subject: service:doctor, device, step:RUN/STEP.")
 @click.option("--kind", metavar="KIND", help="Only this kind (task.exited), or every kind under it (task).")
-@click.option("--after", metavar="NUMBER", type=click.IntRange(0), default=0, help="Only events after this one.")
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="At most N events.  [default: all]")
+@click.option("--after", metavar="NUMBER", type=WholeNumber(0), default=0, help="Only events after this one.")
+@click.option("--limit", metavar="N", type=WholeNumber(1), help="At most N events.  [default: all]")
 @click.option("--follow", "-f", is_flag=True, help="Keep printing until the run ends; without a run, until Ctrl-C.")
 @state_option
 @output_option

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bedplate.cli.terminal.group import WholeNumber
 from bedplate.cli.terminal.output import note, output_option, print_json
 from bedplate.cli.terminal.state_option import state_option
 
@@ -21,7 +22,7 @@ _LOOK_EVERY_S = 0.5
 @click.command("logs")
 @click.argument("run", default="last")
 @click.argument("step", required=False)
-@click.option("--rank", type=click.IntRange(0), help="Only the task with this rank.")
+@click.option("--rank", type=WholeNumber(0), help="Only the task with this rank.")
 @click.option("--follow", "-f", is_flag=True, help="Keep printing until the run ends.")
 @state_option
 @output_option

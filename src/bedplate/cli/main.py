@@ -14,7 +14,8 @@ import click
 
 from bedplate._version import __version__
 from bedplate.cli.terminal.streams import abandon_output, closed_stream, flush_output, is_stream_error, report_closed
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError, check_known
+from bedplate.cli.terminal.usage_errors import as_usage_error
+from bedplate.core.errors import BedplateError, ConfigurationError, UnavailableError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("bedplate.cli.doctor", "What is on this machine, what is missing, how to fix it; measures each device."),
@@ -28,7 +29,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "storage": ("bedplate.cli.storage", "KV memory: inspect and verify a store."),
     "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP and planned paths."),
     "ops": ("bedplate.cli.ops", "Screen devices before a job."),
-    "model": ("bedplate.cli.model", "Fetch models into the cache."),
+    "model": ("bedplate.cli.model", "List models, and fetch them into the cache."),
+    "text": ("bedplate.cli.text", "List sample texts, and fetch them into the cache."),
     "train": ("bedplate.cli.train", "Train a model from a file."),
     "compress": ("bedplate.cli.compress", "Compress a model and report the quality loss."),
     "serve": ("bedplate.cli.serve", "Serve a model through an OpenAI-compatible API."),
@@ -49,11 +51,6 @@ class _Verbs(click.Group):
             return None
         command: click.Command = importlib.import_module(VERBS[name][0]).command
         return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            check_known(args[0], VERBS, "no command")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -85,11 +82,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BedplateError as error:
         _print_error(error, as_json=_wants_json(arguments))
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command shows its help
+        error.show(file=sys.stderr)
+        return UsageError.exit_code
     except click.ClickException as error:
-        if _wants_json(arguments):
-            _print_error(UsageError(error.format_message(), next_step="see --help"), as_json=True)
-        else:
-            error.show(file=sys.stderr)
+        _print_error(as_usage_error(error), as_json=_wants_json(arguments))
         return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
@@ -125,11 +122,19 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _print_error(error: BedplateError, *, as_json: bool) -> None:
-    lines = [f"error [{error.code}]: {error.what}"]
-    for label, text in (("seen", error.seen), ("expected", error.expected), ("next", error.next_step)):
-        lines += [] if text is None else [f"  {label + ':':<10}{text}"]
+    mistakes = error.mistakes if isinstance(error, ConfigurationError) else ()
+    lines = [line for each in mistakes or (error,) for line in _lines_of(each)]
+    lines += [error.what] if len(mistakes) > 1 else []
     with contextlib.suppress(OSError):  # the terminal is closed; the exit code still says it
         print(json.dumps(error.as_json(), ensure_ascii=False) if as_json else "\n".join(lines), file=sys.stderr)
+
+
+def _lines_of(error: BedplateError) -> list[str]:
+    facts = (("seen", error.seen), ("expected", error.expected), ("next", error.next_step))
+    return [
+        f"error [{error.code}]: {error.what}",
+        *(f"  {label + ':':<10}{text}" for label, text in facts if text is not None),
+    ]
 
 
 if __name__ == "__main__":

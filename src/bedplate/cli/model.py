@@ -1,4 +1,4 @@
-"""`bedplate model fetch NAME`: a model into the cache, so that nothing later needs the network."""
+"""`bedplate model`: models into the cache, so that nothing later needs the network; which there are."""
 
 from __future__ import annotations
 
@@ -7,18 +7,38 @@ from typing import Any
 import click
 
 from bedplate.app.toolchain.models.fetch import Settings
+from bedplate.cli.terminal.cache_table import print_entries
+from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 
 
-@click.group("model")
+@click.group("model", cls=Group)
 def command() -> None:
-    """Models in the cache.
+    """Models: which there are, and into the cache with them.
 
     \b
-    Example:
+    Examples:
+      bedplate model list
       bedplate model fetch smollm2-135m-instruct
     """
+
+
+@command.command("list")
+@output_option
+def list_(output: str) -> None:
+    """List the models that can be fetched by name, and those in the cache, with sizes and licences.
+
+    A hub id like org/name can be fetched too; it is listed once it is in the cache.
+
+    \b
+    Examples:
+      bedplate model list
+      bedplate model list -o json
+    """
+    from bedplate.app.toolchain.listing import list_models
+
+    print_entries("models", list_models(), output)
 
 
 @command.command("fetch")

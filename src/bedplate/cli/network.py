@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.app.network.simulate import Settings
+from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _NAMES = {"num_queue_pairs": "--qps", "failed_links": "--fail"}
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Simulate fabrics: the bandwidth of each flow under hash ECMP, planned paths and spraying.
 

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from bedplate.app.operations.preflight import Settings
+from bedplate.cli.terminal.group import Group, WholeNumber
 from bedplate.cli.terminal.lang_option import lang_option
 from bedplate.cli.terminal.output import output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Screen devices before a job.
 
@@ -24,12 +25,12 @@ def command() -> None:
 
 @command.command()
 @settings_options(Settings)
-@click.option("--cores-per-slot", default=1, show_default=True, type=click.IntRange(1), help="Cores per slot.")
+@click.option("--cores-per-slot", default=1, show_default=True, type=WholeNumber(1), help="Cores per slot.")
 @click.option(
     "--min-slots",
     default=1,
     show_default=True,
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     help="Minimum number of good slots, else exit code 4.",
 )
 @lang_option

@@ -62,13 +62,7 @@ def _what_would_happen(plan: Plan) -> str:
 def _step_lines(number: int, step: PlannedStep) -> Iterator[str]:
     after = f", after {', '.join(step.after)}" if step.after else ""
     yield f"{number}. {step.name} ({step.use}{after}){': already done, would be skipped' if step.is_done else ''}"
-    for name, value in step.settings.items():
-        yield f"     {name}: {_written(value)}"
+    for name, value in step.written.items():
+        yield f"     {name}: {value}".rstrip()
     for line in step.lines:
         yield f"   - {line}"
-
-
-def _written(value: object) -> str:
-    import json
-
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bedplate.cli.terminal.group import WholeNumber
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 from bedplate.cli.terminal.state_option import state_option
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("ps")
 @click.argument("run", required=False)
-@click.option("--limit", metavar="N", type=click.IntRange(1), default=100, show_default=True, help="At most N runs.")
+@click.option("--limit", metavar="N", type=WholeNumber(1), default=100, show_default=True, help="At most N runs.")
 @click.option("--before", metavar="RUN", help="Only runs older than this one (the last of the previous page).")
 @state_option
 @output_option

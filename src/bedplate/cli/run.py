@@ -65,6 +65,7 @@ def command(
 
 
 def _print_outcome(outcome: RunOutcome) -> None:
+    from bedplate.app.shown import shown_value
     from bedplate.core.units import format_duration
 
     rows = [
@@ -73,13 +74,9 @@ def _print_outcome(outcome: RunOutcome) -> None:
     ]
     print_table(("step", "status", "time", "result"), rows, title=f"run {outcome.run_id}: {outcome.status}")
     if outcome.measurements:
-        measured = [(item.id, _number(item.value), item.unit, item.evidence) for item in outcome.measurements]
-        print_table(("measurement", "value", "unit", "provenance"), measured)
+        measured = [(item.id, shown_value(item.id, item.value, item.unit), item.evidence) for item in outcome.measurements]
+        print_table(("measurement", "value", "provenance"), measured)
     if outcome.report is not None:
         print(f"report: {outcome.report}")
     if outcome.was_done_before:
         note(f"run {outcome.run_id} is already done; --new starts a new one")
-
-
-def _number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.6g}"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import output_option, print_json, print_table
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """KV memory: inspect and verify a store.
 
@@ -19,7 +20,7 @@ def command() -> None:
     """
 
 
-@command.group()
+@command.group(cls=Group)
 def kv() -> None:
     """KV memory on a disk: the directory of a `kv://` store.
 

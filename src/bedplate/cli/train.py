@@ -65,14 +65,30 @@ def summary(outcome: RunOutcome) -> dict[str, Any]:
     return {"run_id": outcome.run_id, "status": outcome.status.value, **training_facts(outcome)}
 
 
+_FIGURES = {
+    "tokens_per_s": "tokens_per_s",
+    "final_loss": "final_loss",
+    "goodput_frac": "goodput_frac",
+    "perplexity_before": "ppl_before",
+    "perplexity_after": "ppl_after",
+}
+"""What is shown of a training, and the measurement whose unit it has."""
+_FAILURES = ("kind", "rank", "step", "detected after", "computing after", "first step after", "steps repeated")
+
+
 def _print(facts: dict[str, Any]) -> None:
-    words = ("tokens_per_s", "final_loss", "goodput_frac", "perplexity_before", "perplexity_after")
-    print_table(("figure", "value"), [(word, f"{facts[word]:.4g}") for word in words if facts.get(word) is not None])
+    from bedplate.app.shown import shown_value
+
+    rows = [(word, shown_value(name, facts[word])) for word, name in _FIGURES.items() if facts.get(word) is not None]
+    print_table(("figure", "value"), rows)
     if facts["failures"]:
-        columns = ("kind", "rank", "step", "detect_s", "resume_forward_s", "resume_step_s", "steps_repeated")
-        print_table(columns, [[_short(item[column]) for column in columns] for item in facts["failures"]], title="failures")
+        print_table(_FAILURES, [_failure(item) for item in facts["failures"]], title="failures")
     note(f"model: {facts['path']}")
 
 
-def _short(value: object) -> object:
-    return f"{value:.3g}" if isinstance(value, float) else value
+def _failure(item: dict[str, Any]) -> list[object]:
+    from bedplate.core.units import format_duration
+
+    times = [item[column] for column in ("detect_s", "resume_forward_s", "resume_step_s")]
+    shown = [None if time_s is None else format_duration(time_s) for time_s in times]
+    return [item["kind"], item["rank"], item["step"], *shown, item["steps_repeated"]]

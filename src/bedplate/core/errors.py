@@ -3,6 +3,7 @@
     BedplateError                 exit 1   something failed while it ran
     ├── UsageError                exit 2   the request is wrong
     │   ├── ConfigurationError             … in a file; names the file, the line and the nearest right word
+    │   │   └── MistakesError              … several of them, all that were found
     │   └── ContextLengthError             prompt and answer do not fit the model's context
     ├── NotFoundError             exit 3   the thing named does not exist
     ├── CheckFailedError          exit 4   a check ran, and its answer is no
@@ -46,6 +47,8 @@ class BedplateError(Exception):
         self.seen = None if seen is None else str(seen)
         self.expected = None if expected is None else str(expected)
         self.next_step = next_step
+        self.setting: tuple[str | int, ...] = ()
+        """Keys that lead to the setting that is to blame, where one is; `core.settings.about_setting` says it."""
 
     def __str__(self) -> str:
         parts = [self.what]
@@ -67,6 +70,8 @@ class BedplateError(Exception):
         values = {key: document.get(key) for key in ("error", "seen", "expected", "next")}
         texts = {key: None if value is None else str(value) for key, value in values.items()}
         cls = _class_of(str(document.get("code", "")))
+        if issubclass(cls, MistakesError):
+            return cls(texts["error"] or "", mistakes=_mistakes_in(document))
         return cls(texts["error"] or "", seen=texts["seen"], expected=texts["expected"], next_step=texts["next"])
 
 
@@ -93,6 +98,34 @@ class ConfigurationError(UsageError):
     ) -> None:
         super().__init__(f"{where}: {what}" if where else what, seen=seen, expected=expected, next_step=next_step)
         self.where = where
+
+    @property
+    def mistakes(self) -> tuple[ConfigurationError, ...]:
+        """Every mistake that was found, each with its own place; only this one, but for a `MistakesError`."""
+        return (self,)
+
+
+class MistakesError(ConfigurationError):
+    """A file has several mistakes; `mistakes` are all that were found, in the order of their lines."""
+
+    code = "BP202"
+
+    def __init__(self, what: str, *, mistakes: Iterable[ConfigurationError]) -> None:
+        super().__init__(what, next_step="correct them all, then run the same command again")
+        self._mistakes = tuple(mistakes)
+        self.where = next((mistake.where for mistake in self._mistakes), None)
+
+    def __str__(self) -> str:
+        return "\n".join([self.what, *(f"- {mistake}" for mistake in self._mistakes)])
+
+    @property
+    def mistakes(self) -> tuple[ConfigurationError, ...]:
+        """All of them."""
+        return self._mistakes
+
+    def as_json(self) -> dict[str, object]:
+        """As of every error, and `mistakes`: the same of each."""
+        return {**super().as_json(), "mistakes": [mistake.as_json() for mistake in self._mistakes]}
 
 
 class ContextLengthError(UsageError):
@@ -174,6 +207,13 @@ def _class_of(code: str) -> type[BedplateError]:
     """The class with this code; for one that is not known, the class of its hundred (`BP5xx`: unavailable)."""
     by_code = {cls.code: cls for cls in _all_classes(BedplateError)}
     return by_code.get(code) or by_code.get(f"{code[:3]}00", BedplateError)
+
+
+def _mistakes_in(document: Mapping[str, object]) -> Iterator[ConfigurationError]:
+    listed = document.get("mistakes")
+    for item in listed if isinstance(listed, list) else ():
+        if isinstance(error := BedplateError.from_json(item), ConfigurationError):
+            yield error
 
 
 def _all_classes(root: type[BedplateError]) -> Iterator[type[BedplateError]]:

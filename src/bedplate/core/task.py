@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bedplate.core.errors import BedplateError
 from bedplate.core.implements import implements
-from bedplate.core.json import Json, JsonObject
+from bedplate.core.json import Json, JsonObject, plain
 
 
 class TaskChannel(Protocol):
@@ -86,6 +86,6 @@ def worker_errors(entry: Callable[[TaskContext], JsonObject]) -> Callable[[TaskC
         try:
             return entry(context)
         except BedplateError as error:
-            return {"error": {key: None if value is None else str(value) for key, value in error.as_json().items()}}
+            return {"error": plain(error.as_json())}
 
     return wrapped

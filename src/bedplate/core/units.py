@@ -119,6 +119,11 @@ def format_flops(rate_flops: float) -> str:
     return _format(rate_flops, "FLOP/s")
 
 
+def format_operations(number: float) -> str:
+    """8.1e8 -> `810 MFLOP`: floating-point operations, not a rate."""
+    return _format(number, "FLOP")
+
+
 def format_count(number: float) -> str:
     """40960 -> `41.0k`; small whole numbers stay as they are."""
     if number == round(number) and abs(number) < 10_000:

@@ -7,7 +7,7 @@ aliases unfold to more than a file of that size could hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import yaml
 
 from bedplate.core.errors import ConfigurationError, NotFoundError, UnavailableError
 from bedplate.core.json import Json, JsonObject, plain
-from bedplate.core.settings import KeyPath, Source
+from bedplate.core.settings import KeyPath, Mistakes, Source
 from bedplate.documents.scalars import TAG, Loader, ScalarError, scalar_value
 
 MAX_FILE_BYTES = 1 << 20
@@ -71,7 +71,12 @@ def parse_document(text: str, name: str, folder: Path, *, expected: str = "versi
         seen = "an empty file" if node is None else f"a {node.tag.removeprefix(TAG)}"
         raise ConfigurationError("must be a mapping", where=f"{name}:1", seen=seen, expected=expected)
     # Each value takes at least one character, so only aliases can make more values than there are characters.
-    value = _Reader(source, lines, max(_MIN_VALUES, len(text))).read(node, ())
+    mistakes = Mistakes()
+    try:
+        value = _Reader(source, lines, max(_MIN_VALUES, len(text)), mistakes).read(node, ())
+    except _TooLargeError as error:
+        mistakes.found.append(error.mistake)
+    mistakes.raise_all()
     assert isinstance(value, Mapping)
     return Document(value=value, source=source, folder=folder)
 
@@ -117,10 +122,19 @@ def _syntax_error(error: yaml.MarkedYAMLError, name: str) -> ConfigurationError:
     return ConfigurationError(f"not YAML: {error.problem}{context}", where=where, next_step=next_step)
 
 
-class _Reader:
-    """Turns nodes into values, filling the table of lines as it goes."""
+class _TooLargeError(Exception):
+    """Reading ends here: going on would cost more than the file is worth."""
 
-    def __init__(self, source: Source, lines: dict[KeyPath, int], max_values: int) -> None:
+    def __init__(self, mistake: ConfigurationError) -> None:
+        super().__init__(str(mistake))
+        self.mistake = mistake
+
+
+class _Reader:
+    """Turns nodes into values, filling the table of lines as it goes; what cannot be meant goes to `mistakes`."""
+
+    def __init__(self, source: Source, lines: dict[KeyPath, int], max_values: int, mistakes: Mistakes) -> None:
+        self._mistakes = mistakes
         self._source, self._lines, self._max_values, self._num_values = source, lines, max_values, 0
 
     def read(self, node: yaml.Node, path: KeyPath) -> Json:
@@ -128,12 +142,13 @@ class _Reader:
         self._lines.setdefault(path, line)
         self._num_values += 1
         if self._num_values > self._max_values or len(path) > _MAX_DEPTH:
-            raise ConfigurationError(
+            mistake = ConfigurationError(
                 "too many values, or nested too deep",
                 where=self._source.where(path[:1]),
                 expected=f"at most {self._max_values} values, nested at most {_MAX_DEPTH} deep",
                 next_step="write out repeated parts instead of using aliases (*name)",
             )
+            raise _TooLargeError(mistake)
         if isinstance(node, yaml.MappingNode):
             return self._read_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -142,26 +157,32 @@ class _Reader:
 
     def _read_mapping(self, node: yaml.MappingNode, path: KeyPath) -> Json:
         value: dict[str, Json] = {}
+        keys: set[str] = set()
         for key_node, item in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise ConfigurationError("a key must be plain text", where=self._where(line), expected="key: value")
-            key = str(key_node.value)
-            if key == "<<" and key_node.style is None:
-                raise ConfigurationError(
-                    "merge keys ('<<') are not supported", where=self._where(line), expected="every key written out"
-                )
-            if key in value:
-                before = self._lines[(*path, key)]
-                raise ConfigurationError(
-                    f"'{key}' is given twice",
-                    where=self._where(line),
-                    seen=f"first on line {before}",
-                    next_step="remove or rename one of them",
-                )
-            self._lines[(*path, key)] = line
-            value[key] = self.read(item, (*path, key))
+            with self._mistakes.collected():
+                key = self._read_key(key_node, keys, path)
+                keys.add(key)
+                self._lines[(*path, key)] = key_node.start_mark.line + 1
+                value[key] = self.read(item, (*path, key))
         return value
+
+    def _read_key(self, node: yaml.Node, known: Collection[str], path: KeyPath) -> str:
+        line = node.start_mark.line + 1
+        if not isinstance(node, yaml.ScalarNode):
+            raise ConfigurationError("a key must be plain text", where=self._where(line), expected="key: value")
+        key = str(node.value)
+        if key == "<<" and node.style is None:
+            raise ConfigurationError(
+                "merge keys ('<<') are not supported", where=self._where(line), expected="every key written out"
+            )
+        if key in known:
+            raise ConfigurationError(
+                f"'{key}' is given twice",
+                where=self._where(line),
+                seen=f"first on line {self._lines[(*path, key)]}",
+                next_step="remove or rename one of them",
+            )
+        return key
 
     def _read_scalar(self, node: yaml.Node, line: int) -> Json:
         try:

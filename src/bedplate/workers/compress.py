@@ -9,7 +9,7 @@ from bedplate.core.task import TaskContext, TaskReporter, worker_errors
 
 @worker_errors
 def main(context: TaskContext) -> JsonObject:
-    """spec: a `CompressJob`. Returns a `CompressOutcome`."""
+    """spec: a `CompressJob`. Reports a `CompressOutcome` as `judged` before the gate decides, and returns it."""
     from bedplate.toolchain.compress.job import CompressJob
     from bedplate.toolchain.compress.schemes import compress_model
     from bedplate.toolchain.data.shards import TokenShards
@@ -18,4 +18,4 @@ def main(context: TaskContext) -> JsonObject:
     job, reporter = decode(CompressJob, context.spec), TaskReporter(context)
     shards = tokenise(job.corpus, job.model, report=reporter.progress)
     tokens = TokenShards(shards, "validation").tokens(job.max_tokens)
-    return encode(compress_model(job, tokens, reporter))
+    return encode(compress_model(job, tokens, reporter, lambda outcome: context.progress(judged=encode(outcome))))

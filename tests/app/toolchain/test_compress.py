@@ -18,12 +18,14 @@ from bedplate.cli.main import main
 from bedplate.core.errors import CheckFailedError, NotFoundError, ResourcesError, UsageError
 from bedplate.core.messages import decode
 from bedplate.engines.base import CanExclude
+from bedplate.toolchain.compress.job import SCHEMES, Scheme
 from bedplate.toolchain.data.corpus import write_corpus
 from bedplate.toolchain.models.card import ModelCard, ModelKind, read_card, weights_digest, write_card
 from bedplate.toolchain.models.folder import load_model, save_model
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.models.quantized import Int8Linear
 from bedplate.toolchain.models.tokenizer import load_tokenizer
+from tests.recording_sink import RecordingSink
 from tests.tiny_model import layers_of, tiny_documents
 
 QUICK = Settings(model="named by each test", tokens=300, context=128)
@@ -32,8 +34,13 @@ ANY = 1.0
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[StepContext]:
-    with standalone_context("compress", tmp_path / "step") as context:
+def sink() -> RecordingSink:
+    return RecordingSink()
+
+
+@pytest.fixture
+def context(tmp_path: Path, sink: RecordingSink) -> Iterator[StepContext]:
+    with standalone_context("compress", tmp_path / "step", events=sink) as context:
         yield context
 
 
@@ -82,10 +89,22 @@ def test_the_result_is_a_whole_int8_model_with_its_cost(context: StepContext, tr
     assert [line[0] for line in result.tables[0].rows] == ["bf16", "int8"]
 
 
-def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path) -> None:
-    result = run(replace(QUICK, model=str(trained), schemes=("int8-linear", "int8"), max_perplexity_rise=ANY), context)
+def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path, sink: RecordingSink) -> None:
+    result = run(
+        replace(QUICK, model=str(trained), schemes=(Scheme.INT8_LINEAR, Scheme.INT8), max_perplexity_rise=ANY), context
+    )
     results = results_of(result)
     assert [row.name for row in results.schemes] == ["int8-linear", "int8"]
+    for event, row in zip(sink.events, results.schemes, strict=True):
+        assert (event.kind, event.severity) == ("compress.judged", "info")
+        assert event.attributes == {
+            "scheme": row.name,
+            "size_before_bytes": results.base.size_bytes,
+            "size_after_bytes": row.size_bytes,
+            "perplexity_rise_frac": row.perplexity / results.base.perplexity - 1,
+            "max_perplexity_rise_frac": ANY,
+            "is_accepted": True,
+        }
     linear, everything = (row.size_bytes for row in results.schemes)
     assert everything < linear < results.base.size_bytes
     assert {"ppl_int8_linear", "decode_int8_ratio_b8"} <= {item.id for item in result.measurements}
@@ -93,11 +112,13 @@ def test_several_schemes_stand_side_by_side(context: StepContext, trained: Path)
     assert not isinstance(load_model(result.path, torch.bfloat16).lm_head, Int8Linear)
 
 
-def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path) -> None:
+def test_a_rise_above_the_gate_fails_the_step(context: StepContext, trained: Path, tmp_path: Path, sink: RecordingSink) -> None:
     _spoil_for_int8(trained, _text(tmp_path))
     settings = Settings(model=str(trained), data=str(_text(tmp_path)), tokens=64, context=64)
     with pytest.raises(CheckFailedError, match="int8 loses more quality than allowed"):
         run(settings, context)
+    (event,) = sink.events
+    assert (event.kind, event.severity, event.attributes["is_accepted"]) == ("compress.judged", "warning", False)
 
 
 def _spoil_for_int8(folder: Path, text: Path) -> None:
@@ -132,13 +153,20 @@ def test_weights_that_are_not_numbers_fail_with_their_name(context: StepContext,
 
 
 def test_bad_words_are_named(context: StepContext, trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'int9'.*did you mean 'int8'"):
-        run(replace(QUICK, model=str(trained), schemes=("int9",)), context)
+    with pytest.raises(UsageError, match=r"'schemes.0' must be one of.*int9.*did you mean 'int8'"):
+        replace(QUICK, schemes=("int9",))  # type: ignore[arg-type]
+    for schemes in ((), (Scheme.INT8, Scheme.INT8)):
+        with pytest.raises(UsageError, match="must name distinct schemes"):
+            replace(QUICK, schemes=schemes)
     with pytest.raises(NotFoundError, match="not a model folder"):
         run(replace(QUICK, model=str(tmp_path / "absent")), context)
     (trained / "tokenizer.json").unlink()
     with pytest.raises(NotFoundError, match="no tokenizer"):
         run(replace(QUICK, model=str(trained), data=str(_text(tmp_path))), context)
+
+
+def test_every_scheme_that_can_be_written_is_known() -> None:
+    assert set(Scheme) == set(SCHEMES)
 
 
 def _text(folder: Path) -> Path:
@@ -152,7 +180,7 @@ def test_a_text_of_the_users_is_held_out_as_a_whole(context: StepContext, tiny_m
 
 
 def test_a_plan_names_the_gate(context: StepContext) -> None:
-    assert "above 0.5% fails" in plan(Settings(model="x"), context)[1]
+    assert "above 0.5% fails" in plan(Settings(model="$train"), context)[1]
 
 
 def test_the_verb_prints_the_keys_that_others_script_against(

@@ -21,12 +21,12 @@ from bedplate.core.figures import Figure, FigureKind, ResultTable, Series
 from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement, Provenance, measured
-from bedplate.core.settings import InputFile, Range, settings
+from bedplate.core.settings import InputFile, Range, about_setting, looks_like_path, settings
 from bedplate.core.text import Text, text
 from bedplate.core.topology import Topology
 from bedplate.core.units import format_bytes, format_duration
 from bedplate.network.collectives.placement import RankOrder
-from bedplate.network.topology.specification import FabricSpecification
+from bedplate.network.topology.specification import FabricSpecification, generated_sides
 
 if TYPE_CHECKING:
     from bedplate.network.simulate.comparison import Outcome
@@ -53,13 +53,31 @@ class Settings:
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """What would be simulated, and what is assumed."""
+    """What would be simulated, and what is assumed.
+
+    Raises:
+        UsageError, NotFoundError: The fabric or the job file.
+    """
+    _check(settings)
     return (
         f"map the largest collective of {settings.job} onto {settings.topology}, one rank per host, same message size",
         f"assumed: the job widened to as many ranks as hosts, assigned '{settings.order.value}'; the other order is shown too",
         f"hash ECMP (median of {settings.seeds} seeds, 1 queue pair per flow) against planned paths (1 queue pair per flow)",
         "simulated at flow level: no packets, no latency, nothing is measured on a network",
     )
+
+
+def _check(settings: Settings) -> None:
+    """What can be judged before other steps have run: the fabric, and a job file of the user's."""
+    from bedplate.network.collectives.job import read_job
+    from bedplate.network.topology.file import read_topology
+
+    with about_setting("topology"):
+        if generated_sides(settings.topology) is None and looks_like_path(settings.topology):
+            read_topology(Path(settings.topology))
+    if looks_like_path(settings.job):
+        with about_setting("job"):
+            read_job(Path(settings.job))
 
 
 def run(settings: Settings, context: StepContext) -> StepResult:

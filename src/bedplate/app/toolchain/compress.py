@@ -12,22 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from bedplate.app.pipeline.contract.gangs import run_gang
+from bedplate.app.pipeline.contract.gangs import run_gang, show_progress
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data import text as data_text
-from bedplate.app.toolchain.serve.common import ModelInput, all_cores, find_model
+from bedplate.app.toolchain.serve.common import ModelInput, all_cores, check_model, find_model
 from bedplate.core.errors import UsageError
+from bedplate.core.events.event import Severity
+from bedplate.core.events.kinds import CompressJudged, make_event
 from bedplate.core.figures import ResultTable
 from bedplate.core.measurement import Measurement, Provenance
 from bedplate.core.messages import decode, encode
-from bedplate.core.settings import Input, Range, settings
+from bedplate.core.settings import Input, Range, about_setting, looks_like_path, settings
 from bedplate.core.text import text
-from bedplate.core.units import Count, Fraction
-from bedplate.core.workload import Gang, Resources, Task
-from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, SchemeResult, check_out, check_scheme
+from bedplate.core.units import Count, Fraction, format_bytes
+from bedplate.core.workload import Gang, Resources, Task, TaskEvent
+from bedplate.toolchain.compress.job import CompressJob, CompressOutcome, Scheme, SchemeResult, check_out, is_accepted
 from bedplate.toolchain.data.catalog import TEXTS
+from bedplate.toolchain.data.corpus import is_corpus
 from bedplate.toolchain.data.layout import DERIVED
+from bedplate.toolchain.data.text_files import find_text_files
 from bedplate.toolchain.models.card import read_card
 from bedplate.toolchain.models.stored import inspect_model
 
@@ -41,7 +45,7 @@ class Settings:
 
     model: ModelInput
     """Folder of the model, or the name of a fetched model."""
-    schemes: tuple[str, ...] = ("int8",)
+    schemes: tuple[Scheme, ...] = (Scheme.INT8,)
     """Schemes to try: `int8` (the smallest), `int8-linear` (embedding table and head stay bf16; what vLLM loads). The first is
     what later steps get."""
     data: Annotated[str, Input(words=tuple(TEXTS), derived=DERIVED)] | None = None
@@ -53,9 +57,24 @@ class Settings:
     max_perplexity_rise: Fraction = 0.005
     """Gate: maximum rise in perplexity, as a fraction of the original's."""
 
+    def __post_init__(self) -> None:
+        if not self.schemes or len(set(self.schemes)) < len(self.schemes):
+            seen = ", ".join(self.schemes) or "none"
+            raise UsageError("'schemes' must name distinct schemes", seen=seen, expected="[int8] or [int8, int8-linear]")
+
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """What would be compressed, and what it would be judged on."""
+    """What would be compressed, and what it would be judged on.
+
+    Raises:
+        NotFoundError, UsageError: No such model, or text in a form that cannot be read.
+    """
+    check_model(settings.model)
+    if looks_like_path(settings.model):
+        _check_plain(Path(settings.model))
+    if settings.data is not None and looks_like_path(settings.data) and not is_corpus(Path(settings.data)):
+        with about_setting("data"):
+            find_text_files(Path(settings.data))
     schemes = ", ".join(settings.schemes)
     return (
         f"compress {settings.model} with {schemes}",
@@ -72,7 +91,7 @@ def run(settings: Settings, context: StepContext) -> StepResult:
             that is the model or holds something else.
         CheckFailedError: Weights that are not numbers, or a perplexity above the gate.
     """
-    folders = {scheme: context.directory / scheme for scheme in settings.schemes}
+    folders: dict[str, Path] = {scheme: context.directory / scheme for scheme in settings.schemes}
     results = compress(settings, folders, context)
     first = settings.schemes[0]
     return StepResult(
@@ -101,7 +120,7 @@ def compress(settings: Settings, folders: Mapping[str, Path], context: StepConte
     A folder gets its result only once that has passed the gate; an earlier result in it stays until then.
     """
     model = find_model(settings.model)
-    _check(settings, model, folders)
+    _check(model, folders)
     corpus = _held_out(settings, model, context)
     outcomes = [
         _run_worker(
@@ -133,22 +152,47 @@ def as_json(results: CompressionResults) -> dict[str, Any]:
     return {**encode(results), "units": units}
 
 
-def _check(settings: Settings, model: Path, folders: Mapping[str, Path]) -> None:
+def _check(model: Path, folders: Mapping[str, Path]) -> None:
     """The quick checks, before minutes are spent."""
-    if not settings.schemes:
-        raise UsageError("no compression scheme was given", expected="schemes: [int8]")
-    if not inspect_model(model).is_plain:
-        raise UsageError("the model is already compressed", seen=model, expected="a model with plain weights")
-    for scheme, out in folders.items():
-        check_scheme(scheme)
+    _check_plain(model)
+    for out in folders.values():
         check_out(model, out)
+
+
+def _check_plain(model: Path) -> None:
+    with about_setting("model"):
+        if not inspect_model(model).is_plain:
+            raise UsageError("the model is already compressed", seen=model, expected="a model with plain weights")
 
 
 def _run_worker(job: CompressJob, context: StepContext) -> CompressOutcome:
     cpus = min(all_cores(context.engine).cpus, context.needs.workers.want * context.needs.cpus_per_worker)
     task = Task(entry="bedplate.workers.compress:main", spec=encode(job), resources=Resources(cpus=cpus))
     gang = Gang(name=f"compress-{job.scheme}", tasks=(task,))
-    return decode(CompressOutcome, run_gang(context.engine, gang, context.reporter).tasks[0].result)
+
+    def take(event: TaskEvent) -> None:
+        if "judged" in event.attributes:
+            _emit_judged(decode(CompressOutcome, event.attributes["judged"]), job, context)
+        show_progress(context.reporter, event)
+
+    return decode(CompressOutcome, run_gang(context.engine, gang, context.reporter, take).tasks[0].result)
+
+
+def _emit_judged(outcome: CompressOutcome, job: CompressJob, context: StepContext) -> None:
+    judged = CompressJudged(
+        scheme=job.scheme,
+        size_before_bytes=outcome.base.size_bytes,
+        size_after_bytes=outcome.scheme.size_bytes,
+        perplexity_rise_frac=outcome.perplexity_rise_frac,
+        max_perplexity_rise_frac=job.max_perplexity_rise,
+        is_accepted=is_accepted(outcome, job.max_perplexity_rise),
+    )
+    sizes = f"{format_bytes(judged.size_before_bytes)} -> {format_bytes(judged.size_after_bytes)}"
+    verdict = "accepted" if judged.is_accepted else "refused"
+    message = f"{job.scheme}: {sizes}, perplexity {judged.perplexity_rise_frac:+.2%}, {verdict}"
+    severity = Severity.INFO if judged.is_accepted else Severity.WARNING
+    event = make_event(judged, at_s=context.clock.now(), message=message, severity=severity, source="compress")
+    context.events.emit(event)
 
 
 def _held_out(settings: Settings, model: Path, context: StepContext) -> Path:

@@ -13,7 +13,7 @@ from bedplate.core.reporter import Reporter
 
 def compress_here(settings: Settings, out: Path, reporter: Reporter) -> CompressionResults:
     """Compress into `out`, or with several schemes into a folder of it for each; raises as `compress` does."""
-    schemes = settings.schemes
+    schemes: tuple[str, ...] = settings.schemes
     folders = {schemes[0]: out} if len(schemes) == 1 else {scheme: out / scheme for scheme in schemes}
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-compress-") as scratch,

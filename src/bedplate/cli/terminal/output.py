@@ -32,7 +32,7 @@ def print_json(data: object) -> None:
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """A table on stdout; plain tab-separated lines where stdout is not a terminal."""
-    lines = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    lines = [[_cell(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for line in [list(headings), *lines]:
             print("\t".join(line))
@@ -44,6 +44,12 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], title
     for line in lines:
         table.add_row(*line)
     Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def note(text: str) -> None:

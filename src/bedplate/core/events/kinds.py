@@ -125,6 +125,39 @@ class CheckpointPassedOver:
     reason: str
 
 
+@event_kind("asset.fetched")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetFetched:
+    """A model or a text came into the cache from a package index or a hub."""
+
+    asset: str
+    """`model` or `text`."""
+    name: str
+    """As in the catalog or on the hub."""
+    source: str
+    """Where it came from: the package and its version, or the hub."""
+    size_bytes: int
+    """In the cache."""
+    seconds: float
+    digest: str
+    """`sha256:…` of the file that the catalog names, or `blake2b:…` of a model's weights."""
+
+
+@event_kind("compress.judged")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressJudged:
+    """A compressed model was held to the quality gate; a warning where it was refused."""
+
+    scheme: str
+    size_before_bytes: int
+    size_after_bytes: int
+    perplexity_rise_frac: float
+    """0.01: the result's perplexity is 1 % above the original's."""
+    max_perplexity_rise_frac: float
+    """The gate."""
+    is_accepted: bool
+
+
 @event_kind("train.resumed")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResumed:

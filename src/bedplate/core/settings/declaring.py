@@ -42,7 +42,8 @@ def check_settings(made: Any) -> None:
         try:
             read = read_value(field.value_type, value, Source(), (field.key,))
         except ConfigurationError as error:
-            raise UsageError(error.what, seen=error.seen, expected=error.expected, next_step=error.next_step) from None
+            first = error.mistakes[0]
+            raise UsageError(first.what, seen=first.seen, expected=first.expected, next_step=first.next_step) from None
         if not _is_the_same(read, value):
             seen, expected = f"{value!r} ({type(value).__name__})", f"{type(read).__name__}: {field.value_type}"
             raise UsageError(f"'{field.key}' has the wrong type", seen=seen, expected=expected)

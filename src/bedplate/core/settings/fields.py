@@ -101,6 +101,24 @@ def identifying(cls: Any, written: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def written_settings(made: Any) -> dict[str, str]:
+    """Every setting of `made` by its key, as people write it in a file: `2GB`, `[off, on]`; empty where there is no value."""
+    fields = setting_fields(made.__class__).items()
+    return {key: _written_as(field.value_type, getattr(made, field.name)) for key, field in fields}
+
+
+def _written_as(value_type: SettingType, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple | list):
+        item_type = value_type.items[0] if value_type.items else value_type
+        return f"[{', '.join(_written_as(item_type, item) for item in value)}]"
+    if dataclasses.is_dataclass(value):
+        return f"{{{', '.join(f'{key}: {text}' for key, text in written_settings(value).items() if text)}}}"
+    quantity = value_type.mark(Quantity)
+    return _written(value) if quantity is None else quantity.written(value)
+
+
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

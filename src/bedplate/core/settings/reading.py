@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from bedplate.core.errors import ConfigurationError, UsageError, did_you_mean
+from bedplate.core.errors import ConfigurationError, UsageError, did_you_mean, nearest
 from bedplate.core.settings.fields import setting_fields
+from bedplate.core.settings.mistakes import Mistakes
 from bedplate.core.settings.source import KeyPath, Place, Source, unknown_key
 from bedplate.core.settings.types import Kind, SettingType
 from bedplate.core.units import Quantity
@@ -19,14 +20,28 @@ _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 """Text that means a boolean where one is expected; elsewhere it stays text."""
 
 
-def read_settings(cls: type[Settings], value: object, source: Source | None = None, path: KeyPath = ()) -> Settings:
+def read_settings(
+    cls: type[Settings],
+    value: object,
+    source: Source | None = None,
+    path: KeyPath = (),
+    *,
+    beside: Collection[str] = (),
+) -> Settings:
     """Build `cls` from a mapping of plain values.
 
+    Args:
+        cls: The settings class.
+        value: What was written.
+        source: Where, for errors.
+        path: Keys that lead to `value` in the source.
+        beside: Keys that the mapping may have beside those of `cls`; they are ignored.
+
     Raises:
-        ConfigurationError: An unknown or missing key, a wrong type, unit or range; it names `file:line` and the
-            nearest right key.
+        ConfigurationError: Unknown or missing keys, wrong types, units or ranges; names `file:line` and the nearest right key
+            of each, and carries all of them (`mistakes`).
     """
-    return _read_settings(cls, value, Place(source or Source(), path))  # type: ignore[no-any-return]
+    return _read_settings(cls, value, Place(source or Source(), path), beside)  # type: ignore[no-any-return]
 
 
 def read_value(wanted: SettingType, value: object, source: Source, path: KeyPath) -> Any:
@@ -38,23 +53,26 @@ def read_value(wanted: SettingType, value: object, source: Source, path: KeyPath
     return _read(wanted, value, Place(source, path))
 
 
-def _read_settings(cls: type, value: object, place: Place) -> Any:
+def _read_settings(cls: type, value: object, place: Place, beside: Collection[str] = ()) -> Any:
     if not isinstance(value, Mapping):
         raise place.error(f"{place} must be a mapping", value, "key: value lines")
-    fields = setting_fields(cls)
-    for key in value:
-        if key not in fields:
-            raise unknown_key(str(key), fields, place.source, (*place.path, key))
-    read: dict[str, Any] = {}
+    fields, mistakes, read = setting_fields(cls), Mistakes(), dict[str, Any]()
+    known = (*beside, *fields)
+    unknown = [str(key) for key in value if key not in known]
+    mistakes.found += [unknown_key(key, known, place.source, (*place.path, key)) for key in unknown]
+    meant = {nearest(key, known) for key in unknown}
     for key, field in fields.items():
-        if key in value:
-            read[field.name] = _read(field.value_type, value[key], place.at(key))
-        elif field.is_required:
-            raise place.error(f"'{key}' is missing", ", ".join(map(str, value)) or "nothing", field.value_type)
+        with mistakes.collected():
+            if key in value:
+                read[field.name] = _read(field.value_type, value[key], place.at(key))
+            elif field.is_required and key not in meant:
+                raise place.error(f"'{key}' is missing", ", ".join(map(str, value)) or "nothing", field.value_type)
+    mistakes.raise_all()
     try:
         return cls(**read)
     except UsageError as error:
-        raise place.error(error.what, error.seen, error.expected, error.next_step) from error
+        where = Place(place.source, (*place.path, *error.setting))
+        raise where.error(error.what, error.seen, error.expected, error.next_step) from error
 
 
 def _read(wanted: SettingType, value: object, place: Place) -> Any:
@@ -127,13 +145,22 @@ def _read_nested(wanted: SettingType, value: object, place: Place) -> Any:
 def _read_list(wanted: SettingType, value: object, place: Place) -> tuple[Any, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise place.error(f"{place} must be a list", value, wanted)
-    return tuple(_read(wanted.items[0], item, place.at(index)) for index, item in enumerate(value))
+    return tuple(_read_items(wanted.items[0], dict(enumerate(value)), place).values())
 
 
 def _read_mapping(wanted: SettingType, value: object, place: Place) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise place.error(f"{place} must be a mapping", value, wanted)
-    return {str(key): _read(wanted.items[0], item, place.at(key)) for key, item in value.items()}
+    return {str(key): item for key, item in _read_items(wanted.items[0], value, place).items()}
+
+
+def _read_items(wanted: SettingType, items: Mapping[Any, object], place: Place) -> dict[Any, Any]:
+    mistakes, read = Mistakes(), dict[Any, Any]()
+    for key, item in items.items():
+        with mistakes.collected():
+            read[key] = _read(wanted, item, place.at(key))
+    mistakes.raise_all()
+    return read
 
 
 def _read_union(wanted: SettingType, value: object, place: Place) -> Any:

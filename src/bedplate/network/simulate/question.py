@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from bedplate.core.settings import Input, Range, settings
 from bedplate.network.topology.specification import FabricSpecification
@@ -16,7 +16,7 @@ class Scenario:
     """`leaf-spine:LxS` (L leaves, S spines, S hosts per leaf, links at 400 Gb/s), or a YAML or JSON file."""
     traffic: Annotated[str, Input(or_name="ring-shift, permutation:SEED", name_pattern=r"[\w-]+(:\S*)?")]
     """`ring-shift`, `permutation:SEED`, or a job file (JSON with `collectives`)."""
-    balance: str
+    balance: Literal["ecmp", "planned", "spray"]
     """`ecmp`, `planned` or `spray`."""
     seed: Annotated[int, Range(0)] = 0
     """Seed of the hash."""

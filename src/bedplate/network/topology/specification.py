@@ -28,9 +28,23 @@ def open_topology(specification: str) -> Topology:
         UsageError: An unknown generator or a size that is not LxS.
         NotFoundError, ConfigurationError: As `read_topology`.
     """
+    sides = generated_sides(specification)
+    if sides is not None:
+        return leaf_spine(*sides)
+    from bedplate.network.topology.file import read_topology
+
+    return read_topology(Path(specification))
+
+
+def generated_sides(specification: str) -> tuple[int, int] | None:
+    """Leaves and spines of a fabric that is generated; None where `specification` is a path. Makes nothing.
+
+    Raises:
+        UsageError: As `open_topology`.
+    """
     name, colon, size = specification.partition(":")
     if name == "leaf-spine":
-        return leaf_spine(*_sides(specification, size))
+        return _sides(specification, size)
     if name == "clos3":
         raise UsageError("three-tier Clos fabrics are not supported yet", seen=specification, expected=_SUPPORTED)
     if colon and not Path(specification).exists():
@@ -40,9 +54,7 @@ def open_topology(specification: str) -> Topology:
             expected=_SUPPORTED,
             next_step=did_you_mean(name, GENERATORS, form=f"{{}}:{size}"),
         )
-    from bedplate.network.topology.file import read_topology
-
-    return read_topology(Path(specification))
+    return None
 
 
 def _sides(specification: str, size: str) -> tuple[int, int]:

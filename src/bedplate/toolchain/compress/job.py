@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,17 @@ from bedplate.core.files import check_replaceable
 from bedplate.toolchain.models.card import ModelKind, is_result_of
 from bedplate.toolchain.models.quantization import Storage
 
-SCHEMES: Mapping[str, Storage] = {"int8": Storage.INT8, "int8-linear": Storage.INT8_LINEAR}
+
+class Scheme(enum.StrEnum):
+    """How a model is compressed, as people write it."""
+
+    INT8 = "int8"
+    """Every weight matrix: the smallest."""
+    INT8_LINEAR = "int8-linear"
+    """Linear layers only; embedding table and head stay bf16."""
+
+
+SCHEMES: Mapping[str, Storage] = {Scheme.INT8: Storage.INT8, Scheme.INT8_LINEAR: Storage.INT8_LINEAR}
 """Name of each scheme, and how it stores the weights."""
 
 
@@ -93,9 +104,14 @@ def is_compressed(folder: Path) -> bool:
     return is_result_of(folder, ModelKind.COMPRESSED)
 
 
+def is_accepted(outcome: CompressOutcome, max_perplexity_rise: float) -> bool:
+    """Whether perplexity rose by no more than agreed; not where it is no number."""
+    return outcome.perplexity_rise_frac <= max_perplexity_rise
+
+
 def check_gate(outcome: CompressOutcome, max_perplexity_rise: float) -> None:
-    """Raise CheckFailedError where perplexity rose by more than agreed, or is not a number."""
-    if not outcome.perplexity_rise_frac <= max_perplexity_rise:
+    """Raise CheckFailedError where the outcome is not accepted."""
+    if not is_accepted(outcome, max_perplexity_rise):
         raise CheckFailedError(
             f"{outcome.scheme.name} loses more quality than allowed",
             seen=f"perplexity {outcome.base.perplexity:.3f} -> {outcome.scheme.perplexity:.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,13 +35,19 @@ BATCHES = (1, 8)
 DECODE_CONTEXT = 128
 
 
-def compress_model(job: CompressJob, tokens: Tokens, reporter: Reporter) -> CompressOutcome:
+def compress_model(
+    job: CompressJob,
+    tokens: Tokens,
+    reporter: Reporter,
+    on_judged: Callable[[CompressOutcome], None] = lambda _outcome: None,
+) -> CompressOutcome:
     """Make the compressed model aside, judge it, and put it at `job.out` if it passes the gate.
 
     Args:
         job: What to make of what; its corpus is given as `tokens`.
         tokens: Held-out tokens to judge by.
         reporter: Receives the number of tokens evaluated; its progress is a heartbeat too.
+        on_judged: Called with what was measured, before the gate decides.
 
     Raises:
         UsageError: No such scheme, a model that is compressed already, or `out` is not free for the result.
@@ -55,6 +62,7 @@ def compress_model(job: CompressJob, tokens: Tokens, reporter: Reporter) -> Comp
         reporter.say(f"evaluating both on {len(tokens)} held-out tokens in windows of {job.context}")
         base, compressed = judge(job.model, aside, job.scheme, tokens, job.context, reporter)
         outcome = CompressOutcome(base=base, scheme=compressed, tokens=len(tokens) - 1)
+        on_judged(outcome)
         check_gate(outcome, job.max_perplexity_rise)
     return outcome
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
+from bedplate.app.pipeline.file.definition import Pipeline
 from bedplate.app.pipeline.file.order import ordered
+from bedplate.app.pipeline.file.reading import read_pipeline
 from bedplate.app.pipeline.file.references import references_in, resolved
 from bedplate.core.errors import ConfigurationError, UnavailableError
 from bedplate.core.json import Json

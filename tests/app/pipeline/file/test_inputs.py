@@ -10,9 +10,11 @@ from typing import Annotated
 import pytest
 
 import bedplate
-from bedplate.app.pipeline.file.definition import Pipeline, read_pipeline
+from bedplate.app.pipeline.file.content_digests import ContentDigests
+from bedplate.app.pipeline.file.definition import Pipeline
 from bedplate.app.pipeline.file.identity import END_BYTES, identity_of
-from bedplate.app.pipeline.file.inputs import input_identities, resolve_inputs
+from bedplate.app.pipeline.file.inputs import input_identities, resolve_inputs, without_places
+from bedplate.app.pipeline.file.reading import read_pipeline
 from bedplate.core.errors import ConfigurationError
 from bedplate.core.json import Json
 from bedplate.core.settings import Input, InputFile, settings
@@ -86,7 +88,7 @@ def test_a_dollar_sign_in_the_name_of_a_folder_is_no_reference(tmp_path: Path) -
     (folder / "data.txt").write_text("x")
     written = resolve_inputs(Reads, {"data": "data.txt"}, folder)
     assert written == {"data": f"{tmp_path}/a$$b/data.txt"}
-    assert len(list(input_identities(Reads, written))) == 1
+    assert len(list(input_identities(Reads, written, ContentDigests(tmp_path / "digests.json")))) == 1
 
 
 def test_on_a_command_line_a_dollar_sign_is_only_that(tmp_path: Path) -> None:
@@ -166,7 +168,11 @@ def model(tmp_path: Path) -> Path:
 
 
 def identities(folder: Path) -> object:
-    return list(identity_of(folder, ("tokens-*",)))
+    """What identifies a folder; digests are kept as they are in the user's cache."""
+    digests = ContentDigests(folder.with_name("digests.json"))
+    found = list(identity_of(folder, ("tokens-*",), digests))
+    digests.save()
+    return found
 
 
 def edit_config(folder: Path) -> None:
@@ -200,6 +206,26 @@ def test_an_edit_that_keeps_size_and_time_is_seen(model: Path, edit: Callable[[P
     assert identities(model) != before
 
 
+def test_neither_touching_nor_moving_an_input_is_a_change(model: Path) -> None:
+    before = identities(model)
+    for file in model.rglob("*"):
+        os.utime(file)
+    assert identities(model) == before
+    assert identities(model.rename(model.with_name("elsewhere"))) == before
+    assert identities(shutil.copytree(model.with_name("elsewhere"), model)) == before
+
+
+def test_a_renamed_file_is_a_change(model: Path) -> None:
+    before = identities(model)
+    (model / "parts" / "weights.bin").rename(model / "parts" / "other.bin")
+    assert identities(model) != before
+
+
+def test_an_empty_folder_is_not_the_same_as_none(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert identities(tmp_path / "empty") == [["", "folder"]]
+
+
 def test_new_files_in_a_folder_count_unless_bedplate_made_them(model: Path) -> None:
     before = identities(model)
     (model / "tokens-0123").mkdir()
@@ -227,12 +253,52 @@ def test_a_pipe_in_a_folder_is_not_waited_for(model: Path) -> None:
     assert identities(model) == before
 
 
-def test_a_large_folder_is_not_read_completely(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bedplate.app.pipeline.file.identity.BUDGET_BYTES", 1)
+def test_beyond_the_budget_both_ends_and_the_time_count(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bedplate.app.pipeline.file.identity.BUDGET_BYTES", 100)
     weights = model / "parts" / "weights.bin"
     with weights.open("r+b") as stream:
         stream.write(b"b" * END_BYTES)
-    found = {str(path): digest for path, _, _, digest in identity_of(model)}
-    assert found[str(model / "config.json")] == hashlib.blake2b(b'{"eos_token_id": 2}', digest_size=16).hexdigest()
-    ends = b"b" * END_BYTES + bytes(END_BYTES)
-    assert found[str(weights)] == hashlib.blake2b(ends, digest_size=16).hexdigest()
+    digests = ContentDigests(model.with_name("digests.json"))
+    found = {name: facts for name, *facts in identity_of(model, (), digests)}
+    assert found["config.json"][1] == hashlib.blake2b(b'{"eos_token_id": 2}', digest_size=16).hexdigest()
+    ends = hashlib.blake2b(b"b" * END_BYTES + bytes(END_BYTES), digest_size=16).hexdigest()
+    assert found["parts/weights.bin"] == [1 << 20, ends, weights.stat().st_mtime_ns]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a pipeline and its input; the cache is a folder of the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "notes.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
+    (folder / "file.yaml").write_text("version: 1\nsteps:\n  corpus: {use: data.text, source: notes.jsonl}\n")
+    return folder
+
+
+def test_a_moved_and_touched_project_keeps_its_finished_work(project: Path, tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    assert not bedplate.run(project / "file.yaml", state=state).was_done_before
+    moved = project.rename(tmp_path / "moved")
+    os.utime(moved / "notes.jsonl")
+    assert bedplate.plan(moved / "file.yaml", state=state).steps[0].is_done
+    assert bedplate.run(moved / "file.yaml", state=state).was_done_before
+    (moved / "notes.jsonl").write_text('{"text": "one"}\n{"text": "TWO"}\n')
+    assert not bedplate.run(moved / "file.yaml", state=state).was_done_before
+
+
+def test_a_plan_keeps_no_digests(project: Path, tmp_path: Path) -> None:
+    (project / "notes.jsonl").write_text('{"text": "one"}\n' * 40_000)
+    os.utime(project / "notes.jsonl", (1, 1))
+    bedplate.plan(project / "file.yaml", state=str(tmp_path / "state"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_path_that_no_type_calls_an_input_stays_part_of_the_key() -> None:
+    written: dict[str, Json] = {"data": "/a/data.txt", "title": "/a/out", "model": "tiny", "sources": ["/b/x", "$one"]}
+    assert without_places(Reads, written) == {
+        "data": ["input", "data.txt"],
+        "title": "/a/out",
+        "model": "tiny",
+        "sources": [["input", "x"], "$one"],
+    }

@@ -22,6 +22,7 @@ from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.models import catalog
 from bedplate.toolchain.models.catalog import KnownModel
 from bedplate.toolchain.models.folder import load_model
+from tests.recording_sink import RecordingSink
 from tests.tiny_model import write_tiny_text
 from tests.toolchain.models.gguf_files import write_gguf
 from tests.wheels import make_wheel, use_only
@@ -35,9 +36,14 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Iterator[StepContext]:
+def sink() -> RecordingSink:
+    return RecordingSink()
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str], sink: RecordingSink) -> Iterator[StepContext]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with standalone_context("step", tmp_path / "step", CallbackReporter(on_say=said.append)) as context:
+    with standalone_context("step", tmp_path / "step", CallbackReporter(on_say=said.append), sink) as context:
         yield context
 
 
@@ -69,7 +75,7 @@ def test_a_known_model_becomes_a_folder_that_loads(context: StepContext, known: 
 def test_a_download_is_unpacked_without_the_network(
     context: StepContext, known: KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    model_fetch.download(known, context.reporter)
+    model_fetch.download(known, context.reporter, context.events)
     use_only(tmp_path / "empty", monkeypatch)
     made = model_fetch.run(model_fetch.Settings(model=NAME), context).path
     assert made is not None
@@ -77,6 +83,27 @@ def test_a_download_is_unpacked_without_the_network(
     assert model_fetch.run(model_fetch.Settings(model=NAME, verify=True), context).path == made
     assert (made / "model.safetensors").stat().st_mtime_ns == before
     assert said[-1] == f"{NAME} is in the cache"
+
+
+def test_a_download_is_an_event_and_what_is_there_already_is_none(
+    context: StepContext, known: KnownModel, sink: RecordingSink
+) -> None:
+    for _ in range(2):
+        model_fetch.run(model_fetch.Settings(model=NAME), context)
+    (event,) = sink.events
+    facts = dict(event.attributes)
+    assert 0 < float(str(facts.pop("seconds"))) < 60
+    assert (event.kind, facts) == (
+        "asset.fetched",
+        {
+            "asset": "model",
+            "name": NAME,
+            "source": f"{known.weights.package} {known.weights.version}",
+            "size_bytes": known.weights.size_bytes,
+            "digest": f"sha256:{known.weights.sha256}",
+        },
+    )
+    assert event.message.startswith(f"model {NAME}: ")
 
 
 def test_a_damaged_model_in_the_cache_is_made_again(context: StepContext, known: KnownModel) -> None:
@@ -136,8 +163,12 @@ def hub(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
     return asked
 
 
-def test_a_damaged_model_of_the_hub_is_fetched_again(context: StepContext, hub: list[tuple[str, ...]]) -> None:
-    folder = model_fetch.run(model_fetch.Settings(model="org/tiny"), context).path
+def test_a_damaged_model_of_the_hub_is_fetched_again(
+    context: StepContext, hub: list[tuple[str, ...]], sink: RecordingSink
+) -> None:
+    result = model_fetch.run(model_fetch.Settings(model="org/tiny"), context)
+    folder, fetched = result.path, sink.events[0].attributes
+    assert (fetched["source"], fetched["digest"]) == ("the hub", f"blake2b:{result.outputs['weights_digest']}")
     assert folder is not None and len(hub) == 2
     os.truncate(folder / "model.safetensors", 1000)
     model_fetch.run(model_fetch.Settings(model="org/tiny"), context)
@@ -167,12 +198,14 @@ def test_an_unknown_name_is_answered_with_the_nearest(context: StepContext) -> N
 _DOWNLOAD = """
 import sys
 from bedplate.app.toolchain.models.fetch import download
+from bedplate.core.events.event import NullEventSink
 from bedplate.core.reporter import CallbackReporter
 from bedplate.toolchain.models.catalog import KnownModel
 from bedplate.toolchain.fetch.wheel_file import WheelFile
 import json
 model = json.loads(sys.argv[1])
-download(KnownModel(**(model | {"weights": WheelFile(**model["weights"])})), CallbackReporter(on_say=print))
+download(KnownModel(**(model | {"weights": WheelFile(**model["weights"])})), CallbackReporter(on_say=print),
+         NullEventSink())
 """
 
 

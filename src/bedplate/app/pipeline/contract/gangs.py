@@ -40,7 +40,7 @@ def run_gang(
     """
     handle = engine.submit(gang)
     try:
-        _follow(engine, handle, reporter, on_progress or functools.partial(_show_progress, reporter))
+        _follow(engine, handle, reporter, on_progress or functools.partial(show_progress, reporter))
         status = engine.status(handle)
     finally:
         engine.cancel(handle)
@@ -62,7 +62,8 @@ def _follow(engine: Engine, handle: GangHandle, reporter: Reporter, on_progress:
                 _raise_if_ended_badly(engine, handle, event)
 
 
-def _show_progress(reporter: Reporter, event: TaskEvent) -> None:
+def show_progress(reporter: Reporter, event: TaskEvent) -> None:
+    """What `run_gang` does with a `progress` event where the caller has no other use for it."""
     attributes = event.attributes
     if "say" in attributes:
         reporter.say(str(attributes["say"]))

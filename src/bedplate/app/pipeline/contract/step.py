@@ -5,6 +5,10 @@ A use case is a module named in `app/uses.py` with
     plan(settings, context) -> Sequence[str]   what it would do and why, in a few lines (a `PlanContext`)
     run(settings, context) -> StepResult       does it (a `StepContext`)
 
+`bedplate run` plans every step before the first one works. A plan that raises `UsageError` or `NotFoundError` refuses its
+settings: the file is wrong, and nothing runs; `core.settings.about_setting` names the key. Any other `BedplateError`
+means that it cannot be known yet. Settings that refer to a step that is not done hold `$name` then, and are not to be judged.
+
 `$name` in a file becomes the path that the step `name` returned, so a file or folder of the user's works in its place.
 A step may be killed at any moment and run again with the same directory: it finds what it had half done there, and
 what it returns must be complete (written aside, then renamed).

@@ -1,9 +1,8 @@
-"""Identifies the content of a file, without reading very large inputs on every start.
+"""Identifies the content of a file or folder: names, sizes and digests, so that neither `touch` nor moving it is a change.
 
-A file counts as changed when its size or modification time did, as in make, or when its bytes differ. The bytes catch what
-keeps size and time: archives and packages that set one time for all files, `cp -p`, `rsync -t`. They are read completely up
-to a budget for each input (some tenths of a second); beyond it, both ends of each file are read, so an edit in the middle
-of a file that keeps size and time is missed there.
+Every byte counts, up to a budget for each input. Digests of files that are worth it are kept (`content_digests.py`), so a
+large input is read once and not on every start. Of files beyond the budget, the time of change and both ends count: an edit in
+the middle that keeps size and time is missed there, and `touch` is a change.
 """
 
 from __future__ import annotations
@@ -15,34 +14,40 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from bedplate.app.pipeline.file.content_digests import ContentDigests
 from bedplate.core.json import Json
 
-BUDGET_BYTES = 1 << 28
-"""Bytes of one input that are read completely."""
+BUDGET_BYTES = 1 << 32
+"""Bytes of one input that are read completely; some seconds, once."""
 END_BYTES = 1 << 16
 """Bytes that are read at each end of a file beyond the budget."""
 
 
-def identity_of(path: Path, derived: tuple[str, ...] = ()) -> Iterator[list[Json]]:
-    """Path, size, time of change and digest of a file, or of all files in a folder, by name. O(files).
+def identity_of(path: Path, derived: tuple[str, ...], digests: ContentDigests) -> Iterator[list[Json]]:
+    """Name, size and digest of a file, or of all files in a folder, by name; the name of `path` itself is empty. O(files).
 
     Links are followed. Names that begin with a dot or match `derived` are left out: locks, and what bedplate makes there.
     """
+    if path.is_dir():
+        yield ["", "folder"]
     left_bytes = BUDGET_BYTES
-    for file in sorted(_files(path, derived)):
+    for name, file in sorted(_files(path, derived)):
         try:
             facts = file.stat()
-            if stat.S_ISREG(facts.st_mode):  # reading a pipe would wait
-                is_complete = facts.st_size <= left_bytes
-                left_bytes -= facts.st_size if is_complete else 0
-                yield [str(file), facts.st_size, facts.st_mtime_ns, _digest(file, facts.st_size, is_complete=is_complete)]
+            if not stat.S_ISREG(facts.st_mode):  # reading a pipe would wait
+                continue
+            if facts.st_size <= left_bytes:
+                left_bytes -= facts.st_size
+                yield [name, facts.st_size, digests.digest(file)]
+            else:
+                yield [name, facts.st_size, _digest_of_ends(file, facts.st_size), facts.st_mtime_ns]
         except OSError as error:
-            yield [str(file), error.strerror or "unreadable"]
+            yield [name, error.strerror or "unreadable"]
 
 
-def _files(path: Path, derived: tuple[str, ...]) -> Iterator[Path]:
+def _files(path: Path, derived: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     if not path.is_dir():
-        yield path
+        yield "", path
         return
     seen: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(path, followlinks=True):
@@ -51,7 +56,8 @@ def _files(path: Path, derived: tuple[str, ...]) -> Iterator[Path]:
             continue
         seen.add(here)
         folders[:] = [name for name in folders if _counts(name, derived)]
-        yield from (Path(root) / name for name in files if _counts(name, derived))
+        found = (Path(root) / name for name in files if _counts(name, derived))
+        yield from ((str(file.relative_to(path)), file) for file in found)
 
 
 def _counts(name: str, derived: tuple[str, ...]) -> bool:
@@ -63,14 +69,10 @@ def _inode(folder: Path) -> tuple[int, int]:
     return facts.st_dev, facts.st_ino
 
 
-def _digest(file: Path, size: int, *, is_complete: bool) -> str:
+def _digest_of_ends(file: Path, size: int) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with file.open("rb") as stream:
-        if is_complete or size <= 2 * END_BYTES:
-            while piece := stream.read(1 << 20):
-                digest.update(piece)
-        else:
-            digest.update(stream.read(END_BYTES))
-            stream.seek(-END_BYTES, os.SEEK_END)
-            digest.update(stream.read(END_BYTES))
+        digest.update(stream.read(END_BYTES))
+        stream.seek(max(0, size - END_BYTES))
+        digest.update(stream.read(END_BYTES))
     return digest.hexdigest()

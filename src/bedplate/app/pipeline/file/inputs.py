@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from bedplate.app.pipeline.file.content_digests import ContentDigests
 from bedplate.app.pipeline.file.identity import identity_of
 from bedplate.app.pipeline.file.references import escaped, references_in, replaced
 from bedplate.app.pipeline.file.walking import changed, walk
 from bedplate.core.errors import ConfigurationError, did_you_mean
 from bedplate.core.json import Json, JsonObject
-from bedplate.core.settings import Input, KeyPath, Source, looks_like_path, type_at
+from bedplate.core.settings import Input, KeyPath, Mistakes, Source, looks_like_path, type_at
 
 _FREE = Input()
 
@@ -41,21 +42,23 @@ def resolve_inputs(
         has_references: False where a dollar sign is only that: on a command line.
 
     Raises:
-        ConfigurationError: A file does not exist; names `file:line`.
+        ConfigurationError: Files do not exist; names `file:line` of each.
     """
-    source = source or Source()
+    source, mistakes = source or Source(), Mistakes()
 
     def resolve(place: KeyPath, leaf: Json) -> Json:
         mark = _input_at(settings, place[len(path) :], leaf)
         if mark is None or not isinstance(leaf, str):
             return leaf
-        if not has_references:
-            return _resolved(leaf, mark, folder, source, place)
-        if any(references_in(leaf)):
-            return leaf
-        return escaped(_resolved(replaced(leaf, {}), mark, folder, source, place))
+        with mistakes.collected():
+            if not has_references:
+                return _resolved(leaf, mark, folder, source, place)
+            if not any(references_in(leaf)):
+                return escaped(_resolved(replaced(leaf, {}), mark, folder, source, place))
+        return leaf
 
     resolved = changed(written, resolve, path)
+    mistakes.raise_all()
     assert isinstance(resolved, dict)
     return resolved
 
@@ -72,15 +75,41 @@ def resolve_words(settings: type, words: JsonObject) -> dict[str, Json]:
     return escape
 
 
-def input_identities(settings: type, resolved: JsonObject) -> Iterator[list[Json]]:
-    """What identifies the content of every file that `resolved` names, those in folders included; see `identity_of`."""
+def input_identities(settings: type, resolved: JsonObject, digests: ContentDigests) -> Iterator[list[Json]]:
+    """What identifies the content of every file that `resolved` names: its setting, then as `identity_of` says."""
+    for place, file, mark in named_inputs(settings, resolved):
+        if _exists(file):
+            yield from ([place, *facts] for facts in identity_of(file, mark.derived, digests))
+
+
+def named_inputs(settings: type, resolved: JsonObject) -> Iterator[tuple[str, Path, Input]]:
+    """Every file or folder that `resolved` names: its setting, its absolute path, and what the setting's type says of it."""
     for place, leaf in walk(resolved):
-        mark = _input_at(settings, place, leaf)
-        if mark is None or not isinstance(leaf, str) or any(references_in(leaf)):
-            continue
-        file = Path(replaced(leaf, {}))
-        if file.is_absolute() and _exists(file):
-            yield from identity_of(file, mark.derived)
+        if (named := _named_input(settings, place, leaf)) is not None:
+            yield ".".join(map(str, place)), *named
+
+
+def without_places(settings: type, resolved: JsonObject) -> dict[str, Json]:
+    """`resolved` with the names of files and folders in the place of their paths: the same wherever they lie.
+
+    A path in a setting whose type does not say that it is an input stays: nobody knows what is done with it.
+    """
+
+    def name_of(place: KeyPath, leaf: Json) -> Json:
+        named = _named_input(settings, place, leaf)
+        return leaf if named is None or named[1] is _FREE else ["input", named[0].name]
+
+    named = changed(resolved, name_of)
+    assert isinstance(named, dict)
+    return named
+
+
+def _named_input(settings: type, place: KeyPath, leaf: Json) -> tuple[Path, Input] | None:
+    mark = _input_at(settings, place, leaf)
+    if mark is None or not isinstance(leaf, str) or any(references_in(leaf)):
+        return None
+    file = Path(replaced(leaf, {}))
+    return (file, mark) if file.is_absolute() else None
 
 
 def _input_at(settings: type, path: KeyPath, leaf: Json) -> Input | None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from bedplate.app.pipeline.contract.step import StepContext, StepResult
 from bedplate.app.pipeline.contract.stored import result_as_json
 from bedplate.app.pipeline.contract.use_case import explanation_of
+from bedplate.app.pipeline.file.content_digests import ContentDigests
 from bedplate.app.pipeline.file.definition import Pipeline, Step
-from bedplate.app.pipeline.file.inputs import input_identities
+from bedplate.app.pipeline.file.inputs import named_inputs
 from bedplate.app.pipeline.run.cancellation import Cancellation
 from bedplate.app.pipeline.run.exclusions import exclude_again, exclusions_of
 from bedplate.app.pipeline.run.failure import as_bedplate_error, error_as_json, status_after
@@ -244,9 +245,16 @@ class Attempt:
 
 def _check_inputs(step: Step) -> None:
     """A step that may have read other content than the run is known by must not count as done."""
-    now = {str(item[0]): item for item in input_identities(step.case.settings, step.written)}
-    before = {str(item[0]): item for item in step.inputs_read}
-    changed = sorted(path for path in now.keys() | before.keys() if now.get(path) != before.get(path))
+    digests = ContentDigests.of_user()
+    now = {(str(item[0]), str(item[1])): item for item in step.read_inputs(digests)}
+    digests.save()
+    before = {(str(item[0]), str(item[1])): item for item in step.inputs_read}
+    paths = {place: file for place, file, _ in named_inputs(step.case.settings, step.written)}
+    changed = [
+        str(paths[place] / name)
+        for place, name in sorted(now.keys() | before.keys())
+        if now.get((place, name)) != before.get((place, name))
+    ]
     if changed:
         raise CheckFailedError(
             f"an input of step '{step.name}' changed during the run",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from bedplate.app.pipeline.contract.step import EngineView, PlanContext, StepRes
 from bedplate.app.pipeline.contract.stored import result_from_json
 from bedplate.app.pipeline.file.definition import Pipeline, Step
 from bedplate.core.devices import Node
-from bedplate.core.errors import BedplateError
+from bedplate.core.errors import BedplateError, ConfigurationError, NotFoundError, UnavailableError, UsageError
 from bedplate.core.implements import implements
 from bedplate.core.json import JsonObject, plain
+from bedplate.core.settings import Mistakes, Place, written_settings
 from bedplate.engines.base import Engine, EngineFactory
 from bedplate.state.records import Status
 from bedplate.state.store import StateStore
@@ -32,6 +35,8 @@ class PlannedStep:
     """It was finished before and would be skipped."""
     settings: JsonObject
     """All of them, defaults filled in."""
+    written: Mapping[str, str]
+    """The same as people write them in a file: `2GB`, `5%`; empty where there is no value."""
     lines: tuple[str, ...]
     """What the use case says it would do."""
 
@@ -71,14 +76,21 @@ class Plan:
 def plan_pipeline(
     pipeline: Pipeline, *, state: StateStore | None, runs_folder: Path, engine_name: str, open_engine: EngineFactory
 ) -> Plan:
-    """Read `pipeline`, what is done of it, and what the engine has; changes nothing."""
+    """Read `pipeline`, what is done of it, and what the engine has; changes nothing.
+
+    Raises:
+        ConfigurationError: Use cases refuse their settings; carries all that they say (`mistakes`).
+    """
     run = None if state is None else state.runs.latest(pipeline.key())
     done = {} if run is None or state is None else _done(state, run.id)
     run_id = run.id if run else f"{pipeline.name}-{pipeline.key()[:8]}"
+    mistakes = Mistakes()
     with tempfile.TemporaryDirectory(prefix="bedplate-plan-") as scratch:
         engine = open_engine(Path(scratch))
         try:
-            steps = tuple(_planned(step, pipeline, engine, runs_folder / run_id, done) for step in pipeline.steps)
+            place = _Planned(pipeline=pipeline, engine=_LookOnly(engine), directory=runs_folder / run_id, done=done)
+            steps = tuple(_planned(step, place, mistakes) for step in pipeline.steps)
+            mistakes.raise_all()
             return Plan(
                 name=pipeline.name, run_id=run.id if run else None, engine=engine_name, nodes=engine.resources(), steps=steps
             )
@@ -86,42 +98,85 @@ def plan_pipeline(
             engine.close()
 
 
+def check_settings_of(pipeline: Pipeline, mistakes: Mistakes, *, state: StateStore | None, runs_folder: Path) -> None:
+    """Ask the use cases of the steps that are not done whether their settings make sense; needs no engine.
+
+    Args:
+        pipeline: What would run.
+        mistakes: Takes what the use cases refuse.
+        state: Where finished steps are looked up; None: nothing counts as done.
+        runs_folder: Where the run's directory would be.
+    """
+    run = None if state is None else state.runs.latest(pipeline.key())
+    done = {} if run is None or state is None else _done(state, run.id)
+    directory = runs_folder / (run.id if run else pipeline.name)
+    place = _Planned(pipeline=pipeline, engine=_NotOpened(), directory=directory, done=done)
+    for step in pipeline.steps:
+        if step.name not in done:
+            # What else a plan raises is no mistake of the file: `bedplate plan` shows it, and a run does not depend on it.
+            with contextlib.suppress(Exception), mistakes.collected():
+                _lines(step, _settings(step, done), place)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    """What the steps of one pipeline are planned over."""
+
+    pipeline: Pipeline
+    engine: EngineView
+    directory: Path
+    """Of the run."""
+    done: Mapping[str, StepResult]
+
+    def context(self, step: Step) -> PlanContext:
+        return PlanContext(
+            name=step.name,
+            run_id=self.directory.name,
+            directory=self.directory / step.name,
+            needs=self.pipeline.needs,
+            engine=self.engine,
+            results=self.done,
+        )
+
+
 def _done(state: StateStore, run_id: str) -> dict[str, StepResult]:
     records = state.steps.of_run(run_id)
     return {record.name: result_from_json(record.result) for record in records if record.status is Status.DONE}
 
 
-def _planned(step: Step, pipeline: Pipeline, engine: Engine, directory: Path, done: dict[str, StepResult]) -> PlannedStep:
-    settings = step.settings({name: str(done[name].path) for name in step.inputs if name in done and done[name].path})
-    is_done = step.name in done
+def _planned(step: Step, place: _Planned, mistakes: Mistakes) -> PlannedStep:
+    settings, is_done, lines = _settings(step, place.done), step.name in place.done, tuple[str, ...]()
+    with mistakes.collected():
+        lines = () if is_done else _lines(step, settings, place)
     return PlannedStep(
         name=step.name,
         use=step.case.name,
         after=tuple(dict.fromkeys((*step.inputs, *step.after))),
         is_done=is_done,
         settings=_as_json(settings),
-        lines=() if is_done else _lines(step, settings, _looking_context(step, pipeline, engine, directory, done)),
+        written=written_settings(settings),
+        lines=lines,
     )
 
 
-def _lines(step: Step, settings: Any, context: PlanContext) -> tuple[str, ...]:
+def _settings(step: Step, done: Mapping[str, StepResult]) -> Any:
+    return step.settings({name: str(done[name].path) for name in step.inputs if name in done and done[name].path})
+
+
+def _lines(step: Step, settings: Any, planned: _Planned) -> tuple[str, ...]:
+    """What the use case says; what it says that the file is to blame for is raised with the line in the file."""
     try:
-        return tuple(step.case.plan(settings, context))
+        return tuple(step.case.plan(settings, planned.context(step)))
+    except (UsageError, NotFoundError) as error:
+        refused = Mistakes()
+        for each in error.mistakes if isinstance(error, ConfigurationError) else (error,):
+            place = Place(step.source, ("steps", step.name, *error.setting))
+            what = f"step '{step.name}': {each.what}"
+            refused.found.append(place.error(what, each.seen, each.expected, each.next_step))
+        refused.raise_all()
+        raise
     except BedplateError as error:
         return (f"not known yet: {error}",)
-
-
-def _looking_context(
-    step: Step, pipeline: Pipeline, engine: Engine, directory: Path, done: dict[str, StepResult]
-) -> PlanContext:
-    return PlanContext(
-        name=step.name,
-        run_id=directory.name,
-        directory=directory / step.name,
-        needs=pipeline.needs,
-        engine=_LookOnly(engine),
-        results=done,
-    )
 
 
 class _LookOnly:
@@ -133,6 +188,16 @@ class _LookOnly:
     @implements(EngineView)
     def resources(self) -> tuple[Node, ...]:
         return self._resources()
+
+
+class _NotOpened:
+    """The engine before it is opened: what only it can tell is not known yet."""
+
+    name = "not opened yet"
+
+    @implements(EngineView)
+    def resources(self) -> tuple[Node, ...]:
+        raise UnavailableError("the engine is not open yet", expected="settings that can be judged without it")
 
 
 def _as_json(settings: Any) -> JsonObject:

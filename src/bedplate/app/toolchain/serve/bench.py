@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from bedplate.app.pipeline.contract.gangs import run_gang
 from bedplate.app.pipeline.contract.measured import measured_in
 from bedplate.app.pipeline.contract.step import PlanContext, StepContext, StepResult
-from bedplate.app.toolchain.serve.common import ENVIRONMENT, ModelInput, all_cores, find_model, kv_url
+from bedplate.app.toolchain.serve.common import ENVIRONMENT, ModelInput, all_cores, check_model, find_model, kv_url
 from bedplate.app.toolchain.serve.load_results import LoadRun, figures_of, table_of, values_of
 from bedplate.core.blocks import KV_STORE
 from bedplate.core.errors import UsageError
@@ -80,11 +80,33 @@ class Settings:
     """URL of a running OpenAI-compatible server of the same model, to be measured under the same load; its key is taken from
     `OPENAI_API_KEY`."""
 
+    def __post_init__(self) -> None:
+        if len(set(self.kv)) != len(self.kv) or not self.kv:
+            raise UsageError(
+                "'kv' must name distinct settings",
+                seen=list(self.kv),
+                expected="[off], [on] or [off, on]",
+            )
+        if self.vs is not None:
+            address = urlsplit(self.vs)
+            if address.scheme not in ("http", "https") or not address.hostname:
+                raise UsageError(
+                    "invalid URL of a peer",
+                    seen=self.vs,
+                    expected="http://host:port of a running OpenAI-compatible server",
+                    next_step="start the peer's own server with the same model, and give its URL",
+                )
+
 
 def plan(settings: Settings, context: PlanContext) -> Sequence[str]:
-    """Which loads would be run against which servers."""
+    """Which loads would be run against which servers.
+
+    Raises:
+        NotFoundError: There is no such model.
+        UsageError: The file of a load makes no sense.
+    """
     settings = _complete(settings)
-    _check(settings)
+    check_model(settings.model)
     return (
         f"serve {settings.model} from a fresh process with KV memory {' and then '.join(settings.kv)}",
         f"run the load '{settings.load}' against it: {_scale(settings)}",
@@ -98,12 +120,10 @@ def run(settings: Settings, context: StepContext) -> StepResult:
 
     Raises:
         NotFoundError: No such model or load.
-        UsageError: `kv` or `vs` makes no sense.
         UnavailableError: A server could not be started, or no peer answers.
         TaskError: A request failed.
     """
     settings = _complete(settings)
-    _check(settings)
     model = find_model(settings.model)
     num_runs = len(settings.kv) + (settings.vs is not None)
     measured = [_measure(settings, model, kv, context, before, num_runs) for before, kv in enumerate(settings.kv)]
@@ -133,24 +153,6 @@ def _complete(settings: Settings) -> Settings:
         shared_tokens=shared if settings.shared_tokens is None else settings.shared_tokens,
         prompt_tokens=prompt if settings.prompt_tokens is None else settings.prompt_tokens,
     )
-
-
-def _check(settings: Settings) -> None:
-    if len(set(settings.kv)) != len(settings.kv) or not settings.kv:
-        raise UsageError(
-            "'kv' must name distinct settings",
-            seen=list(settings.kv),
-            expected="[off], [on] or [off, on]",
-        )
-    if settings.vs is not None:
-        address = urlsplit(settings.vs)
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise UsageError(
-                "invalid URL of a peer",
-                seen=settings.vs,
-                expected="http://host:port of a running OpenAI-compatible server",
-                next_step="start the peer's own server with the same model, and give its URL",
-            )
 
 
 def _measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -10,10 +11,11 @@ from bedplate.app.toolchain.models.fetch import MODEL_NAME, model_folder
 from bedplate.core.errors import NotFoundError, nearest
 from bedplate.core.json import digest
 from bedplate.core.paths import cache_home
-from bedplate.core.settings import Input, looks_like_path
+from bedplate.core.settings import Input, about_setting, looks_like_path
 from bedplate.core.workload import Resources
 from bedplate.engines.base import Engine, num_usable_cores
 from bedplate.toolchain.models.catalog import MODELS
+from bedplate.toolchain.models.stored import inspect_model
 
 ModelInput = Annotated[str, Input(or_name="the name of a fetched model", name_pattern=MODEL_NAME)]
 """Settings type: a model folder, or the name of a model in the cache."""
@@ -44,6 +46,21 @@ def find_model(word: str) -> Path:
         expected="a folder with config.json and *.safetensors, or the name of a fetched model",
         next_step=f"bedplate model fetch {near}" if near else "bedplate model fetch NAME",
     )
+
+
+def check_model(word: str) -> None:
+    """Judge the setting `model` before the steps have run that may bring it: a folder of a model, or a name that exists.
+
+    A reference to a step that is not done is not judged, nor whether a name was fetched already.
+
+    Raises:
+        NotFoundError, UsageError, IntegrityError: A folder that is no model, or a name that nothing has.
+    """
+    with about_setting("model"):
+        if looks_like_path(word):
+            inspect_model(find_model(word))
+        elif re.fullmatch(MODEL_NAME, word) and word not in MODELS and "/" not in word:
+            find_model(word)
 
 
 def kv_url(directory: Path, memory_bytes: int, disk_bytes: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bedplate.core.errors import UsageError
+from bedplate.core.settings import about_setting
 from bedplate.toolchain.data.shards import TokenShards
 from bedplate.toolchain.data.tokenizer import tokenizer_digest
 from bedplate.toolchain.models.config import ModelConfig
@@ -26,6 +27,26 @@ def read_trainable(folder: Path) -> ModelConfig:
     return stored.config
 
 
+def check_drill(settings: TrainSettings, workers: int) -> None:
+    """UsageError where the drill would come after the last step, and nothing would be measured."""
+    num_steps = settings.num_steps(workers)
+    if settings.drill is not None and settings.drill.at_step > num_steps:
+        with about_setting("drill", "at_step"):
+            raise UsageError("the drill comes after the last step", seen=settings.drill.at_step, expected=f"1 to {num_steps}")
+
+
+def check_sequence(settings: TrainSettings, model: ModelConfig) -> None:
+    """UsageError where a training sequence is longer than the model's context."""
+    if settings.sequence > model.max_positions:
+        with about_setting("sequence"):
+            raise UsageError(
+                "'sequence' is longer than the model's context",
+                seen=settings.sequence,
+                expected=f"at most {model.max_positions}",
+                next_step=f"set 'sequence: {model.max_positions}' or less",
+            )
+
+
 def check_data(settings: TrainSettings, model: ModelConfig) -> None:
     """The shards must be intact, long enough, and made with this model's tokenizer.
 
@@ -35,13 +56,7 @@ def check_data(settings: TrainSettings, model: ModelConfig) -> None:
         UsageError: Too little text, another tokenizer, a token that the model does not know, or a sequence longer than its
             context.
     """
-    if settings.sequence > model.max_positions:
-        raise UsageError(
-            "'sequence' is longer than the model's context",
-            seen=settings.sequence,
-            expected=f"at most {model.max_positions}",
-            next_step=f"set 'sequence: {model.max_positions}' or less",
-        )
+    check_sequence(settings, model)
     for split in ["train", *(["validation"] if settings.evaluate.tokens else [])]:
         shards = TokenShards(Path(settings.data), split)
         is_ours = _check_tokenizer(shards, Path(settings.model))

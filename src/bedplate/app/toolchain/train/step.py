@@ -18,14 +18,14 @@ import psutil
 
 from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
-from bedplate.app.toolchain.train.checks import check_data, read_trainable
+from bedplate.app.toolchain.train.checks import check_data, check_drill, check_sequence, read_trainable
 from bedplate.app.toolchain.train.journal import TrainingJournal
 from bedplate.app.toolchain.train.report import add_facts, figures, measurements, recoveries, step_seconds, warnings
 from bedplate.app.toolchain.train.supervise import Job, Supervisor
 from bedplate.core.events.kinds import CheckpointCopyFailed, make_event
 from bedplate.core.json import JsonObject, digest
 from bedplate.core.messages import encode
-from bedplate.core.settings import identifying
+from bedplate.core.settings import about_setting, identifying, looks_like_path
 from bedplate.core.text import text
 from bedplate.core.units import format_bytes, format_count
 from bedplate.engines.base import CanInheritDescriptors
@@ -46,8 +46,13 @@ EXPLANATION = text("Continue training the model on your text, survive the loss o
 
 
 def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
-    """What would be trained, on what, and how it is kept."""
+    """What would be trained, on what, and how it is kept.
+
+    Raises:
+        NotFoundError, UsageError: A folder that is no model, or settings that do not fit it or each other.
+    """
     workers = context.needs.workers
+    check_drill(settings, workers.want)
     per_step = settings.tokens_per_step(workers.want)
     lines = [
         f"train {settings.num_steps(workers.want)} steps of {per_step} tokens in {settings.precision} "
@@ -55,8 +60,11 @@ def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
         f"checkpoint every {settings.checkpoint.every} steps in {settings.checkpoint.in_}: "
         "at most this many steps are repeated after a failure",
     ]
-    if (Path(settings.model) / "config.json").is_file():
-        needed = memory_needed_bytes(settings, read_trainable(Path(settings.model)), workers.want)
+    if looks_like_path(settings.model):
+        with about_setting("model"):
+            model = read_trainable(Path(settings.model))
+        check_sequence(settings, model)
+        needed = memory_needed_bytes(settings, model, workers.want)
         lines.append(f"about {format_bytes(needed)} of memory for workers and checkpoints")
     if settings.drill:
         lines.append(f"drill: worker {settings.drill.kill} is killed after step {settings.drill.at_step}")
