@@ -73,7 +73,7 @@ def test_requests_with_several_prompts_leave_the_queue_to_each_other(tiny_model:
         client = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0)
 
         async def answers() -> list[Any]:
-            words = {"model": "tiny", "max_tokens": 64, "extra_body": {"ignore_eos": True}}
+            words: dict[str, Any] = {"model": "tiny", "max_tokens": 64, "extra_body": {"ignore_eos": True}}
             requests = [client.completions.create(prompt=["a", "b", "c", "d"], **words) for _ in range(6)]
             return await asyncio.gather(*requests)
 

@@ -2,8 +2,8 @@
 
 A request with hundreds of prompts would fill the engine's queue alone, so at most `parallel` of its choices are there at
 once; the next one is submitted when one has ended. Many such requests would fill it too and have others refused, so only the
-first choice of each takes any place; the rest are submitted while fewer than `parallel` of all requests' choices wait. The first
-ones are submitted before the answer begins, so that what the engine refuses gets a status of its own.
+first choice of each takes any place; the rest are submitted while fewer than `parallel` of all requests' choices wait. The
+first ones are submitted before the answer begins, so that what the engine refuses gets a status of its own.
 """
 
 from __future__ import annotations
