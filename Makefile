@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.bedplate-setup
 
-.PHONY: help setup postgres demo test lint bench reference clean
+.PHONY: help setup postgres demo test lint peers bench reference clean
 
 help:
 	@echo "make setup   own .venv with everything that demo and test need, and the demo's model and text"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    ruff, mypy --strict, import-linter"
 	@echo "make reference   docs/reference/ from the settings classes and the command line"
 	@echo "make bench   slow benchmarks, each beside its peers"
+	@echo "make peers   environments of other programs (vLLM, lm-evaluation-harness) for the benchmarks, in the user's cache"
 	@echo "make clean   remove .venv and caches of this checkout"
 
 setup: $(STAMP) postgres
@@ -51,7 +52,10 @@ lint: $(STAMP)
 test: setup lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-bench: setup
+peers: setup
+	$(BIN)/python benchmarks/peers/environment.py
+
+bench: setup peers
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 reference: $(STAMP)

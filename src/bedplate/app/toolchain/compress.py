@@ -46,8 +46,8 @@ class Settings:
     model: ModelInput
     """Folder of the model, or the name of a fetched model."""
     schemes: tuple[Scheme, ...] = (Scheme.INT8,)
-    """Schemes to try: `int8` (the smallest), `int8-linear` (embedding table and head stay bf16; what vLLM loads). The first is
-    what later steps get."""
+    """Schemes to try: `int8` (the smallest), `int8-linear` (embedding table and head stay bf16; what vLLM loads, on GPUs). The
+    first is what later steps get."""
     data: Annotated[str, Input(words=tuple(TEXTS), derived=DERIVED)] | None = None
     """Corpus (its held-out part) or text to evaluate on; by default what the model was trained on, else wikipedia-sample."""
     tokens: Annotated[Count, Range(2)] = 8192

@@ -90,7 +90,7 @@ class Handlers:
         def start(request: GenerationRequest) -> Generation:
             return self._start(request, planned.stop, time.monotonic() - arrived_s)
 
-        choices = Choices(requests, start, self._settings.parallel_choices)
+        choices = Choices(requests, start, self._settings.parallel_choices, lambda: self._engine.statistics().queued)
         if body.stream:
             return EventStream(answer, choices, body.stream_options)
         chunks = await _collect(http, choices, len(requests))

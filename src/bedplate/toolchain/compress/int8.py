@@ -2,7 +2,7 @@
 
 `int8`: all linears of the decoder layers, the embedding table and the output head are quantised, one symmetric scale an
 output channel (a token, for the table). `int8-linear`: table and head stay bf16, which costs their size and is what vLLM
-can load. Norms stay bf16. Cost: one pass over the weights, one matrix in fp32 at a time.
+can load (its CPU build has no kernel for it). Norms stay bf16. Cost: one pass over the weights, one matrix in fp32 at a time.
 
 Source: the per-channel scheme of Dettmers et al. 2022 (LLM.int8()) without its outlier split, which weight-only does not need.
 """

@@ -2,7 +2,8 @@
 
 Two layouts. `INT8`: every matrix, embedding table and output head included, as int8 `weight` and `weight_scale`; the smallest,
 and what transformers loads. `INT8_LINEAR`: the linears of the layers only, four weights in one int32 (`weight_packed`,
-`weight_scale`, `weight_shape`); what vLLM loads too, which has no quantised embedding and knows weight-only int8 packed only.
+`weight_scale`, `weight_shape`); what vLLM loads too, which has no quantised embedding, knows weight-only int8 packed only, and
+multiplies it on GPUs only.
 """
 
 from __future__ import annotations

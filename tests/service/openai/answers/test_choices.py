@@ -1,5 +1,6 @@
 """Several prompts, several choices, echo and log-probabilities, as evaluation harnesses and the OpenAI client ask for them."""
 
+import asyncio
 import itertools
 import json
 import math
@@ -64,6 +65,19 @@ def test_more_prompts_than_the_queue_takes_are_answered(tiny_model: Path) -> Non
         streamed = [choice.index for chunk in complete(client, prompt=PROMPTS * 3, stream=True) for choice in chunk.choices]
         assert set(streamed) == set(range(9))
         assert is_idle(server.engine)
+
+
+def test_requests_with_several_prompts_leave_the_queue_to_each_other(tiny_model: Path) -> None:
+    """lm-evaluation-harness sends 32 requests of 4 prompts at once; a queue of 64 refused some of them, which ended its run."""
+    with serving(tiny_model, engine=EngineSettings(max_batch=2, queue_size=7), parallel_choices=2) as server:
+        client = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0)
+
+        async def answers() -> list[Any]:
+            words: dict[str, Any] = {"model": "tiny", "max_tokens": 64, "extra_body": {"ignore_eos": True}}
+            requests = [client.completions.create(prompt=["a", "b", "c", "d"], **words) for _ in range(6)]
+            return await asyncio.gather(*requests)
+
+        assert [len(answer.choices) for answer in asyncio.run(answers())] == [4] * 6
 
 
 def test_one_prompt_that_does_not_fit_refuses_them_all(http: httpx.Client, server: Server) -> None:

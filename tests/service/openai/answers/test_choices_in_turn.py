@@ -50,7 +50,7 @@ class SmallEngine:
 def collect(engine: SmallEngine, ids: str, parallel: int = 4) -> list[tuple[int, str]]:
     async def run() -> list[tuple[int, str]]:
         requests = [GenerationRequest(id=name, prompt=(1,)) for name in ids.split()]
-        choices = Choices(requests, engine.start, parallel)  # type: ignore[arg-type]
+        choices = Choices(requests, engine.start, parallel, lambda: 0)  # type: ignore[arg-type]
         async with aclosing(choices.chunks()) as chunks:
             return [(index, chunk.text) async for index, chunk in chunks]
 

@@ -106,6 +106,11 @@ def test_what_would_change_the_answer_is_refused_by_name(fields: dict[str, Any])
     assert f"'{name}'" in error.message
 
 
+def test_a_refusal_says_what_to_send_instead() -> None:
+    assert refusal(tools=[{"type": "function", "function": {"name": "f"}}]).message.endswith("leave it out, or send []")
+    assert refusal(web_search_options={}).message.endswith("leave it out")
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [

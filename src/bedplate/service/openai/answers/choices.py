@@ -1,8 +1,9 @@
 """All choices of one HTTP request: `n` for each prompt, some of them in the engine at a time.
 
 A request with hundreds of prompts would fill the engine's queue alone, so at most `parallel` of its choices are there at
-once; the next one is submitted when one has ended. The first ones are submitted before the answer begins, so that what the
-engine refuses gets a status of its own.
+once; the next one is submitted when one has ended. Many such requests would fill it too and have others refused, so only the
+first choice of each takes any place; the rest are submitted while fewer than `parallel` of all requests' choices wait. The
+first ones are submitted before the answer begins, so that what the engine refuses gets a status of its own.
 """
 
 from __future__ import annotations
@@ -26,15 +27,20 @@ class Choices:
         requests: One per choice, in order of their index.
         start: Submits a choice to the engine; raises ApiError where the engine refuses it.
         parallel: Most choices in the engine at a time, at least 1.
+        num_queued: How many choices of all requests wait in the engine.
 
     Raises:
         ApiError: The engine takes none of them now, or refuses one for good.
     """
 
     def __init__(
-        self, requests: Sequence[GenerationRequest], start: Callable[[GenerationRequest], Generation], parallel: int
+        self,
+        requests: Sequence[GenerationRequest],
+        start: Callable[[GenerationRequest], Generation],
+        parallel: int,
+        num_queued: Callable[[], int],
     ) -> None:
-        self._start, self._parallel = start, parallel
+        self._start, self._parallel, self._num_queued = start, parallel, num_queued
         self._waiting = deque(enumerate(requests))
         self._running: dict[int, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,7 +54,9 @@ class Choices:
             raise
 
     def _start_next(self) -> bool:
-        """Submit the next choice; False where the engine is full but has some of ours."""
+        """Submit the next choice; False where the engine has some of ours, and is full or has enough waiting."""
+        if self._running and self._num_queued() >= self._parallel:
+            return False
         index, request = self._waiting[0]
         try:
             self._running[index] = self._start(request)

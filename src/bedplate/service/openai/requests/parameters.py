@@ -107,6 +107,6 @@ def _is_neutral(name: str, value: Any, body: dict[str, Any]) -> bool:
 
 
 def _unsupported(name: str) -> ApiError:
-    neutral = " or ".join(repr(value) for value in _NEUTRAL.get(name, ()))
-    only = f" at another value than {neutral}" if neutral else ""
-    return bad_request(f"'{name}' is not supported by this server{only}", name, "unsupported_parameter")
+    ways = " or ".join(repr(value) for value in _NEUTRAL.get(name, ()))
+    instead = f", or send {ways}" if ways else ""
+    return bad_request(f"'{name}' is not supported by this server: leave it out{instead}", name, "unsupported_parameter")
