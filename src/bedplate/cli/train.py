@@ -71,6 +71,7 @@ _FIGURES = {
     "goodput_frac": "goodput_frac",
     "perplexity_before": "ppl_before",
     "perplexity_after": "ppl_after",
+    "steps_skipped": "steps_repeated",
 }
 """What is shown of a training, and the measurement whose unit it has."""
 _FAILURES = ("kind", "rank", "step", "detected after", "computing after", "first step after", "steps repeated")
