@@ -23,7 +23,7 @@ class Mistakes:
 
     @contextlib.contextmanager
     def collected(self) -> Iterator[None]:
-        """Keep the `ConfigurationError` that ends the block, and go on behind it."""
+        """Keep the `ConfigurationError` that ends the block, and continue after it."""
         try:
             yield
         except ConfigurationError as error:
