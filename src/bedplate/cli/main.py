@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from bedplate._version import __version__
-from bedplate.cli.terminal.streams import abandon_output, closed_stream, flush_output, is_stream_error, report_closed
+from bedplate.cli.terminal.streams import closed_stream, flush_output, is_stream_error, report_closed, settle_output
 from bedplate.cli.terminal.usage_errors import as_usage_error
 from bedplate.core.errors import BedplateError, ConfigurationError, UnavailableError, UsageError
 
@@ -76,6 +76,13 @@ def main(arguments: list[str] | None = None) -> int:
         report_closed(closed)
         return UsageError.exit_code
     try:
+        return _run(arguments)
+    finally:
+        settle_output()
+
+
+def _run(arguments: list[str]) -> int:
+    try:
         result = _invoke(arguments)
         flush_output()
         return result if isinstance(result, int) else 0
@@ -92,12 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of the output has all that it wanted
-        abandon_output()
         return 0
     except OSError as error:
         if not is_stream_error(error):
             raise
-        abandon_output()
         unwritten = UnavailableError(
             "the output cannot be written", seen=error.strerror, next_step="check where it goes: a full disk, a closed terminal"
         )
