@@ -1,9 +1,14 @@
-"""`bedplate compute inventory` as people call it."""
+"""`bedplate compute` as people call it."""
 
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from tests.compute.traces import make_nodes, make_pods, write_traces
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,3 +36,31 @@ def test_inventory_as_a_table_names_each_device() -> None:
     done = call("compute", "inventory")
     assert done.stdout.splitlines()[0].startswith("device\tkind\tvendor")
     assert done.stdout.splitlines()[1].startswith("cpu:0\tcpu\t")
+
+
+def test_simulate_packs_a_trace(tmp_path: Path) -> None:
+    nodes, pods = write_traces(tmp_path, make_nodes(12), make_pods(80))
+    traces = ("compute", "simulate", "--nodes", str(nodes), "--pods", str(pods), "--seeds", "42:44")
+    done = call(*traces, "--protocol", "inflate", "--tune", "1.3", "--policy", "fgd", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [run["seed"] for run in answer["runs"]] == [42, 43]
+    for run in answer["runs"]:
+        assert run["policy"] == "fgd" and run["seconds"] > 0
+        assert 50 < run["allocation_pct_at_100"] <= run["bound_pct"] <= 100
+        assert run["unallocated_devices"] == pytest.approx((100 - run["allocation_pct_at_100"]) / 100 * 48)
+    mean = sum(run["allocation_pct_at_100"] for run in answer["runs"]) / 2
+    assert answer["mean_allocation_pct_at_100"] == pytest.approx(mean)
+    assert answer["provenance"] == "simulated"
+    table = call(*traces)
+    assert table.stdout.splitlines()[0].startswith("seed\tallocated\tbound")
+    assert "mean allocation" in table.stderr
+
+
+def test_simulate_names_what_it_cannot_read(tmp_path: Path) -> None:
+    nodes, pods = write_traces(tmp_path, make_nodes(4), make_pods(9))
+    pods.write_text(pods.read_text() + "pod-x,1,1,1,nine,\n")
+    done = call("compute", "simulate", "--nodes", str(nodes), "--pods", str(pods))
+    assert done.returncode == 2
+    assert "pods.csv:11: gpu_milli='nine'" in done.stderr
+    assert call("compute", "simulate", "--nodes", str(nodes), "--pods", str(tmp_path / "absent.csv")).returncode == 3

@@ -1,20 +1,28 @@
-"""`bedplate compute`: the devices of this machine."""
+"""`bedplate compute`: the devices of this machine, and what-if questions to the scheduler."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from bedplate.app.compute.simulate import Settings
 from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
+from bedplate.cli.terminal.settings_options import settings_options
+
+if TYPE_CHECKING:
+    from bedplate.app.compute.simulate import PackingResult
 
 
 @click.group(cls=Group)
 def command() -> None:
-    """Inventory of devices.
+    """Inventory of devices; placement policies on a trace.
 
     \b
-    Example:
+    Examples:
       bedplate compute inventory -o json
+      bedplate compute simulate --nodes nodes.csv --pods pods.csv
     """
 
 
@@ -51,3 +59,52 @@ def inventory(output: str) -> None:
             for device in found.devices
         ],
     )
+
+
+@command.command()
+@settings_options(Settings)
+@output_option
+def simulate(settings: dict[str, Any], output: str) -> None:
+    """Pack the pods of a trace onto nodes, one by one, and show how much of the devices a placement policy can allocate.
+
+    The traces are CSV files as in Alibaba's cluster-trace-gpu-v2023. Pods are shuffled, brought to `--tune` times the capacity
+    and never leave; one that fits nowhere is skipped. Allocation is that of the devices when the demand that arrived equals
+    their capacity. No policy exceeds the bound, which knows every arrival and may divide requests.
+
+    \b
+    Examples:
+      bedplate compute simulate --nodes nodes.csv --pods pods.csv
+      bedplate compute simulate --nodes nodes.csv --pods pods.csv --policy fgd --seeds 42:45 -o json
+    """
+    from bedplate.app.compute.simulate import simulate as answer
+    from bedplate.cli.terminal.progress import TerminalReporter
+    from bedplate.core.settings import read_settings
+
+    result = answer(read_settings(Settings, settings), TerminalReporter())
+    if output == "json":
+        print_json(result.as_json())
+    else:
+        _print_packing(result)
+
+
+def _print_packing(result: PackingResult) -> None:
+    from bedplate.core.units import format_duration
+
+    rows = [
+        (
+            run.seed,
+            _percent(run.allocation_frac),
+            _percent(run.bound_frac),
+            run.num_arrived,
+            run.num_skipped,
+            format_duration(run.seconds),
+        )
+        for run in result.runs
+    ]
+    title = f"{result.num_devices} devices, policy '{result.runs[0].policy}', simulated"
+    print_table(["seed", "allocated", "bound", "arrived", "skipped", "time"], rows, title=title)
+    note(f"mean allocation {_percent(result.mean_allocation_frac)}")
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"

@@ -1,0 +1,1 @@
+"""Who runs where, and when: placement policies; queue and quotas follow."""

@@ -1,0 +1,158 @@
+"""`rollout`: fill each node with sampled futures and place where the expected waste grows least; bedplate's own.
+
+Fragmentation as `fgd` counts it looks one request ahead. Here a cost has three parts, in thousandths of a device:
+
+1. *Waste after a rollout.* Sequences of requests are drawn from the mix once. A node's waste is the device capacity that
+   is left when each sequence is packed into it, best fit on its devices, on average. That sees CPU and memory running out
+   before the devices do, and which shares fill a device together.
+2. *Value of partly used devices* (`device_values.py`): other nodes compete for the few small requests that would fill a gap,
+   which a rollout over one node does not see.
+3. *Scarcity.* Requests that few nodes can take (several whole devices, certain models) need room kept for them. For each
+   such kind, D is its demand until the cluster is full and S what the nodes could take of it now; taking away one unit of
+   S costs (D / S) ** 3, at most 1: next to nothing while there is plenty, all of it when the last room goes.
+
+The mix is learned from history and replaced by what arrives where the two differ beyond chance (`drift.py`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bedplate.compute.scheduler.placement.base import Choice, CostTable, PlacementPolicy, Ties
+from bedplate.compute.scheduler.placement.candidates import rows_of
+from bedplate.compute.scheduler.placement.cluster import WHOLE, Classes, Cluster, Floats, Ints, States
+from bedplate.compute.scheduler.placement.device_values import device_values
+from bedplate.compute.scheduler.placement.drift import MixWatch
+from bedplate.compute.scheduler.placement.mix import Mix
+from bedplate.compute.scheduler.placement.scarcity import Scarcity
+
+NUM_SEQUENCES = 16
+OFFERED = 4
+"""A sequence offers a node this many times its free device capacity."""
+_MAX_LENGTH = 256
+_VALUE_WEIGHT = 4.0
+"""Waste on a device that is certain (no request of that size will come) outweighs waste that is expected on a node."""
+
+
+def make_policy(cluster: Cluster, mix: Mix, seed: int = 0) -> PlacementPolicy:
+    """See the file's header."""
+    return RolloutPolicy(cluster, mix, seed)
+
+
+class RolloutPolicy:
+    """Keeps the table of costs, what was learned, and how scarce each kind of room is."""
+
+    def __init__(self, cluster: Cluster, mix: Mix, seed: int) -> None:
+        self._cluster = cluster
+        self._seed = seed
+        self._table = CostTable(cluster, self._cost, Ties.FULLEST)
+        self._watch = MixWatch(mix)
+        self._learn(mix)
+
+    def choose(self, item: int) -> Choice | None:
+        """See `PlacementPolicy`."""
+        if (mix := self._watch.observe(item)) is not None:
+            self._learn(mix)
+        nodes_M, after = self._table.refresh(item)
+        self._scarcity.update(item, nodes_M, after)
+        return self._table.cheapest(item, self._table.cost_CN[item] + self._scarcity.cost(item))
+
+    def _learn(self, mix: Mix) -> None:
+        generator = np.random.default_rng(self._seed)
+        self._value_R = _VALUE_WEIGHT * device_values(self._cluster, mix, generator)
+        has_devices_C = self._cluster.requests.devices > 0
+        frequency_C = np.where(has_devices_C, mix.frequency, 0.0)
+        if frequency_C.sum() > 0:
+            shape = (NUM_SEQUENCES, _MAX_LENGTH)
+            self._sequences = generator.choice(len(frequency_C), size=shape, p=frequency_C / frequency_C.sum())
+        else:
+            self._sequences = np.zeros((0, 0), np.int64)
+        self._scarcity = Scarcity(self._cluster, mix)
+        self._potential_N = self._potential(self._cluster.free)
+        self._version_N = self._cluster.version_N.copy()
+        self._table.invalidate()
+
+    def _cost(self, item: int, nodes_M: Ints, after: States) -> Floats:
+        changed = np.flatnonzero(self._version_N != self._cluster.version_N)
+        if len(changed):
+            self._potential_N[changed] = self._potential(rows_of(self._cluster.free, changed))
+            self._version_N[changed] = self._cluster.version_N[changed]
+        growth: Floats = self._potential(after) - self._potential_N[nodes_M]
+        return growth
+
+    def _potential(self, states: States) -> Floats:
+        waste_M = rollout_waste(states, self._cluster.requests, self._sequences, OFFERED)
+        potential: Floats = waste_M - self._value_R[states.shares].sum(axis=1)
+        return potential
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def rollout_waste(states: States, classes: Classes, sequences: Ints, offered: int) -> Floats:
+    """Device capacity left after a sequence is packed, averaged over sequences; thousandths of a device, shape (M,).
+
+    Args:
+        states: What is filled; not changed.
+        classes: Of the requests.
+        sequences: Classes in the order in which they are offered, shape (sequences, length).
+        offered: A sequence ends after this many times the state's free device capacity.
+
+    O(M * sequences * length * G).
+    """
+    result = np.zeros(len(states.cpu))
+    shares = np.empty(states.shares.shape[1], np.int64)
+    for at in range(len(states.cpu)):
+        free = states.shares[at].sum()
+        if free == 0:
+            continue
+        for sequence in range(len(sequences)):
+            shares[:] = states.shares[at]
+            result[at] += _fill(
+                states.cpu[at], states.memory[at], shares, states.model[at], classes, sequences[sequence], offered * free
+            )
+        result[at] /= max(len(sequences), 1)
+    return result
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _fill(cpu: int, memory: int, shares: Ints, model: int, classes: Classes, sequence: Ints, most: int) -> int:
+    """Free capacity of one node after `sequence`, changing `shares`."""
+    left, offered = 0, 0
+    for device in range(len(shares)):
+        left += shares[device]
+    for at in range(len(sequence)):
+        if left == 0 or offered > most:
+            break
+        item = sequence[at]
+        share, count = classes.share[item], classes.devices[item]
+        offered += share * count
+        fits = classes.cpu[item] <= cpu and classes.memory[item] <= memory and (classes.models[item] >> model) & 1
+        if share * count > left or not fits or not _pack(shares, share, count):
+            continue
+        cpu -= classes.cpu[item]
+        memory -= classes.memory[item]
+        left -= share * count
+    return left
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _pack(shares: Ints, share: int, count: int) -> bool:
+    """Take `count` whole devices, or a share of the device where the least is left; False if there is no room."""
+    if share == WHOLE:
+        num_free = 0
+        for device in range(len(shares)):
+            num_free += shares[device] == WHOLE
+        if num_free < count:
+            return False
+        for device in range(len(shares)):
+            if count > 0 and shares[device] == WHOLE:
+                shares[device] = 0
+                count -= 1
+        return True
+    best = -1
+    for device in range(len(shares)):
+        if shares[device] >= share and (best < 0 or shares[device] < shares[best]):
+            best = device
+    if best >= 0:
+        shares[best] -= share
+    return best >= 0

@@ -1,0 +1,90 @@
+"""Room for requests that few nodes can take: what it costs to use it up.
+
+A kind is all classes that need the same number of whole devices (two or more), or accept the same models only. Its supply
+is what every node could take of it, were it the only one to arrive, in thousandths of a device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bedplate.compute.scheduler.placement.candidates import rows_of
+from bedplate.compute.scheduler.placement.cluster import Classes, Cluster, Floats, Ints, States
+from bedplate.compute.scheduler.placement.mix import Mix
+
+EXPONENT = 3
+
+
+class Scarcity:
+    """Supply and demand of each kind; J kinds."""
+
+    def __init__(self, cluster: Cluster, mix: Mix) -> None:
+        self._cluster = cluster
+        kind_C, weight_C, self._demand_frac_J = _kinds(cluster, mix)
+        scarce = np.flatnonzero(kind_C >= 0)
+        self._classes = Classes(*(field[scarce] for field in cluster.requests))
+        self._kind_C, self._weight_C = kind_C[scarce], weight_C[scarce]
+        num_kinds = len(self._demand_frac_J)
+        self._supply_NJ = self._supply(cluster.free)
+        self._lost_CNJ = np.zeros((len(cluster.classes), len(cluster.nodes), num_kinds), np.float32)
+        self._version_N = cluster.version_N.copy()
+
+    def update(self, item: int, nodes_M: Ints, after: States) -> None:
+        """Note what placing class `item` on each of `nodes_M`, which leaves the states `after`, takes from each kind."""
+        if self._demand_frac_J.size:
+            self._follow()
+            self._lost_CNJ[item, nodes_M] = self._supply_NJ[nodes_M] - self._supply(after)
+
+    def cost(self, item: int) -> Floats | float:
+        """Cost of placing class `item` on each node where it fits, in thousandths of a device; call `update` first."""
+        if not self._demand_frac_J.size:
+            return 0.0
+        demand_J = self._demand_frac_J * self._cluster.free.shares.sum()
+        price_J = np.minimum(demand_J / np.maximum(self._supply_NJ.sum(axis=0), 1.0), 1.0) ** EXPONENT
+        cost: Floats = self._lost_CNJ[item] @ price_J
+        return cost
+
+    def _follow(self) -> None:
+        changed = np.flatnonzero(self._version_N != self._cluster.version_N)
+        if len(changed):
+            self._supply_NJ[changed] = self._supply(rows_of(self._cluster.free, changed))
+            self._version_N[changed] = self._cluster.version_N[changed]
+
+    def _supply(self, states: States) -> Floats:
+        supply: Floats = _supply(states, self._classes, self._kind_C, self._weight_C, len(self._demand_frac_J))
+        return supply
+
+
+def _kinds(cluster: Cluster, mix: Mix) -> tuple[Ints, Floats, Floats]:
+    """Kind of each class (-1: not scarce by nature), its weight within the kind, and the kinds' shares of the demand."""
+    requests, demand_C = cluster.requests, mix.device_share(cluster)
+    every_model = (1 << len(cluster.models)) - 1
+    kind_C, names = np.full(len(demand_C), -1, np.int64), dict[tuple[int, int], int]()
+    for item in np.flatnonzero(demand_C > 0):
+        count, models = int(requests.devices[item]), int(requests.models[item])
+        if count > 1 or models != every_model:
+            kind_C[item] = names.setdefault((count, models), len(names))
+    demand_J = np.array([demand_C[kind_C == kind].sum() for kind in range(len(names))])
+    weight_C = np.where(kind_C >= 0, demand_C / np.append(demand_J, 1.0)[kind_C], 0.0)
+    return kind_C, weight_C, demand_J
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _supply(states: States, classes: Classes, kind_C: Ints, weight_C: Floats, num_kinds: int) -> Floats:
+    """What each state can take of each kind, averaged over the kind's classes; shape (M, J)."""
+    result = np.zeros((len(states.cpu), num_kinds))
+    for at in range(len(states.cpu)):
+        for item in range(len(kind_C)):
+            if not (classes.models[item] >> states.model[at]) & 1:
+                continue
+            copies = 0
+            for device in range(states.devices[at]):
+                copies += states.shares[at, device] // classes.share[item]
+            copies //= classes.devices[item]
+            if classes.cpu[item] > 0:
+                copies = min(copies, states.cpu[at] // classes.cpu[item])
+            if classes.memory[item] > 0:
+                copies = min(copies, states.memory[at] // classes.memory[item])
+            result[at, kind_C[item]] += weight_C[item] * copies * classes.devices[item] * classes.share[item]
+    return result

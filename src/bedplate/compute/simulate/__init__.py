@@ -1,0 +1,1 @@
+"""What if: traces of requests replayed against placement policies."""
