@@ -133,7 +133,7 @@ def open_server(task: ServeTask, kv_url: str | None, num_cores: int | None = Non
         from bedplate.toolchain.serve.codec import FolderCodec
         from bedplate.toolchain.serve.engine import BuiltInEngine
         from bedplate.toolchain.serve.prefix import kv_namespace
-        from bedplate.toolchain.serve.threads import useful_threads
+        from bedplate.toolchain.serve.threads import step_threads
 
         folder, dtype = Path(task.model), getattr(torch, task.dtype)
         _check_memory(folder)
@@ -142,9 +142,10 @@ def open_server(task: ServeTask, kv_url: str | None, num_cores: int | None = Non
         try:
             model = load_model(folder, dtype)
             max_threads = num_cores or torch.get_num_threads()
-            torch.set_num_threads(task.engine.threads or useful_threads(model.config, task.engine.chunk_tokens, max_threads))
+            threads = step_threads(model.config, task.engine, max_threads)
+            torch.set_num_threads(threads.prefill)  # which makes the blocks, so that it is part of their key
             namespace = kv_namespace(model.config, weights_digest(folder), dtype, task.engine.chunk_tokens)
-            engine = BuiltInEngine(model, task.engine, store, namespace)
+            engine = BuiltInEngine(model, task.engine, store, namespace, threads)
             try:
                 yield Server(task, listener, engine, codec, engine.context_tokens)
             finally:

@@ -8,6 +8,7 @@ from bedplate.toolchain.models.config import LlamaConfig
 from bedplate.toolchain.models.llama import Llama
 from bedplate.toolchain.serve.decoder import SlotDecoder, _attention_spans
 from bedplate.toolchain.serve.slots import KVSlots, SlotShape
+from bedplate.toolchain.serve.threads import StepThreads
 
 TOLERANCE = {torch.float32: (1e-4, 1e-4), torch.bfloat16: (0.15, 0.05)}
 
@@ -49,6 +50,22 @@ def test_chunks_and_steps_give_the_scores_of_one_forward(heads: int, kv_heads: i
     for position in range(140, 150):
         scores_MV = decoder.decode([None, None, tokens[position], None], [0, 0, position, 0])
         torch.testing.assert_close(scores_MV[2].float(), expected[position], atol=absolute, rtol=relative)
+
+
+@torch.inference_mode()
+def test_each_kind_of_step_has_its_threads() -> None:
+    model, before = make_decoder()
+    count = torch.get_num_threads()
+    try:
+        decoder = SlotDecoder(model, before.slots, 64, 4, StepThreads(prefill=1, decode=2))
+        hidden = decoder.prefill(0, 0, [1, 2, 3])
+        assert torch.get_num_threads() == 1
+        decoder.decode([4, None, None, None], [3, 0, 0, 0])
+        assert torch.get_num_threads() == 2
+        decoder.logits(hidden, 2)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(count)
 
 
 @torch.inference_mode()

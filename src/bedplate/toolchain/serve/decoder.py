@@ -27,6 +27,7 @@ from torch import Tensor
 from bedplate.toolchain.models.llama import Llama, RMSNorm, rotary_tables
 from bedplate.toolchain.serve.linear import Linear, fuse
 from bedplate.toolchain.serve.slots import POSITION_STEP, KVSlots
+from bedplate.toolchain.serve.threads import StepThreads
 
 _Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q_RHK, k_RGK, v_RGK) -> out_RD, for R rows."""
@@ -50,11 +51,16 @@ class SlotDecoder:
         slots: Where keys and values live.
         chunk_tokens: Rows of a prefill call.
         max_batch: Rows of a decode call; the number of slots.
+        threads: Of the linear algebra in each kind of step; None leaves them as they are.
     """
 
-    def __init__(self, model: Llama, slots: KVSlots, chunk_tokens: int, max_batch: int) -> None:
+    def __init__(
+        self, model: Llama, slots: KVSlots, chunk_tokens: int, max_batch: int, threads: StepThreads | None = None
+    ) -> None:
         self.config, self.slots = model.config, slots
         self.chunk_tokens, self.max_batch = chunk_tokens, max_batch
+        current = torch.get_num_threads()
+        self._threads = threads or StepThreads(prefill=current, decode=current)
         self._embed = model.model.embed_tokens
         self._layers = [_fused(layer) for layer in model.model.layers]
         self._norm = model.model.norm
@@ -81,6 +87,7 @@ class SlotDecoder:
         Returns:
             hidden_CD for `logits` and `chunk_logits`; rows behind the last token hold nothing of use.
         """
+        _use_threads(self._threads.prefill)
         rows, end = len(tokens), start + self.chunk_tokens
         padded = torch.tensor([*tokens, *([0] * (self.chunk_tokens - rows))])
 
@@ -94,11 +101,13 @@ class SlotDecoder:
 
     def logits(self, hidden_CD: Tensor, row: int) -> Tensor:
         """logits_V of one row of a chunk: the scores that choose the first generated token."""
+        _use_threads(self._threads.prefill)
         logits_1V = self._head(self._norm(hidden_CD[row : row + 1]))
         return logits_1V[0]
 
     def chunk_logits(self, hidden_CD: Tensor) -> Tensor:
         """logits_CV of all rows of a chunk; in bf16 their last bits are not those of `logits`, which has one row."""
+        _use_threads(self._threads.prefill)
         logits_CV: Tensor = self._head(self._norm(hidden_CD))
         return logits_CV
 
@@ -112,6 +121,7 @@ class SlotDecoder:
         Returns:
             logits_MV; rows without a token hold nothing of use.
         """
+        _use_threads(self._threads.decode)
         active = [row for row, token in enumerate(tokens) if token is not None]
         at = [position if token is not None else 0 for token, position in zip(tokens, positions, strict=True)]
         spans = _attention_spans(active, at, together=self._attends_together)
@@ -162,6 +172,7 @@ class SlotDecoder:
         return out_MGRK.view(M, H * K)
 
     def _rows_attend_alike(self) -> bool:
+        _use_threads(self._threads.decode)
         shape, length = self.slots.shape, 2 * POSITION_STEP
         random = torch.Generator().manual_seed(0)
         q_MHK = torch.randn((self.max_batch, self.config.num_heads, shape.head_size), generator=random).to(shape.dtype)
@@ -188,6 +199,12 @@ class SlotDecoder:
         hidden_MP = torch.arange(_whole_steps(longest))[None] > at_M[:, None]
         mask_MP = torch.zeros(hidden_MP.shape, dtype=self.slots.shape.dtype).masked_fill_(hidden_MP, float("-inf"))
         return mask_MP[:, None, None]
+
+
+def _use_threads(count: int) -> None:
+    """Of this thread's linear algebra; what `torch.set_num_threads` sets for others, they set anew."""
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
 
 
 def _fused(layer: torch.nn.Module) -> _Layer:

@@ -32,6 +32,7 @@ from bedplate.toolchain.serve.sequence import Sequence, TokenStream
 from bedplate.toolchain.serve.settings import EngineSettings
 from bedplate.toolchain.serve.slots import KVSlots, SlotShape
 from bedplate.toolchain.serve.steps import Outcome, Steps
+from bedplate.toolchain.serve.threads import StepThreads
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class BuiltInEngine:
         settings: EngineSettings | None = None,
         store: KVBlockStore | None = None,
         namespace: KVNamespace | None = None,
+        threads: StepThreads | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         dtype = model.model.norm.weight.dtype
@@ -66,7 +68,7 @@ class BuiltInEngine:
         if store is not None:
             assert namespace is not None and namespace.block_tokens == chunk_tokens
             memory = PrefixMemory(store, namespace, self._slots)
-        runner = SlotDecoder(model, self._slots, chunk_tokens, max_batch)
+        runner = SlotDecoder(model, self._slots, chunk_tokens, max_batch, threads)
         self._steps = Steps(runner, max_batch, chunk_tokens, memory)
         self._lock = threading.Condition()
         self._waiting: deque[Sequence] = deque()
