@@ -25,5 +25,5 @@ class EngineSettings:
     context_tokens: Annotated[Count, Range(2)] | None = None
     """Longest prompt plus answer; None takes what the model and `kv_memory` allow."""
     threads: Annotated[Count, Range(1)] | None = None
-    """Threads of the linear algebra; by default those that the model's operators can keep busy in a prefill step, and all of the
-    task's cores in a decode step of several sequences."""
+    """Threads of the linear algebra; by default those that the model's operators can keep busy in a prefill step, and
+    all of the task's cores in a decode step of several sequences."""
