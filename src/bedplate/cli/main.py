@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from bedplate._version import __version__
-from bedplate.cli.terminal.streams import closed_stream, flush_output, is_stream_error, report_closed, settle_output
+from bedplate.cli.terminal.streams import closed_stream, flush_output, is_stream_error, report_closed, settle_streams
 from bedplate.cli.terminal.usage_errors import as_usage_error
 from bedplate.core.errors import BedplateError, ConfigurationError, UnavailableError, UsageError
 
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(arguments)
     finally:
-        settle_output()
+        settle_streams()
 
 
 def _run(arguments: list[str]) -> int:

@@ -43,15 +43,18 @@ def is_stream_error(error: OSError) -> bool:
     return error.errno in _STREAM_ERRORS and error.filename is None
 
 
-def settle_output() -> None:
-    """Write what is left for standard output; where that fails, send it nowhere, or the interpreter fails on it at its end.
+def settle_streams() -> None:
+    """Write what both streams still hold; where that fails, send it nowhere, or the interpreter fails on it at its end.
 
     Called whatever the outcome was: a lost reader must not change the exit code, which Python makes 120.
     """
-    try:
-        flush_output()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)

@@ -84,7 +84,7 @@ def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Mapping[s
                     raise ConfigurationError("a row is cut short", seen=place, expected=", ".join(columns))
                 yield place, row
     except FileNotFoundError as error:
-        raise NotFoundError("no such trace", seen=file) from error
+        raise NotFoundError("no such trace", seen=file, next_step="check the path") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError("the trace cannot be read", seen=f"{file}: {error}", expected="a CSV file in UTF-8") from error
 
