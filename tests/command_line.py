@@ -40,6 +40,7 @@ class CommandLine:
             "BEDPLATE_STATE": str(self.state),
             "LANG": "C.UTF-8",
         }
+        environment.pop("PYTHONUNBUFFERED", None)  # it hides what is still buffered when a reader has left
         environment |= options.pop("environment", {})
         words = [*options.pop("prefix", ()), sys.executable, "-m", "bedplate", *words]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
