@@ -64,3 +64,12 @@ def test_simulate_names_what_it_cannot_read(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "pods.csv:11: gpu_milli='nine'" in done.stderr
     assert call("compute", "simulate", "--nodes", str(nodes), "--pods", str(tmp_path / "absent.csv")).returncode == 3
+
+
+def test_simulate_says_which_pods_no_node_can_take(tmp_path: Path) -> None:
+    nodes, pods = write_traces(tmp_path, make_nodes(4), make_pods(20))
+    pods.write_text(pods.read_text() + "pod-x,1000,10,1,500,none\n")
+    done = call("compute", "simulate", "--nodes", str(nodes), "--pods", str(pods), "--seeds", "1", "--policy", "best-fit")
+    assert done.returncode == 0
+    assert "warning: 1 pods fit on no node" in done.stderr
+    assert "1 x 500/1000 of none, 1000 mCPU, 10 MiB" in done.stderr

@@ -52,6 +52,9 @@ def simulate(settings: Settings, reporter: Reporter | None = None) -> PackingRes
     reporter = reporter or NullReporter()
     history = read_pods(Path(settings.history)) if settings.history else None
     trace = PackingTrace(read_nodes(Path(settings.nodes)), read_pods(Path(settings.pods)), settings.tune, history)
+    if never := trace.never_fitting():
+        need, count = max(never.items(), key=lambda item: item[1])
+        reporter.say(f"warning: {sum(never.values())} pods fit on no node even if it is empty; {count} of them need {need}")
     seeds, runs = settings.seed_range(), []
     for seed in seeds:
         reporter.check_cancelled()

@@ -49,7 +49,7 @@ def read_pods(file: Path) -> list[tuple[str, RequestClass]]:
     pods = []
     for place, row in _rows(file, _POD_COLUMNS):
         num_devices = _number(row, "num_gpu", place)
-        share = (_number(row, "gpu_milli", place) if row["gpu_milli"] else WHOLE) if num_devices else 0
+        share = _number(row, "gpu_milli", place) if row["gpu_milli"] else WHOLE if num_devices else 0
         models = tuple(sorted(set((row.get(_MODELS_COLUMN) or "").split("|")) - {""}))
         try:
             need = RequestClass(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bedplate.compute.scheduler.placement import open_policy
+from bedplate.compute.scheduler.placement.candidates import find_candidates
 from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Node, RequestClass
 from bedplate.compute.scheduler.placement.mix import mix_of
 from bedplate.compute.simulate.bound import allocation_bound
@@ -104,6 +105,16 @@ class PackingTrace:
             num_skipped=num_skipped,
             seconds=seconds,
         )
+
+    def never_fitting(self) -> dict[RequestClass, int]:
+        """How many of the trace's pods, by class, fit on no node even if it is empty."""
+        cluster, nodes = Cluster(self.nodes, self.classes), np.arange(len(self.nodes))
+        counts = np.bincount(self._pod_classes, minlength=len(self.classes))
+        return {
+            need: int(counts[item])
+            for item, need in enumerate(self.classes)
+            if counts[item] and not len(find_candidates(cluster.free, cluster.requests, item, nodes)[0])
+        }
 
     def bound_frac(self, seed: int) -> float:
         """The bound for one order of arrivals."""

@@ -62,6 +62,10 @@ class RequestClass:
                 expected="no device, a share of one device, or whole devices",
             )
 
+    def __str__(self) -> str:
+        devices = f"{self.num_devices} x {self.share_milli}/{WHOLE} of {'|'.join(self.models) or 'any model'}"
+        return f"{devices if self.num_devices else 'no device'}, {self.cpu_milli} mCPU, {self.memory_mib} MiB"
+
     @property
     def device_milli(self) -> int:
         """Thousandths of devices in all."""
