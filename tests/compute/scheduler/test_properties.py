@@ -118,7 +118,7 @@ def check(state: SchedulerState) -> None:
         assert all(tenant.used.get(resource, 0) <= most for resource, most in tenant.limit.items())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 1_000_000))
 def test_nothing_is_given_twice_and_every_job_ends(seed: int) -> None:
     draw = random.Random(seed)
@@ -126,16 +126,16 @@ def test_nothing_is_given_twice_and_every_job_ends(seed: int) -> None:
     jobs = [drawn_job(draw, f"j{at:03}", draw.uniform(0.0, 400.0)) for at in range(draw.randint(1, 40))]
     run = VirtualRun(state, {job.id: real_s for job, real_s in jobs})
     run.submit(*(job for job, _ in jobs))
-    for when_s in range(0, 30_000, 50):  # as a service that looks again every now and then
+    for when_s in range(0, 20_000, 500):  # as a service that looks again every now and then
         run.at(float(when_s), lambda: None)
     run.run(HORIZON_S, lambda: check(state))
     refused = set(run.names(Refuse))
     assert {job.id for job, _ in jobs} == refused | set(run.ended_s), "a job starved"
-    assert not state.entries and max(run.ended_s.values(), default=0.0) < 30_000
+    assert not state.entries and max(run.ended_s.values(), default=0.0) < 20_000
     assert all(amount == 0 for tenant in state.ledger.tenants.values() for amount in tenant.used.values())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 1_000_000))
 def test_decide_is_pure_and_the_same_for_the_same_state(seed: int) -> None:
     draw = random.Random(seed)
@@ -151,12 +151,10 @@ def test_decide_is_pure_and_the_same_for_the_same_state(seed: int) -> None:
 
     jobs = [drawn_job(draw, f"j{at:03}", float(draw.randint(0, 300))) for at in range(25)]
     run.submit(*(job for job, _ in jobs))
-    for when_s in range(0, 500, 10):
-        run.at(float(when_s), look)
     run.run(500.0, look)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 1_000_000))
 def test_a_new_state_from_the_record_decides_the_same(seed: int) -> None:
     """A restart: jobs in the order in which they came, what ran starts where it ran, what was asked to end was asked."""
@@ -183,7 +181,7 @@ def test_a_new_state_from_the_record_decides_the_same(seed: int) -> None:
         assert decide(again, run.now) == decide(state, run.now)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1_000_000))
 def test_a_guarantee_is_reached_whatever_guests_hold(seed: int) -> None:
     draw = random.Random(seed)
@@ -203,14 +201,14 @@ def test_a_guarantee_is_reached_whatever_guests_hold(seed: int) -> None:
 
 
 @pytest.mark.parametrize("order", [("age",), ("priority", "fair", "deadline", "age"), ("priority", "shortest", "age")])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 1_000_000))
 def test_a_large_gang_starts_in_bounded_time_while_small_jobs_keep_coming(order: tuple[str, ...], seed: int) -> None:
     draw = random.Random(seed)
     nodes = [make_node(f"n{at}", 4) for at in range(3)]
     state = SchedulerState(nodes, settings=SchedulerSettings(aging=300.0, order=order, preemption=draw.random() < 0.5))
     jobs = []
-    for at in range(900):
+    for at in range(250):
         real_s = draw.uniform(20.0, 120.0)
         expected_s = draw.choice((None, real_s, real_s / 3, 2 * real_s))
         priority = draw.choice((0, 0, 1))
@@ -218,7 +216,7 @@ def test_a_large_gang_starts_in_bounded_time_while_small_jobs_keep_coming(order:
         jobs.append((make_job(f"s{at:04}", tenant=tenant, at=7.0 * at, expected_s=expected_s, priority=priority), real_s))
     run = VirtualRun(state, {job.id: real_s for job, real_s in jobs})
     run.submit(*(job for job, _ in jobs), make_job("gang", tenant="large", at=50.0, workers=3, devices=4))
-    run.run(6_300.0)
+    run.run(1_700.0)
     assert run.started_s["gang"] < 50.0 + 2 * 300.0 + 300.0
 
 
@@ -235,9 +233,9 @@ def test_preemption_comes_to_rest() -> None:
             for at in range(40)
         )
     )
-    for when_s in range(0, 40_000, 100):
+    for when_s in range(0, 20_000, 500):
         run.at(float(when_s), lambda: None)
     run.run(10_000.0)
     before = len(run.names(Preempt))
-    run.run(40_000.0)
+    run.run(20_000.0)
     assert len(run.names(Preempt)) == before
