@@ -64,6 +64,21 @@ def test_details_of_a_card_win_over_the_table() -> None:
     assert second.usage.utilisation_frac == 0.97
 
 
+def test_values_of_a_controller_are_not_those_of_the_chip() -> None:
+    (device,) = saved("npu-smi/info-310-old.txt", "npu-smi/common-310.txt")
+    assert (device.usage.temperature_c, device.usage.utilisation_frac) == (61.0, 0.33)
+    assert device.usage.power_w == 12.8  # the table's; 42.8 W is of the card's controller
+
+
+@pytest.mark.parametrize("is_above", [True, False])
+def test_ids_of_chips_stand_above_or_below_their_values(is_above: bool) -> None:
+    chips = [("Chip ID : 0", "Aicore Usage Rate(%) : 10"), ("Chip ID : 1", "Aicore Usage Rate(%) : 20")]
+    lines = [line for pair in chips for line in (pair if is_above else reversed(pair))]
+    details = ToolOutput(text="\n".join(["NPU ID : 2", "Chip Count : 2", *lines]), source="usages.txt")
+    first, second = read_saved([output_of("npu-smi/info-310p.txt"), details])
+    assert (first.usage.utilisation_frac, second.usage.utilisation_frac) == (0.1, 0.2)
+
+
 def test_mapping_and_usages_do_without_the_table() -> None:
     mapping = "NPU ID  Chip ID  Chip Logic ID  Chip Name\n0  0  0  Ascend 910B3\n0  1  -  Mcu\n"
     outputs = [output_of("npu-smi/usages-910b.txt"), ToolOutput(text=mapping, source="mapping.txt")]

@@ -1,7 +1,7 @@
 """nvidia-smi: its forms, and how they are joined into devices.
 
-Forms: the XML of `-q -x`, the csv of `--query-gpu`, the matrix of `topo -m`, and the table that it prints without arguments.
-Source: the manual page of nvidia-smi, outputs in the tests of gpud and of dcgm-exporter.
+Forms: the XML of `-q -x`, the same as keys of `-q`, the csv of `--query-gpu`, the matrix of `topo -m`, and the table that it
+prints without arguments. Source: the manual page of nvidia-smi, outputs in the tests of gpud and of dcgm-exporter.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bedplate.compute.inventory.accelerator import accelerator, counted_errors
 from bedplate.compute.inventory.nvidia.architecture import features_of, generation_of
+from bedplate.compute.inventory.nvidia.query_log import is_query_log, read_query_log
 from bedplate.compute.inventory.nvidia.query_xml import is_query_xml, read_query_xml
 from bedplate.compute.inventory.text.boxes import BoxedDevice, pci_bus_id, read_boxes
 from bedplate.compute.inventory.text.csv_table import QueryRow, is_query, read_query
@@ -51,6 +52,8 @@ def read_nvidia_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
     found: dict[str, Device] = {}
     for output in outputs.get("xml", ()):
         found |= {device.id: device for device in read_query_xml(vendor, output)}
+    for output in outputs.get("log", ()):
+        found |= {device.id: device for device in read_query_log(vendor, output)}
     for output in outputs.get("query", ()):
         for row in read_query(output):
             device = _queried(vendor, row)
@@ -170,6 +173,7 @@ NVIDIA_SMI = ToolReader(
             is_certain=lambda text: not _is_iluvatar(text),
         ),
         Form(name="topology", command=("topo", "-m"), matches=_is_topology),
+        Form(name="log", command=("-q",), matches=is_query_log, is_run=False),
         Form(name="table", command=(), matches=_is_table, is_run=False),
     ),
     read=read_nvidia_smi,

@@ -51,19 +51,22 @@ def read_boxes(
 
     Args:
         output: The table.
-        first_cell: Index and name from the first cell of a device, None where it is no device; by default `0  Name  On`.
+        first_cell: Index and name from the first cell of a device, None where it is no device; by default `0  Name  On` in a
+            row with a bus id.
 
     Raises:
         ConfigurationError: A device whose rows end too early, or no device at all.
     """
     groups: list[list[tuple[int, tuple[str, ...]]]] = []
     for number, cells in _rows(output):
-        if _BUS.search(" ".join(cells)) and (first_cell or _index_and_name)(cells[0]) is not None:
+        if (first_cell or _BUS.search(" ".join(cells))) and (first_cell or _index_and_name)(cells[0]) is not None:
             groups.append([])
         if groups:
             groups[-1].append((number, cells))
     if not groups:
-        raise output.refusal("there is no device in the table", seen="no row with a bus id", expected="two rows a device")
+        raise output.refusal(
+            "there is no device in the table", seen="no row that begins with its number", expected="two rows a device"
+        )
     devices = tuple(_device(output, group, first_cell or _index_and_name) for group in groups)
     check_closed(output, groups[-1][-1][0])
     return devices
