@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bedplate.compute.scheduler.placement.arrays import Classes, Ints, States
+from bedplate.compute.scheduler.placement.arrays import Bools, Classes, Ints, States
 from bedplate.compute.scheduler.placement.request import WHOLE
 
 
@@ -53,6 +53,23 @@ def find_candidates(free: States, classes: Classes, item: int, nodes: Ints) -> t
             count += 1
     states = States(cpu[:count], memory[:count], shares[:count], devices[:count], model[:count])
     return owner[:count], device[:count], states
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def fits(free: States, classes: Classes, item: int, nodes: Ints) -> Bools:
+    """Whether class `item` fits on each of `nodes`, all of which are usable; in their order."""
+    result = np.zeros(len(nodes), np.bool_)
+    share, num_wanted, models = classes.share[item], classes.devices[item], classes.models[item]
+    for at in range(len(nodes)):
+        node = nodes[at]
+        if classes.cpu[item] > free.cpu[node] or classes.memory[item] > free.memory[node]:
+            continue
+        result[at] = num_wanted == 0
+        for choice in range(free.devices[node]):
+            if _is_choice(free.shares[node], free.model[node], choice, share, num_wanted, models):
+                result[at] = True
+                break
+    return result
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

@@ -76,6 +76,7 @@ class RolloutPolicy:
         self._scarcity = Scarcity(self._cluster, mix)
         self._table = CostTable(self._cluster, self._cost, Ties.FULLEST, self._scarcity.lost, self._scarcity.num_kinds)
         self._potential_N, self._version_N = np.zeros(0), np.zeros(0, np.int64)
+        self._follow()
 
     def _cost(self, item: int, nodes_M: Ints, after: States) -> Floats:
         growth: Floats = self._potential(after) - self._potential_N[nodes_M]
