@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints, States
-from bedplate.compute.scheduler.placement.base import Choice, Cost, Ties
+from bedplate.compute.scheduler.placement.base import Choice, Cost, Ranking, Ties
 from bedplate.compute.scheduler.placement.candidates import find_candidates, fits
 from bedplate.compute.scheduler.placement.cluster import Cluster
 
@@ -69,21 +69,35 @@ class CostTable:
             bias_N: Added to the costs.
             price_J: Of each detail; the products are added to the costs.
         """
+        row, nodes, cost_K = self._costs(item, allowed_N, bias_N, price_J)
+        if not len(nodes):
+            return None
+        equal = np.flatnonzero(cost_K <= cost_K.min() + TIE)
+        at = int(equal[np.lexsort(self._tie_keys(nodes[equal]))[0]])
+        return Choice(node=int(nodes[at]), device=int(row.device_N[nodes[at]]), cost=float(cost_K[at]))
+
+    def ranked(
+        self, item: int, allowed_N: Bools | None, bias_N: Floats | None, most: int, price_J: Floats | None = None
+    ) -> Ranking:
+        """The same for at most `most` nodes, the cheapest first."""
+        row, nodes, cost_K = self._costs(item, allowed_N, bias_N, price_J)
+        order = np.lexsort((*self._tie_keys(nodes), np.round(cost_K / TIE)))[:most]
+        return Ranking(nodes[order], row.device_N[nodes[order]].astype(np.int64), cost_K[order])
+
+    def _costs(
+        self, item: int, allowed_N: Bools | None, bias_N: Floats | None, price_J: Floats | None
+    ) -> tuple[_Row, Ints, Floats]:
+        """The row of a class, the nodes where it may go and fits, and what it costs there."""
         may_use_N = self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N
         row = self._row(item)
         self._refresh(row, item, np.flatnonzero(may_use_N & (row.version_N != self._cluster.version_N)))
         nodes = np.flatnonzero(may_use_N & (row.cost_N < np.inf))
-        if not len(nodes):
-            return None
         cost_K = row.cost_N[nodes]
-        if price_J is not None and len(price_J):
+        if price_J is not None and len(price_J) and len(nodes):
             cost_K = cost_K + row.detail_NJ[nodes] @ price_J
         if bias_N is not None:
             cost_K = cost_K + bias_N[nodes]
-        equal = np.flatnonzero(cost_K <= cost_K.min() + TIE)
-        at = int(equal[np.lexsort(self._tie_keys(nodes[equal]))[0]])
-        node = int(nodes[at])
-        return Choice(node=node, device=int(row.device_N[node]), cost=float(cost_K[at]))
+        return row, nodes, cost_K
 
     def _refresh(self, row: _Row, item: int, stale: Ints) -> None:
         """Compute what is stale, once for each different state, at most `MAX_STATES`."""
@@ -149,6 +163,10 @@ class CheapestPolicy:
     def choose(self, item: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Choice | None:
         """See `PlacementPolicy`."""
         return self._table.cheapest(item, allowed_N, bias_N)
+
+    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
+        """See `PlacementPolicy`."""
+        return self._table.ranked(item, allowed_N, bias_N, most)
 
 
 def _longer(row: _Row | None, size: int, num_details: int) -> _Row:
