@@ -5,7 +5,7 @@ of the arithmetic plus that of its share of the memory traffic, since kernels th
 other; so
     rate = 1 / (1 / peak + 1 / (operations per byte * bandwidth)).
 A device that does not compute in the wanted precision takes the one that the job falls back to: bf16 -> fp16 -> fp32, as on
-V100 and T4. The operations per byte are orders of magnitude, for choosing between models; what jobs achieve corrects the result.
+V100 and T4. The operations per byte are orders of magnitude, for choosing between models; what jobs achieve corrects them.
 
 Source: Williams, Waterman & Patterson 2009 (roofline); here the two limits add up instead of hiding each other.
 """

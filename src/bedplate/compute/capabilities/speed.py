@@ -2,8 +2,8 @@
 
 Problem: nobody knows in advance how a job runs on each model, and the first jobs that run say little. Idea: a seed from what
 the devices can do (`roofline.py`), corrected by what jobs achieve, the more so the more there were. In logarithms, a model's
-mean throughput is a scale that all models share (it depends on the unit: tokens, images) plus its seed plus an error of its own;
-the error is shrunk towards 0 by n / (n + PRIOR_SAMPLES), as the best linear predictor of a random effect does. So one
+mean throughput is a scale that all models share (it depends on the unit: tokens, images), plus its seed, plus an error of its
+own; the error is shrunk towards 0 by n / (n + PRIOR_SAMPLES), as the best linear predictor of a random effect does. So one
 sample moves a speed by a fifth of what it says, and a model that ran alone is not moved at all: it has nobody to be faster
 than. Means are of logarithms, so that a run that was ten times too fast weighs no more than one that was ten times too slow.
 

@@ -1,9 +1,8 @@
 """The capability table: which published figures belong to what a tool prints.
 
-The look-up is exact. A spelling belongs to a model if it is the model's name, one of its aliases, or all of it matches one of its
-patterns; case and runs of spaces do not count, and one of the vendor's prefixes may stand before it (`NVIDIA A10`, `A10`). Nothing
-is guessed from a similar name: an A100 is not an A10, and a card that nobody entered has no published figures. O(1) a look-up
-after the first.
+The look-up is exact. A spelling belongs to a model if it is the model's name, one of its aliases, or all of it matches one of
+its patterns; case and runs of spaces do not count, and one of the vendor's prefixes may stand before it (`NVIDIA A10`, `A10`).
+Nothing is guessed from a similar name: an A100 is not an A10, and a card that nobody entered has no published figures.
 """
 
 from __future__ import annotations
@@ -80,9 +79,7 @@ class CapabilityTable:
             "no published figures of such a device",
             seen=word,
             expected="a model or family of the capability table",
-            next_step=did_you_mean(
-                word, known, "add it to the table, or ask for it by the name that 'compute inventory' shows"
-            ),
+            next_step=did_you_mean(word, known, "ask by the name that 'compute inventory' shows, or add a file of figures"),
         )
 
     def _enter(self, vendor: str, spelling: str, model: Capability) -> None:
@@ -146,7 +143,7 @@ def _check_patterns(model: Capability, where: str) -> None:
                 f"a pattern of '{model.model}' is no regular expression",
                 where=where,
                 seen=f"{pattern}: {error}",
-                expected="one",
+                expected="a regular expression of Python",
             ) from None
 
 
