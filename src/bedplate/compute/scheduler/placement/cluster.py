@@ -15,10 +15,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from bedplate.compute.scheduler.job import WHOLE as WHOLE
 from bedplate.core.errors import UsageError
 
-WHOLE = 1000
-"""Thousandths of a device."""
 MAX_MODELS = 62
 """Device models that a request can choose among: bits of an integer."""
 
