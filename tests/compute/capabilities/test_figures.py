@@ -34,7 +34,7 @@ def test_an_unknown_model_works_from_what_was_measured_and_says_so() -> None:
     known = figures_of(device("Secret 9000", rates=rates))
     assert known.precisions == ("fp32", "bf16")
     assert "measured on it" in known.note
-    assert attainable(kind_of("train"), known) is not None
+    assert attainable(kind_of("training"), known) is not None
 
 
 def test_an_unknown_model_that_nobody_measured_has_no_figures() -> None:
@@ -87,14 +87,14 @@ def test_decoding_follows_memory_and_training_follows_arithmetic() -> None:
         assert slow is not None
         return fast.operations_per_s / slow.operations_per_s
 
-    assert ratio("train") < 0.6
+    assert ratio("training") < 0.6
     assert ratio("decode") > 1.2
 
 
 def test_a_model_without_a_figure_that_a_job_takes_has_no_estimate() -> None:
-    assert attainable(kind_of("train"), figures_of(device("BW1000", "hygon"))) is None
+    assert attainable(kind_of("training"), figures_of(device("BW1000", "hygon"))) is None
 
 
 def test_an_unknown_kind_of_job_is_refused() -> None:
     with pytest.raises(UsageError, match="no kind of job"):
-        kind_of("trian:llama")
+        kind_of("trianing:llama")

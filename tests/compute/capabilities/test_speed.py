@@ -11,7 +11,7 @@ from bedplate.core.devices import Device, DeviceRates
 from bedplate.core.errors import MessageError, UsageError
 from bedplate.core.measurement import Provenance
 
-JOB = "train:llama-8b"
+JOB = "training:llama-8b"
 
 
 def table() -> SpeedTable:
@@ -36,7 +36,7 @@ def test_the_reference_is_one_for_every_kind(kind: str) -> None:
 
 
 def test_a_seed_is_published_and_says_its_precision() -> None:
-    speed = table().relative("train", "Tesla V100-SXM2-32GB")
+    speed = table().relative("training", "Tesla V100-SXM2-32GB")
     assert speed.provenance is Provenance.PUBLISHED
     assert (speed.precision, speed.samples) == ("fp16", 0)
     assert speed.value is not None
@@ -44,16 +44,16 @@ def test_a_seed_is_published_and_says_its_precision() -> None:
 
 
 def test_an_h100_trains_faster_than_an_a100_and_that_faster_than_a_v100() -> None:
-    speeds = [value(table(), model, "train") for model in ("H100 80GB HBM3", REFERENCE, "V100-SXM2-32GB", "P100-PCIE-16GB")]
+    speeds = [value(table(), model, "training") for model in ("H100 80GB HBM3", REFERENCE, "V100-SXM2-32GB", "P100-PCIE-16GB")]
     assert speeds == sorted(speeds, reverse=True)
 
 
 def test_a_model_that_nobody_knows_has_no_speed_until_it_was_measured() -> None:
-    unknown = table().relative("train", "Secret 9000")
+    unknown = table().relative("training", "Secret 9000")
     assert (unknown.value, unknown.provenance) == (None, None)
     rates = DeviceRates(matmul_flops={"bf16": 156e12}, memory_bandwidth_bytes_per_s=1.02e12)
     device = Device(id="x:0", kind="gpu", vendor="secret", model="Secret 9000", memory_bytes=2**34, measured=rates)
-    known = SpeedTable.of([device]).relative("train", "Secret 9000")
+    known = SpeedTable.of([device]).relative("training", "Secret 9000")
     assert known.provenance is Provenance.MEASURED
     assert known.value == pytest.approx(0.5, rel=0.01)
 
@@ -97,7 +97,7 @@ def test_a_model_without_figures_gets_its_speed_from_jobs() -> None:
 
 def test_kinds_of_jobs_are_apart() -> None:
     speeds = repeated(repeated(table(), REFERENCE, 1000.0, 50), "910B3", 300.0, 50)
-    assert value(speeds, "910B3", "train:other") == value(table(), "910B3", "train:other")
+    assert value(speeds, "910B3", "training:other") == value(table(), "910B3", "training:other")
 
 
 def test_what_was_seen_survives_json() -> None:
@@ -105,7 +105,7 @@ def test_what_was_seen_survives_json() -> None:
     again = SpeedTable.of(stored=json.loads(json.dumps(speeds.as_json())))
     assert again.relative(JOB, "910B3") == speeds.relative(JOB, "910B3")
     with pytest.raises(MessageError):
-        SpeedTable.of(stored={"kinds": {"train": {"A100": {"samples": "many"}}}})
+        SpeedTable.of(stored={"kinds": {"training": {"A100": {"samples": "many"}}}})
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
@@ -116,7 +116,7 @@ def test_an_impossible_throughput_is_refused(rate: float) -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UsageError, match="no kind of job"):
-        table().observe("trian", REFERENCE, 1.0)
+        table().observe("trianing", REFERENCE, 1.0)
 
 
 @given(

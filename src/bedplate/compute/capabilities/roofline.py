@@ -37,7 +37,7 @@ JOB_KINDS: Mapping[str, JobKind] = {
     kind.name: kind
     for kind in (
         JobKind(
-            name="train",
+            name="training",
             precision="bf16",
             operations_per_byte=1000,
             why="a layer of width h does 72 h^2 operations a token and moves about 100 h bytes of activations; h = 1,400",
@@ -55,20 +55,20 @@ JOB_KINDS: Mapping[str, JobKind] = {
             why="each weight of two bytes is read once a step, for 32 sequences",
         ),
         JobKind(
-            name="decode-int8",
-            precision="int8",
-            operations_per_byte=64,
-            why="each weight of one byte is read once a step, for 32 sequences",
+            name="inference",
+            precision="bf16",
+            operations_per_byte=32,
+            why="a server spends most of its time on decoding",
         ),
         JobKind(
-            name="simulate",
+            name="science",
             precision="fp32",
             operations_per_byte=1,
             why="stencils, sparse products and trees do about one operation a byte (Williams et al. 2009)",
         ),
     )
 }
-"""By name. A job kind of the speed table is one of these, or one of these with what distinguishes it: `train:llama-8b`."""
+"""By name. A job kind of the speed table is one of these, or one of these with what distinguishes it: `training:llama-8b`."""
 
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "fp4": ("fp4", "fp8", "bf16", "fp16", "fp32"),
@@ -94,7 +94,7 @@ class Estimate:
 
 
 def kind_of(name: str) -> JobKind:
-    """The kind that `train` or `train:llama-8b` names.
+    """The kind that `training` or `training:llama-8b` names.
 
     Raises:
         UsageError: No such kind.

@@ -108,7 +108,7 @@ class SpeedTable:
         """How fast `model` is for a kind of job.
 
         Args:
-            job_kind: `train`, `decode` … or with what distinguishes it: `train:llama-8b`. Only jobs of the same kind, counted
+            job_kind: `training`, `decode` … or with what distinguishes it: `training:llama-8b`. Only jobs of the same kind, counted
                 in the same unit, are compared.
             model: As a device prints it, or as the capability table names it.
 
