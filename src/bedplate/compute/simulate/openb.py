@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Node, RequestClass
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.simulate.traces.columns import Row, Table, check_unique
 from bedplate.core.errors import ConfigurationError, UsageError
 

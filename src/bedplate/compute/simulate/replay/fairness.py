@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.cluster import Floats
+from bedplate.compute.scheduler.placement.arrays import Floats
 
 _HALVINGS = 50
 

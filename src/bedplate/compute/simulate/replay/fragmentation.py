@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Floats, Ints, States
-from bedplate.compute.scheduler.placement.cluster import RequestClass
+from bedplate.compute.scheduler.placement.arrays import Floats, Ints, States
+from bedplate.compute.scheduler.placement.request import WHOLE, RequestClass
 
 _COVERED = 0.95
 _MOST = 24
@@ -20,44 +20,51 @@ _MOST = 24
 class Fragmentation:
     """The common requests of a trace, and what they cannot use."""
 
-    def __init__(self, needs: Sequence[tuple[RequestClass, float]], models: Sequence[str]) -> None:
+    def __init__(self, needs: Sequence[tuple[RequestClass, float]]) -> None:
         """Keep the needs that cover most of the demand.
 
         Args:
             needs: What workers need, and the device time that is asked for in this form.
-            models: Names of the models in `States.model`.
         """
         ordered = sorted(((weight, need) for need, weight in needs if weight > 0), reverse=True)
         total = sum(weight for weight, _ in ordered)
-        self._needs: list[tuple[RequestClass, float, Ints]] = []
-        covered = 0.0
+        self._needs: list[tuple[RequestClass, float]] = []
+        self._covered = 0.0
         for weight, need in ordered[:_MOST]:
-            if covered >= _COVERED * total:
+            if self._covered >= _COVERED * total:
                 break
-            accepted = [at for at, model in enumerate(models) if not need.models or model in need.models]
-            self._needs.append((need, weight, np.array(accepted, np.int64)))
-            covered += weight
-        self._total = covered
+            self._needs.append((need, weight))
+            self._covered += weight
 
-    def unusable_frac(self, free: States) -> float:
-        """Of the free device capacity, 0 to 1; 0 where nothing is free. O(requests * nodes * devices)."""
-        free_N = free.shares.sum(axis=1)
-        free_milli = float(free_N.sum())
+    def unusable_frac(self, free: States, models: Sequence[str]) -> float:
+        """Of the free device capacity, 0 to 1; 0 where nothing is free. O(requests * nodes * devices).
+
+        Args:
+            free: Of all nodes.
+            models: Names of the models in `free.model`.
+        """
+        free_milli = float(free.shares.sum())
         if not free_milli or not self._needs:
             return 0.0
-        usable = sum(weight * float(_usable(free, need, models).sum()) for need, weight, models in self._needs)
-        return 1.0 - usable / (self._total * free_milli)
+        usable = sum(weight * float(_usable_milli(free, need, models).sum()) for need, weight in self._needs)
+        return 1.0 - usable / (self._covered * free_milli)
 
 
-def _usable(free: States, need: RequestClass, models: Ints) -> Floats:
-    """Device capacity of each node that copies of `need` take, thousandths, shape (N,)."""
-    copies_N: Ints = (
-        (free.shares == WHOLE).sum(axis=1) // need.num_devices
-        if need.share_milli == WHOLE
-        else (free.shares // need.share_milli).sum(axis=1)
-    )
+def _usable_milli(free: States, need: RequestClass, models: Sequence[str]) -> Floats:
+    """Device capacity of each node that copies of `need` take, shape (N,)."""
+    copies_N = np.zeros(len(free.cpu), np.int64)
+    for bit, model in enumerate(models):
+        if not need.models or model in need.models:
+            copies_N += _copies(free.shares * (free.model == bit), need)
     if need.cpu_milli:
         copies_N = np.minimum(copies_N, free.cpu // need.cpu_milli)
     if need.memory_mib:
         copies_N = np.minimum(copies_N, free.memory // need.memory_mib)
-    return np.where(np.isin(free.model, models), copies_N, 0) * float(need.device_milli)
+    return copies_N * float(need.device_milli)
+
+
+def _copies(shares_NG: Ints, need: RequestClass) -> Ints:
+    if need.share_milli < WHOLE:
+        return (shares_NG // need.share_milli).sum(axis=1)
+    copies: Ints = (shares_NG == WHOLE).sum(axis=1) // need.num_devices
+    return copies

@@ -19,7 +19,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from bedplate.compute.scheduler.job import WHOLE, Job
-from bedplate.compute.scheduler.placement.cluster import Floats, Ints, Node
+from bedplate.compute.scheduler.placement.arrays import Floats, Ints
+from bedplate.compute.scheduler.placement.request import Node
 from bedplate.compute.simulate.traces.trace import Outcome, Trace, TraceBuilder
 from bedplate.core.errors import UsageError
 from bedplate.core.settings import Range, read_settings, settings

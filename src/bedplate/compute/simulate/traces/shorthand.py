@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bedplate.compute.scheduler.job import WHOLE
-from bedplate.compute.scheduler.placement.cluster import Node
+from bedplate.compute.scheduler.placement.request import Node
 from bedplate.core.errors import UsageError
 from bedplate.core.units import parse_bytes
 
