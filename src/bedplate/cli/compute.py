@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bedplate.app.compute.inventory import Settings as InventorySettings
 from bedplate.app.compute.simulate import Settings
 from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
@@ -27,38 +28,34 @@ def command() -> None:
 
 
 @command.command()
+@settings_options(InventorySettings, names={"files": "--from"})
 @output_option
-def inventory(output: str) -> None:
+def inventory(settings: dict[str, Any], output: str) -> None:
     """List the devices of this machine that this process may use, as the system describes them (`doctor` measures).
 
-    \b
-    Example:
-      bedplate compute inventory -o json
-    """
-    from bedplate.app.compute.inventory import take_inventory
-    from bedplate.core.units import format_bytes
+    With --from, read the devices of another machine from what a vendor's tool printed there: nvidia-smi, npu-smi, amd-smi,
+    rocm-smi, hy-smi, cnmon, mx-smi, mthreads-gmi, ixsmi, xpu-smi. docs/inventory.md says which commands.
 
-    found = take_inventory()
+    \b
+    Examples:
+      bedplate compute inventory -o json
+      bedplate compute inventory --from info.txt --tool npu-smi
+      nvidia-smi -q -x | bedplate compute inventory --from -
+    """
+    from bedplate.app.compute.inventory import HEADINGS, rows_of_devices
+    from bedplate.app.compute.inventory import inventory as take
+    from bedplate.core.settings import read_settings
+
+    found = take(read_settings(InventorySettings, settings))
     for trouble in found.troubles:
         note(f"probe '{trouble.probe}' is {trouble.kind}: {trouble.message}")
     if output == "json":
-        print_json({"devices": [device.as_json() for device in found.devices]})
+        print_json(found.as_json())
         return
-    print_table(
-        ("device", "kind", "vendor", "model", "cores", "memory", "features"),
-        [
-            (
-                device.id,
-                device.kind,
-                device.vendor,
-                device.model,
-                len(device.cores),
-                format_bytes(device.memory_bytes),
-                " ".join(device.features),
-            )
-            for device in found.devices
-        ],
-    )
+    print_table(HEADINGS, rows_of_devices(found.devices))
+    for device in found.devices:
+        for finding in device.health.findings:
+            note(f"{device.id} is {device.health.state.value}: {finding}")
 
 
 @command.command()
