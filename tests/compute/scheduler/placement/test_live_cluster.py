@@ -23,7 +23,7 @@ HALF = RequestClass(cpu_milli=1, memory_mib=1, num_devices=1, share_milli=500)
 NOTHING = RequestClass(cpu_milli=0, memory_mib=0)
 
 
-def node(name: str, devices: int = 2, model: str = "A", **more: object) -> Node:
+def node(name: str, devices: int = 2, model: str = "A", **more: tuple[str, ...]) -> Node:
     return Node(name=name, cpu_milli=8_000, memory_mib=8_000, num_devices=devices, model=model, **more)
 
 
@@ -74,7 +74,7 @@ def test_a_policy_that_followed_every_change_chooses_as_one_that_computes_all_ag
     cluster.check_integrity()
     for item in range(len(cluster.classes)):
         kept = policy.choose(item)
-        policy._table.invalidate()
+        vars(policy)["_table"].invalidate()
         assert policy.choose(item) == kept
 
 
