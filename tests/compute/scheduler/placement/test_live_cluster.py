@@ -38,8 +38,8 @@ class Operator:
     def act(self, number: int, *, in_trial: bool = False) -> None:
         kind, at = number % 10, number // 10
         cluster = self.cluster
-        present = [index for index, node in enumerate(cluster.nodes) if node.name in {*cluster._index}]
-        index = cluster.index_of(cluster.nodes[present[at % len(present)]].name)
+        present = cluster.present().tolist()
+        index = present[at % len(present)]
         if kind < 5:
             item = cluster.class_of(CLASSES[at % len(CLASSES)])
             self.policy.observe(item)
