@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from bedplate.compute.inventory import amd, cambricon, cpu, huawei, hygon, iluvatar, intel, metax, moore_threads, nvidia
+from bedplate.compute.inventory import (
+    amd,
+    cambricon,
+    cpu,
+    emulated,
+    huawei,
+    hygon,
+    iluvatar,
+    intel,
+    metax,
+    moore_threads,
+    nvidia,
+)
 from bedplate.compute.inventory.base import Vendor
 
 VENDORS: tuple[Vendor, ...] = (
@@ -16,5 +28,6 @@ VENDORS: tuple[Vendor, ...] = (
     intel.VENDOR,
     metax.VENDOR,
     moore_threads.VENDOR,
+    emulated.VENDOR,
 )
 """In the order in which their devices are listed."""
