@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from bedplate.core.backends import Backend
 from bedplate.core.errors import UnavailableError, UsageError
@@ -58,15 +59,13 @@ def joined(context: TaskContext, backend: Backend, timeout_s: float = 120.0) -> 
     _choose_interface(context.rendezvous, backend)
     import torch.distributed as distributed
 
+    rank, world_size, timeout = context.rank, context.world_size, timedelta(seconds=timeout_s)
     try:
-        distributed.init_process_group(
-            backend.process_group,
-            init_method=f"tcp://{context.rendezvous}",
-            rank=context.rank,
-            world_size=context.world_size,
-            timeout=timedelta(seconds=timeout_s),
-        )
-        _check_alike(context, backend)
+        meeting = distributed.rendezvous(f"tcp://{context.rendezvous}", rank, world_size, timeout=timeout)
+        store = next(meeting)[0]
+        store.set_timeout(timeout)
+        _check_alike(context, backend, store)  # before they connect: libraries of two kinds would crash each other
+        distributed.init_process_group(backend.process_group, store=store, rank=rank, world_size=world_size, timeout=timeout)
     except (RuntimeError, ValueError) as error:
         raise UnavailableError(
             f"rank {context.rank} could not join its gang",
@@ -80,11 +79,8 @@ def joined(context: TaskContext, backend: Backend, timeout_s: float = 120.0) -> 
         distributed.destroy_process_group()
 
 
-def _check_alike(context: TaskContext, backend: Backend) -> None:
-    """Every rank tells rank 0 its backend, through the rendezvous, and hears what all have."""
-    from torch.distributed.distributed_c10d import _get_default_store
-
-    store = _get_default_store()
+def _check_alike(context: TaskContext, backend: Backend, store: Any) -> None:
+    """Every rank says at the rendezvous what its backend is, and hears what all have."""
     store.set(f"bedplate/backend/{context.rank}", backend.name)
     names = [store.get(f"bedplate/backend/{rank}").decode() for rank in range(context.world_size)]
     if len(set(names)) > 1:
