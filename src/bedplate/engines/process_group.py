@@ -58,10 +58,11 @@ def joined(context: TaskContext, backend: Backend, timeout_s: float = 120.0) -> 
     load_plugin(backend)
     _choose_interface(context.rendezvous, backend)
     import torch.distributed as distributed
+    from torch.distributed.rendezvous import rendezvous
 
     rank, world_size, timeout = context.rank, context.world_size, timedelta(seconds=timeout_s)
     try:
-        meeting = distributed.rendezvous(f"tcp://{context.rendezvous}", rank, world_size, timeout=timeout)
+        meeting = rendezvous(f"tcp://{context.rendezvous}", rank, world_size, timeout=timeout)
         store = next(meeting)[0]
         store.set_timeout(timeout)
         _check_alike(context, backend, store)  # before they connect: libraries of two kinds would crash each other

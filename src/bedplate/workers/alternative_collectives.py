@@ -18,7 +18,7 @@ INTERFACE_VARIABLE = "ALTCCL_SOCKET_IFNAME"
 
 
 def _make(store: Any, rank: int, size: int, timeout: timedelta) -> Any:
-    gloo = distributed.ProcessGroupGloo
+    gloo: Any = distributed.ProcessGroupGloo
     interface = os.environ.get(INTERFACE_VARIABLE, "")
     device = gloo.create_device(interface=interface) if interface else gloo.create_default_device()
     options = gloo._Options()
