@@ -27,14 +27,27 @@ def command() -> None:
 
 
 @command.command()
+@click.option(
+    "--engine", metavar="URL", help="List the machines of an engine instead: ray://HOST:PORT, ray://auto, ray-local …"
+)
+@click.option(
+    "--timeout", default="60s", show_default=True, help="With --engine: a machine that is silent for so long is skipped."
+)
 @output_option
-def inventory(output: str) -> None:
+def inventory(engine: str | None, timeout: str, output: str) -> None:
     """List the devices of this machine that this process may use, as the system describes them (`doctor` measures).
 
+    With --engine: those of every machine of a cluster, each read there; nothing is run or written. A machine that does not
+    answer is listed with its trouble.
+
     \b
-    Example:
+    Examples:
       bedplate compute inventory -o json
+      bedplate compute inventory --engine ray://10.0.0.1:6379
     """
+    if engine is not None:
+        _print_cluster(engine, timeout, output)
+        return
     from bedplate.app.compute.inventory import take_inventory
     from bedplate.core.units import format_bytes
 
@@ -58,6 +71,28 @@ def inventory(output: str) -> None:
             )
             for device in found.devices
         ],
+    )
+
+
+def _print_cluster(engine: str, timeout: str, output: str) -> None:
+    from bedplate.app.compute.cluster_inventory import cluster_inventory
+    from bedplate.core.units import format_bytes, parse_duration
+
+    found = cluster_inventory(engine, parse_duration(timeout))
+    for node in found.nodes:
+        for trouble in node.troubles:
+            note(f"node '{node.id}': {trouble}")
+    if output == "json":
+        print_json(found.as_json())
+        return
+    print_table(
+        ("node", "device", "kind", "vendor", "model", "cores", "memory"),
+        [
+            (node.id, device.id, device.kind, device.vendor, device.model, len(device.cores), format_bytes(device.memory_bytes))
+            for node in found.nodes
+            for device in node.devices
+        ]
+        + [(node.id, "", "", "", "no answer", 0, "") for node in found.nodes if not node.has_answered],
     )
 
 

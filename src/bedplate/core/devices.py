@@ -151,6 +151,8 @@ class Node:
     devices: tuple[Device, ...]
     memory_bytes: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()
+    """What could not be read of it, for people: a vendor's tool that is broken or hangs."""
 
     @property
     def num_cores(self) -> int:

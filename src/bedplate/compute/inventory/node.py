@@ -38,5 +38,6 @@ def this_node(vendors: Sequence[Vendor] = VENDORS) -> Node:
             expected="Linux with /proc and /sys mounted",
             next_step="bedplate doctor --no-measure",
         )
+    troubles = tuple(f"probe '{item.probe}' is {item.kind}: {item.message}" for item in inventory.troubles)
     memory_bytes = sum(device.memory_bytes for device in cpus)
-    return Node(id=socket.gethostname(), devices=prepared(inventory.devices), memory_bytes=memory_bytes)
+    return Node(id=socket.gethostname(), devices=prepared(inventory.devices), memory_bytes=memory_bytes, troubles=troubles)
