@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bedplate.compute.inventory.tools.output import ToolOutput
+from bedplate.core.devices import DeviceUsage
 
 _BUS = re.compile(r"\b([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-9a-fA-F])\b")
 _MEMORY = re.compile(r"(\d+)\s*(?:MiB|MB)?\s*/\s*(\d+)\s*(MiB|MB|GiB)")
@@ -36,12 +37,8 @@ class BoxedDevice:
     cells: tuple[tuple[str, ...], ...]
     """Of all its rows."""
     pci_bus_id: str
-    memory_used_bytes: int
     memory_total_bytes: int
-    power_w: float | None
-    power_limit_w: float | None
-    temperature_c: float | None
-    utilisation_frac: float | None
+    usage: DeviceUsage
 
 
 def read_boxes(
@@ -126,12 +123,14 @@ def _device(
         line=line,
         cells=(first, *rest),
         pci_bus_id=pci_bus_id(" ".join(first)),
-        memory_used_bytes=int(memory[1]) * unit,
         memory_total_bytes=int(memory[2]) * unit,
-        power_w=float(power[1]) if power else None,
-        power_limit_w=float(power[2]) if power and power[2] else None,
-        temperature_c=float(temperature[1]) if temperature else None,
-        utilisation_frac=int(percent[1]) / 100 if percent else None,
+        usage=DeviceUsage(
+            utilisation_frac=int(percent[1]) / 100 if percent else None,
+            memory_used_bytes=int(memory[1]) * unit,
+            temperature_c=float(temperature[1]) if temperature else None,
+            power_w=float(power[1]) if power else None,
+            power_limit_w=float(power[2]) if power and power[2] else None,
+        ),
     )
 
 
