@@ -239,7 +239,7 @@ def _undone(cluster: Cluster, work: Callable[[], list[int]]) -> list[int]:
 
 
 def _one_by_one(cluster: Cluster, policy: PlacementPolicy, gang: Gang) -> list[int]:
-    nodes = []
+    nodes: list[int] = []
     while len(nodes) < gang.count and (choice := policy.choose(gang.item)) is not None:
         nodes.append(cluster.place(choice.node, gang.item, choice.device).node)
     return nodes
@@ -293,14 +293,13 @@ def main() -> int:
 def _holds(row: dict[str, Json]) -> bool:
     times, gang = row["decision_ms"], row["gang"]
     assert isinstance(times, dict) and isinstance(gang, dict)
-    is_fast = float(times["median"]) <= MOST_MEDIAN_MS and float(times["p99"]) <= MOST_P99_MS  # type: ignore[arg-type]
-    return is_fast and float(gang["gang_ms"]) <= MOST_GANG_MS  # type: ignore[arg-type]
+    is_fast = float(times["median"]) <= MOST_MEDIAN_MS and float(times["p99"]) <= MOST_P99_MS
+    return is_fast and float(gang["gang_ms"]) <= MOST_GANG_MS
 
 
 def _print(rows: Sequence[dict[str, Json]], ok: bool, rss_bytes: int) -> None:
-    note(
-        f"{rows[0]['nodes']} nodes, {rows[0]['devices']} devices, {rows[0]['classes']} classes; peak {rss_bytes / 2**20:.0f} MiB"
-    )
+    size = ", ".join(f"{rows[0][name]} {name}" for name in ("nodes", "devices", "classes"))
+    note(f"{size}; peak {rss_bytes / 2**20:.0f} MiB")
     heads = ["measured", "load", "median ms", "p99", "max", "a second", "at first p99", "open s", "no room"]
     heads += ["gang", "ms", "leaves", "one by one ms", "leaves", "why not ms"]
     table = []
