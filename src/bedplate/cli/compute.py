@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def command() -> None:
-    """Inventory of devices; placement policies on a trace.
+    """Inventory of devices, published figures of their models, placement policies on a trace.
 
     \b
     Examples:
@@ -94,6 +94,29 @@ def _print_cluster(engine: str, timeout: str, output: str) -> None:
         ]
         + [(node.id, "", "", "", "no answer", 0, "") for node in found.nodes if not node.has_answered],
     )
+
+
+@command.command()
+@click.argument("word", required=False)
+@output_option
+def models(word: str | None, output: str) -> None:
+    """List the device models whose figures are published: memory, bandwidth, dense peak rates, power, and each one's source.
+
+    WORD is a model or family. A speed is relative to an A100 (SXM, 80 GB), as the figures let expect it: jobs correct it.
+
+    \b
+    Examples:
+      bedplate compute models
+      bedplate compute models 910B -o json
+    """
+    from bedplate.app.compute.models import known_models
+
+    found = known_models(word)
+    if output == "json":
+        print_json({"models": [model.as_json() for model in found]})
+        return
+    headings = ("model", "vendor", "year", "memory", "GB/s", "fp32", "fp16", "bf16", "fp8", "W", "training", "decode")
+    print_table(headings, [model.as_row() for model in found], title="published figures; TFLOP/s, dense")
 
 
 @command.command()
