@@ -10,7 +10,7 @@ import pytest
 
 from bedplate.compute.inventory import NODE_READER
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
-from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
+from bedplate.core.workload import ExitCause, Task, TaskEventKind, TaskState
 from bedplate.engines.base import GangHandle
 from bedplate.engines.ray.cluster import LocalRayCluster
 from bedplate.engines.ray.transport import RayTransport

@@ -28,7 +28,7 @@ from bedplate.core.events.kinds import (
 )
 from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode
-from bedplate.core.workload import Gang, Resources, Task, TaskEvent
+from bedplate.core.workload import Gang, Task, TaskEvent
 from bedplate.engines.base import FaultInjection, GangHandle
 from bedplate.storage.checkpoint.copier import DiskCopier
 from bedplate.toolchain.train.messages import (
@@ -131,12 +131,11 @@ class Supervisor:
         raise AssertionError("min is at most want")
 
     def _gang(self, count: int) -> Gang:
-        resources = Resources(cpus=self._context.needs.cpus_per_worker)
         task = Task(
             entry=self._job.entry,
             spec=self._job.spec,
             stores=self._job.stores,
-            resources=resources,
+            resources=self._context.needs.of_a_worker,
             inherited=self._job.descriptors,
             environment=WORKER_ENVIRONMENT,
         )
