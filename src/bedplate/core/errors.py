@@ -4,7 +4,8 @@
     ├── UsageError                exit 2   the request is wrong
     │   ├── ConfigurationError             … in a file; names the file, the line and the nearest right word
     │   │   └── MistakesError              … several of them, all that were found
-    │   └── ContextLengthError             prompt and answer do not fit the model's context
+    │   ├── ContextLengthError             prompt and answer do not fit the model's context
+    │   └── ForbiddenError                 whoever asks may not do this
     ├── NotFoundError             exit 3   the thing named does not exist
     ├── CheckFailedError          exit 4   a check ran, and its answer is no
     │   └── IntegrityError                 stored bytes are not what was written
@@ -132,6 +133,12 @@ class ContextLengthError(UsageError):
     """Prompt and answer do not fit the model's context."""
 
     code = "BP210"
+
+
+class ForbiddenError(UsageError):
+    """Whoever asks may not do this."""
+
+    code = "BP220"
 
 
 class NotFoundError(BedplateError):

@@ -61,8 +61,16 @@ def read_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Pipelin
     return examine_pipeline(document, uses).complete()
 
 
-def examine_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Examined:
+def examine_pipeline(
+    document: Document, uses: Mapping[str, str] = USES, *, owner: str = "", file: str | None = None
+) -> Examined:
     """The same, but mistakes are returned with what could be read in spite of them.
+
+    Args:
+        document: What was read.
+        uses: Use cases by name.
+        owner: User of a service whose run it is; empty: whoever runs the command.
+        file: The file's name where `document` was not read from it here.
 
     Raises:
         UnavailableError: A use case cannot be loaded.
@@ -86,7 +94,12 @@ def examine_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Exam
     with mistakes.collected():
         order = ordered({name: {*step.after, *step.inputs} & steps.keys() for name, step in steps.items()}, source)
     pipeline = Pipeline(
-        name=str(name), needs=needs, steps=tuple(map(steps.__getitem__, order)), document=value, file=source.file
+        name=str(name),
+        needs=needs,
+        steps=tuple(map(steps.__getitem__, order)),
+        document=value,
+        file=source.file if file is None else file,
+        owner=owner,
     )
     return Examined(pipeline=pipeline, mistakes=mistakes)
 
