@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from bedplate.cli.terminal.output import note, print_json, print_table
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Node, RequestClass
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.simulate.openb import read_nodes, read_pods
 from bedplate.compute.simulate.packing import PackingRun, PackingTrace
 from bedplate.core.json import Json

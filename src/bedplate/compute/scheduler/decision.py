@@ -35,6 +35,8 @@ class Shrink:
 
     job_id: str
     released: tuple[WorkerPlace, ...]
+    beneficiary: str
+    """Id of the job that gets them."""
     reason: str
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Node, RequestClass
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.core.errors import ConfigurationError, NotFoundError, UsageError
 
 _NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")

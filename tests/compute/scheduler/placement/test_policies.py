@@ -8,11 +8,12 @@ import pytest
 from bedplate.compute.scheduler.placement import POLICIES, open_policy
 from bedplate.compute.scheduler.placement.base import Choice
 from bedplate.compute.scheduler.placement.candidates import rows_of
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Node, RequestClass
+from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.device_values import device_values
 from bedplate.compute.scheduler.placement.drift import FIRST_LOOK, MixWatch
 from bedplate.compute.scheduler.placement.fgd import fragmentation, typical_classes
 from bedplate.compute.scheduler.placement.mix import Mix, mix_of
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.scheduler.placement.rollout import rollout_waste
 from bedplate.compute.simulate.packing import PackingTrace
 from bedplate.core.errors import UsageError
@@ -92,7 +93,10 @@ def test_an_unknown_policy_names_the_nearest() -> None:
 
 def make_policy(cluster: Cluster, mix: Mix, seed: int) -> object:
     class Last:
-        def choose(self, item: int) -> Choice | None:
+        def observe(self, item: int) -> None:
+            pass
+
+        def choose(self, item: int, allowed_N: object = None, bias_N: object = None) -> Choice | None:
             return Choice(node=len(cluster.nodes) - 1, device=-1)
 
     return Last()

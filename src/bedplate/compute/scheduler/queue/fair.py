@@ -1,0 +1,56 @@
+"""`fair`: tenants within their guarantee first, then the one with the least dominant share; level by level of the tree.
+
+A tenant's share of a resource (devices of each model, cores, memory) is what it holds of all there is; the largest one is its
+dominant share, divided by its weight. Children are compared among siblings only, after their parents.
+
+What is held now counts, and with `half_life` as much again what was held on average, halved after that time. Held now alone is
+the default: it forgets, so a tenant is never punished for what nobody else wanted last night; the decayed part is for clusters
+where groups take turns, where one that was away for a week should go first for a while.
+
+Source: Ghodsi et al., "Dominant Resource Fairness", NSDI 2011; hierarchy by comparing level by level, as YARN and YuniKorn do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
+from bedplate.compute.scheduler.settings import SchedulerSettings
+from bedplate.compute.scheduler.tenants import ANY_MODEL
+
+
+def make_rule(settings: SchedulerSettings) -> FairRule:
+    """See the file's header; the state binds it to its ledger."""
+    return FairRule()
+
+
+class FairRule:
+    """Reads what tenants hold."""
+
+    def __init__(self) -> None:
+        self._ledger: Ledger | None = None
+        self._capacity: Mapping[str, int] = {}
+
+    def bind(self, ledger: Ledger, capacity: Mapping[str, int]) -> None:
+        """See `TenantRule`."""
+        self._ledger, self._capacity = ledger, capacity
+
+    def tenant_key(self, tenant: Tenant, charge: Charge, now: float) -> tuple[float, ...]:
+        """See `TenantRule`: for each level whether it would borrow, and its share."""
+        assert self._ledger is not None, "bound by the state"
+        key: list[float] = []
+        for member in tenant.line:
+            key += [0.0 if self._ledger.covers(member, charge, now) else 1.0, self.share(member, now)]
+        return tuple(key)
+
+    def share(self, tenant: Tenant, now: float) -> float:
+        """Dominant share of one tenant, divided by its weight."""
+        most = 0.0
+        for resource, amount in tenant.used.items():
+            have = self._capacity.get(resource, 0)
+            if have and resource != ANY_MODEL:
+                most = max(most, amount / have)
+        if tenant.past and self._ledger is not None:
+            past = ((self._capacity.get(name, 0), self._ledger.average(tenant, name, now)) for name in tenant.past)
+            most += max((average / have for have, average in past if have), default=0.0)
+        return most / tenant.quota.weight

@@ -1,0 +1,41 @@
+"""The rules of the queue, put together: what comes before the rule for tenants, the rule for tenants, what comes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from bedplate.compute.scheduler.job import Job
+from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
+from bedplate.compute.scheduler.queue import open_rule
+from bedplate.compute.scheduler.queue.base import JobRule, TenantRule
+from bedplate.compute.scheduler.settings import SchedulerSettings
+from bedplate.core.errors import UsageError
+
+Key: TypeAlias = tuple[float, ...]
+
+
+class QueueOrder:
+    """The order in which jobs are looked at. Has one owner, the state."""
+
+    def __init__(self, settings: SchedulerSettings, ledger: Ledger, capacity: Mapping[str, int]) -> None:
+        rules = [open_rule(name, settings) for name in settings.order]
+        by_tenant = [at for at, rule in enumerate(rules) if hasattr(rule, "tenant_key")]
+        if len(by_tenant) > 1:
+            raise UsageError(
+                "the order of the queue has two rules for tenants", seen=", ".join(settings.order), expected="one at most"
+            )
+        self.num_before = by_tenant[0] if by_tenant else len(rules)
+        """Job rules that come before the rule for tenants."""
+        self._job_rules: list[JobRule] = [rule for rule in rules if not hasattr(rule, "tenant_key")]  # type: ignore[misc]
+        self._tenant_rule: TenantRule | None = rules[by_tenant[0]] if by_tenant else None  # type: ignore[assignment]
+        if self._tenant_rule is not None:
+            self._tenant_rule.bind(ledger, capacity)
+
+    def job_key(self, job: Job) -> Key:
+        """Of all job rules; the same as long as the job waits."""
+        return tuple(rule.job_key(job) for rule in self._job_rules)
+
+    def tenant_key(self, tenant: Tenant, charge: Charge, now: float) -> Key:
+        """Of the rule for tenants; changes with what tenants hold."""
+        return () if self._tenant_rule is None else self._tenant_rule.tenant_key(tenant, charge, now)
