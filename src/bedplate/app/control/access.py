@@ -5,8 +5,8 @@
     user      submits to own tenants; sees and cancels own jobs
     viewer    sees the jobs of own tenants; changes nothing
 
-A tenant that a user belongs to has all below it in it. What somebody may not see does not exist for them: the answer is the same
-as for a job that never was.
+A tenant that a user belongs to has all below it in it. What somebody may not see does not exist for them: the answer is the
+same as for a job that never was.
 """
 
 from __future__ import annotations

@@ -151,6 +151,9 @@ class Controller:
                 batch.launches.append(record.id)
             elif record.phase is Phase.STOPPING and is_up:
                 batch.asked.append(record.id)
+        for job_id in sorted(book.adrift):
+            if (book.records[job_id].stop or {}).get("why") != Why.CANCELLED:
+                stop(book, batch, book.records[job_id], Why.NODE_LOST, "a node under it is not there any more")
         self._seen = max((record.number for record in records), default=0)
         self._book = book
         waiting = sum(record.phase is Phase.WAITING for record in records)
