@@ -12,7 +12,8 @@
     ├── UnavailableError          exit 5   a tool, port, device, network or lock is not available now
     │   ├── ResourcesError                 the request is larger than what there is
     │   ├── QueueFullError                 a bounded queue takes no more at the moment
-    │   └── AgentLostError                 a node, or the agent on it, went away
+    │   ├── AgentLostError                 a node, or the agent on it, went away
+    │   └── LockLostError                  what this process alone may do, another one does now
     ├── TaskError                 exit 1   a launched process ended badly
     │   └── PeerLostError                  … because another process of its gang did
     ├── MessageError              exit 1   what another process sent is not what was agreed
@@ -184,6 +185,12 @@ class AgentLostError(UnavailableError):
     """A node of the engine, or bedplate's agent on it, went away."""
 
     code = "BP520"
+
+
+class LockLostError(UnavailableError):
+    """What this process alone might do, another one does now."""
+
+    code = "BP530"
 
 
 class TaskError(BedplateError):

@@ -44,8 +44,12 @@ class JobStore:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
 
-    def add(self, job: NewJob, events: Sequence[dict[str, Any]] = (), *, max_open: int | None = None) -> JobRecord | None:
-        """A new waiting job; or the one of the same key that has not ended. None where `max_open` jobs are open already.
+    def add(
+        self, job: NewJob, events: Sequence[dict[str, Any]] = (), *, max_open: int | None = None
+    ) -> tuple[JobRecord, bool] | None:
+        """A new waiting job, and True; or the one of the same key that has not ended, and False.
+
+        None where `max_open` jobs are open already.
 
         Args:
             job: What was submitted.
@@ -56,7 +60,7 @@ class JobStore:
             self._database.serialise(connection, "jobs")
             same = select(jobs).where(jobs.c.key == job.key, jobs.c.phase.in_(_OPEN)).limit(1)
             if (found := connection.execute(same).mappings().first()) is not None:
-                return _one(found)
+                return _one(found), False
             if max_open is not None:
                 count = connection.scalar(select(func.count()).select_from(jobs).where(jobs.c.phase.in_(_OPEN)))
                 if (count or 0) >= max_open:
@@ -65,7 +69,7 @@ class JobStore:
             job_id = f"job-{number}"
             connection.execute(insert(jobs).values(_row(job, number, self._clock.now())))
             insert_events(self._database, connection, [{**row, "subject_id": row["subject_id"] or job_id} for row in events])
-            return _one(connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one())
+            return _one(connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one()), True
 
     def get(self, job_id: str) -> JobRecord | None:
         """The job with this id."""

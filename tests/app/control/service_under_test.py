@@ -65,9 +65,9 @@ class ServiceUnderTest:
             request=encode(request or Request()),
             terms=encode(terms or Terms()),
         )
-        record = self.state.jobs.add(job)
-        assert record is not None
-        return record.id
+        added = self.state.jobs.add(job)
+        assert added is not None
+        return added[0].id
 
     def step(self, seconds: float = 1.0) -> None:
         self.clock.advance(seconds)

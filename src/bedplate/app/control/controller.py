@@ -22,7 +22,7 @@ from bedplate.app.control.launcher import Launcher
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.devices import Node
-from bedplate.core.errors import UnavailableError
+from bedplate.core.errors import LockLostError, UnavailableError
 from bedplate.core.events.kinds import SchedulerStarted
 from bedplate.state.job_records import PLACED, JobRecord, Phase
 from bedplate.state.store import StateStore
@@ -62,12 +62,13 @@ class Controller:
         """One pass; returns how many decisions were made.
 
         Raises:
-            UnavailableError: The state cannot be reached, or another scheduler took over; nothing was decided.
+            LockLostError: Another scheduler took over; nothing was decided.
+            UnavailableError: The state cannot be reached; nothing was decided, and the next pass tries again.
         """
         with self._lock:
             if not self._is_held():
                 self._book = None
-                raise UnavailableError(
+                raise LockLostError(
                     "another scheduler took over this state",
                     expected="one scheduler per state",
                     next_step="use the other one, or end it and start this one again",
