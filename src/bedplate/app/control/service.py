@@ -22,7 +22,7 @@ from bedplate.app.control.settings import ServiceSettings
 from bedplate.app.control.submission import Submitter
 from bedplate.app.control.tokens import new_token, token_digest
 from bedplate.app.wiring import engine_factory, open_state, state_location
-from bedplate.compute.scheduler.settings import SchedulerSettings
+from bedplate.compute.scheduler.settings import SchedulerSettings as SchedulerSettings
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events.event import Subject, SubjectKind
 from bedplate.core.events.kinds import SchedulerStopped, make_event
