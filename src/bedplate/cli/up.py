@@ -47,7 +47,6 @@ def command(
       bedplate up --engine ray://auto --detach
       bedplate submit examples/lifecycle.yaml --follow
     """
-    from bedplate.app.control.service import SchedulerSettings
     from bedplate.app.control.up import up, up_detached
     from bedplate.core.settings import read_settings
 
@@ -57,7 +56,6 @@ def command(
         return
     up(
         read,
-        SchedulerSettings(),
         engine=engine,
         state=state,
         uses=use,

@@ -22,7 +22,6 @@ from bedplate.app.control.settings import ServiceSettings
 from bedplate.app.control.submission import Submitter
 from bedplate.app.control.tokens import new_token, token_digest
 from bedplate.app.wiring import engine_factory, open_state, state_location
-from bedplate.compute.scheduler.settings import SchedulerSettings as SchedulerSettings
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events.event import Subject, SubjectKind
 from bedplate.core.events.kinds import SchedulerStopped, make_event
@@ -61,7 +60,6 @@ class ControlService:
 @contextmanager
 def running_service(
     settings: ServiceSettings,
-    scheduler: SchedulerSettings,
     *,
     engine: str = "local",
     state: str | None = None,
@@ -72,8 +70,7 @@ def running_service(
     """The service while inside; at the end the decision in hand is finished, and jobs go on.
 
     Args:
-        settings: Limits and intervals.
-        scheduler: How to decide.
+        settings: Limits, intervals, and how to decide.
         engine: Where jobs run, as a URL; one that ends with its process will not do.
         state: What `--state` says.
         uses: Use cases of the operator's own, by name.
@@ -98,7 +95,9 @@ def running_service(
         loops: list[SchedulerLoop] = []
         watch = NodeWatch(open_engine.resources, settings.nodes_every, lambda: _wake(loops))
         launcher = ProcessLauncher(location=location, state=_state_text(state), engine=engine, uses=dict(uses or {}))
-        controller = Controller(state=store, nodes=lambda: watch.nodes, launcher=launcher, is_held=is_held, settings=scheduler)
+        controller = Controller(
+            state=store, nodes=lambda: watch.nodes, launcher=launcher, is_held=is_held, settings=settings.scheduler
+        )
         loop = SchedulerLoop(controller, settings.pass_every, on_lost)
         loops.append(loop)
         submitter = Submitter(state=store, controller=controller, settings=settings, wake=loop.wake, uses=dict(uses or {}))

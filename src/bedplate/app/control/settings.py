@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated
 
+from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.settings import Range, settings
 from bedplate.core.units import ByteCount, Count, Duration
 
@@ -28,3 +30,5 @@ class ServiceSettings:
     """The scheduler looks at least so often at what happened; what is submitted or cancelled wakes it at once."""
     nodes_every: Annotated[Duration, Range(0.1)] = 2.0
     """How often the engine is asked which nodes there are."""
+    scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
+    """How to decide."""

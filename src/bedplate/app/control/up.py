@@ -16,7 +16,6 @@ from bedplate.app.control.addresses import ServiceFiles
 from bedplate.app.control.service import ControlService, running_service
 from bedplate.app.control.settings import ServiceSettings
 from bedplate.app.wiring import state_location
-from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.errors import BedplateError, UnavailableError
 
 _SERVER = "bedplate.service.control.server:serve"
@@ -42,7 +41,6 @@ class _Serve(Protocol):
 
 def up(
     settings: ServiceSettings,
-    scheduler: SchedulerSettings,
     *,
     engine: str,
     state: str | None,
@@ -55,7 +53,6 @@ def up(
 
     Args:
         settings: Limits and intervals.
-        scheduler: How to decide.
         engine: Where jobs run, as a URL.
         state: What `--state` says.
         uses: Use cases of the operator's own.
@@ -73,9 +70,7 @@ def up(
         lost.append(error)
         is_stopped.set()
 
-    with running_service(
-        settings, scheduler, engine=engine, state=state, uses=uses, renew_token=renew_token, on_lost=on_lost
-    ) as service:
+    with running_service(settings, engine=engine, state=state, uses=uses, renew_token=renew_token, on_lost=on_lost) as service:
         _load_server()(service, on_ready, is_stopped)
         if stop_jobs and not lost:
             service.loop.close()
