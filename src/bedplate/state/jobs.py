@@ -102,7 +102,7 @@ class JobStore:
         """How many jobs are in each phase."""
         query = select(jobs.c.phase, func.count()).where(*_conditions(wanted)).group_by(jobs.c.phase)
         with self._database.reading() as connection:
-            return {Phase(phase): count for phase, count in connection.execute(query).tuples()}
+            return {Phase(row[0]): int(row[1]) for row in connection.execute(query)}
 
     def request_cancel(self, job_id: str, by: str) -> None:
         """Ask for the end of a job that has not ended; the first who asks is kept."""
