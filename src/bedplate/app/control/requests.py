@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bedplate.app.pipeline.contract.accelerators import ANY, models_meant
 from bedplate.app.pipeline.contract.needs import Needs
 from bedplate.compute.scheduler.job import WHOLE, Allocation, Job, Request, Topology, WorkerPlace
 from bedplate.core.allocation import NodeAllocation
+from bedplate.core.devices import Node
 from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode, encode
 from bedplate.state.job_records import JobRecord
@@ -38,20 +40,25 @@ class Placed:
         return len(self.allocation.places)
 
 
-def request_of(needs: Needs) -> Request:
+def request_of(needs: Needs, nodes: Iterable[Node]) -> Request:
     """What the scheduler places.
+
+    Args:
+        needs: What the file says.
+        nodes: Those that are there: a family, vendor or backend means the models of it among them.
 
     Raises:
         UsageError: No such request, like a share of several accelerators.
     """
-    memory_bytes, has_devices = needs.memory or 0, needs.count is not None
+    memory_bytes, has_devices = needs.memory or 0, needs.has_accelerators
+    models = () if ANY in needs.words else models_meant(needs.words, nodes) or needs.words
     return Request(
         workers=needs.workers.want,
         min_workers=needs.workers.min,
         is_gang=needs.gang,
         devices=int(has_devices),
         share_milli=max(1, round(needs.share * WHOLE)),
-        accelerators=needs.models,
+        accelerators=models if has_devices else (),
         device_memory_bytes=memory_bytes if has_devices else 0,
         cpu_milli=needs.cpus_per_worker * WHOLE,
         memory_bytes=0 if has_devices else memory_bytes,

@@ -144,6 +144,8 @@ class Submitter:
                 expected=f"at most {self.settings.max_priority}",
                 next_step="ask for less, or ask an operator",
             )
+        with self.controller.book() as book:
+            nodes = book.cores.nodes
         return NewJob(
             name=pipeline.name,
             key=pipeline.key(),
@@ -152,7 +154,7 @@ class Submitter:
             priority=needs.priority,
             file=sent.file,
             document=sent.document,
-            request=encode(request_of(needs)),
+            request=encode(request_of(needs, nodes)),
             terms=encode(terms_of(needs)),
             is_new_run=sent.new,
         )

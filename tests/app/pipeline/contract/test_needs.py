@@ -30,8 +30,8 @@ def test_the_request_of_the_issue_is_read() -> None:
     }
     needs = read_settings(Needs, written)
     assert needs.workers == Workers(want=8, min=4)
-    assert (needs.cpus_per_worker, needs.models, needs.memory) == (8, ("H100", "910B"), 40_000_000_000)
-    assert needs.of_a_worker.accelerators == 1
+    assert (needs.cpus_per_worker, needs.words, needs.memory) == (8, ("H100", "910B"), 40_000_000_000)
+    assert needs.has_accelerators
 
 
 def test_a_job_with_accelerators_needs_all_of_them_unless_it_says_otherwise() -> None:
@@ -44,7 +44,7 @@ def test_a_job_with_accelerators_needs_all_of_them_unless_it_says_otherwise() ->
         ({"count": 8, "workers": {"want": 2}}, "'workers' and 'count' contradict"),
         ({"count": 2, "cpus_per_worker": 4, "cpu_per_device": 8}, "'cpus_per_worker' and 'cpu_per_device' contradict"),
         ({"count": 2, "min": 3}, "'min' is above 'count'"),
-        ({"accelerator": "H100"}, "'accelerator' is about accelerators"),
+        ({"accelerator": "cpu", "count": 2}, "'accelerator' and 'count' contradict"),
         ({"min": 2}, "'min' is about accelerators"),
         ({"share": "50%"}, "'share' is about accelerators"),
         ({"topolgy": "any"}, "topolgy"),
@@ -59,6 +59,14 @@ def test_a_written_one_contradicts_too() -> None:
     text = "version: 1\nneeds:\n  count: 2\n  cpus_per_worker: 1\n  cpu_per_device: 8\nsteps: {one: {use: test.write}}\n"
     with pytest.raises(ConfigurationError, match=r"job.yaml:4: 'cpus_per_worker' and 'cpu_per_device' contradict"):
         read_pipeline(parse_document(text, "job.yaml", Path.cwd()), USES)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [({}, False), ({"accelerator": "cpu"}, False), ({"accelerator": "H100"}, True), ({"count": 1}, True)],
+)
+def test_workers_have_accelerators_where_the_file_says_so(written: dict[str, Any], expected: bool) -> None:
+    assert read_settings(Needs, written).has_accelerators is expected
 
 
 def test_both_words_may_say_the_same() -> None:

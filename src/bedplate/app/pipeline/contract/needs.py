@@ -15,9 +15,8 @@ from typing import Annotated, Literal
 from bedplate.core.errors import UsageError
 from bedplate.core.settings import Operational, Range, about_setting, settings
 from bedplate.core.units import ByteCount, Count, Duration, Fraction
-from bedplate.core.workload import Resources
 
-ANY = "any"
+ANY, CPU = "any", "cpu"
 
 
 @settings
@@ -44,10 +43,11 @@ class Needs:
     workers: Workers = _NOT_GIVEN
     """Worker processes of a gang."""
     accelerator: tuple[str, ...] | str = ANY
-    """Device models that will do, the best one first: `H100`, `[H100, 910B]`; `any` takes what there is. One job runs on one
-    model. Used with `count`."""
+    """Kind of device of each worker: a model, family, vendor or backend, a list of them, the best one first (`[H100, 910B]`),
+    or `cpu`. `any` takes accelerators of a kind that bedplate has run jobs on where enough are free, else processors; for the
+    service, `any` means accelerators only where `count` says how many. One job runs on one model."""
     count: Annotated[Count, Range(1)] | None = None
-    """Accelerators of the job; each has a worker of its own. Without it, the job runs on CPU cores only."""
+    """Accelerators of the job; each has a worker of its own. Without it, `workers` says how many workers there are."""
     min: Annotated[Count, Range(1)] | None = None
     """Fewest accelerators that the job can run with; as many as `count` when it is not given."""
     cpus_per_worker: Annotated[Count, Range(1)] = 1
@@ -83,6 +83,10 @@ class Needs:
         if self.count is None:
             self._refuse_without_count()
             return
+        with about_setting("accelerator"):
+            if CPU in self.words:
+                seen = f"count {self.count}, accelerator {', '.join(self.words)}"
+                raise contradiction("accelerator", "count", seen)
         fewest = self.count if self.min is None else self.min
         with about_setting("min"):
             if fewest > self.count:
@@ -100,23 +104,20 @@ class Needs:
         object.__setattr__(self, "cpus_per_worker", cores)
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """Device models that will do, the best one first; empty: any."""
-        names = (self.accelerator,) if isinstance(self.accelerator, str) else self.accelerator
-        return () if ANY in names else names
+    def words(self) -> tuple[str, ...]:
+        """Kinds of devices that will do, the best one first."""
+        return (self.accelerator,) if isinstance(self.accelerator, str) else self.accelerator
 
     @property
-    def of_a_worker(self) -> Resources:
-        """What one worker of a gang asks its engine for."""
-        model = self.models[0] if len(self.models) == 1 else ANY
-        return Resources(cpus=self.cpus_per_worker, accelerators=int(self.count is not None), accelerator=model)
+    def has_accelerators(self) -> bool:
+        """Whether each worker must have an accelerator."""
+        return self.count is not None or not {ANY, CPU} & set(self.words)
 
     def _refuse_without_count(self) -> None:
         given = {
-            "accelerator": bool(self.models),
             "min": self.min is not None,
             "cpu_per_device": self.cpu_per_device is not None,
-            "share": self.share != 1.0,
+            "share": self.share != 1.0 and not self.has_accelerators,
         }
         for name, is_given in given.items():
             with about_setting(name):

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 
 from bedplate.compute.scheduler.placement.arrays import Bools, Classes, Floats, Ints, States
-from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy, Ties
+from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy, Ranking, Ties
 from bedplate.compute.scheduler.placement.candidates import rows_of
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.cost_table import CostTable
@@ -62,6 +62,11 @@ class RolloutPolicy:
         self._follow()
         return self._table.cheapest(item, allowed_N, bias_N, self._scarcity.prices())
 
+    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
+        """See `PlacementPolicy`."""
+        self._follow()
+        return self._table.ranked(item, allowed_N, bias_N, most, self._scarcity.prices())
+
     def _learn(self, mix: Mix) -> None:
         mix = mix.extended(len(self._cluster.classes))
         generator = np.random.default_rng(self._seed)
@@ -76,6 +81,7 @@ class RolloutPolicy:
         self._scarcity = Scarcity(self._cluster, mix)
         self._table = CostTable(self._cluster, self._cost, Ties.FULLEST, self._scarcity.lost, self._scarcity.num_kinds)
         self._potential_N, self._version_N = np.zeros(0), np.zeros(0, np.int64)
+        self._follow()
 
     def _cost(self, item: int, nodes_M: Ints, after: States) -> Floats:
         growth: Floats = self._potential(after) - self._potential_N[nodes_M]
