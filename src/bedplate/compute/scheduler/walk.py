@@ -7,6 +7,7 @@ groups. Starting jobs only ever puts their tenant back, so a key in the heap tha
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -45,7 +46,8 @@ class Walk:
         self._state, self._now = state, now
         self._before = state.order.num_before
         self._seen = {entry.sequence for entry in done}
-        self._heap: list[tuple[_Rank, int, _Cursor | _Single]] = []
+        self._heap: list[tuple[_Rank, int, int, _Cursor | _Single]] = []
+        self._pushes = itertools.count()
         self._open = {shape: len(state.queue.by_shape[shape]) for shape in hopeful}
         self.num_hopeful = sum(self._open.values())
         """Groups of hopeful shapes that are not finished."""
@@ -60,7 +62,7 @@ class Walk:
     def next(self) -> Entry | None:
         """The next job; None at the end. Call `proceed` before the next one."""
         while self._heap:
-            rank, _, source = heapq.heappop(self._heap)
+            rank, _, _, source = heapq.heappop(self._heap)
             entry = source.entry
             if entry.sequence in self._seen:
                 self._source = source
@@ -95,7 +97,7 @@ class Walk:
             return
         entry = source.entry
         source.changes = _changes(entry)
-        heapq.heappush(self._heap, (self._rank(source), entry.sequence, source))
+        heapq.heappush(self._heap, (self._rank(source), entry.sequence, next(self._pushes), source))
 
     def _rank(self, source: _Cursor | _Single) -> _Rank:
         entry, order = source.entry, self._state.order

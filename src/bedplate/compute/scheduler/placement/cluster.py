@@ -17,6 +17,7 @@ from bedplate.compute.scheduler.placement.arrays import MAX_MODELS, Bools, Class
 from bedplate.compute.scheduler.placement.class_table import ClassTable
 from bedplate.compute.scheduler.placement.node_states import NodeStates
 from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
+from bedplate.compute.scheduler.placement.tree import Tree
 from bedplate.core.errors import UsageError
 
 
@@ -45,6 +46,7 @@ class Cluster:
         self._classes = ClassTable()
         self._index: dict[str, int] = {}
         self._vacant: list[int] = []
+        self._tree: Tree | None = None
         self._digest_N = np.zeros(len(nodes), np.uint64)
         self._states = NodeStates(len(nodes), max((node.num_devices for node in nodes), default=0))
         self._expose()
@@ -65,6 +67,13 @@ class Cluster:
         return self._classes.requests
 
     @property
+    def tree(self) -> Tree:
+        """Where the nodes hang in the network."""
+        if self._tree is None:
+            self._tree = Tree([node.path for node in self.nodes])
+        return self._tree
+
+    @property
     def capacity_milli(self) -> int:
         """Thousandths of all devices that are usable; O(N * G)."""
         free = self.free
@@ -78,6 +87,10 @@ class Cluster:
     def index_of(self, name: str) -> int:
         """Index of the node of that name; KeyError if there is none."""
         return self._index[name]
+
+    def present(self) -> Ints:
+        """Indices of the nodes that are there, usable or not, in their order."""
+        return np.array(sorted(self._index.values()), np.int64)
 
     def place(self, node: int, item: int, device: int = -1) -> Taken:
         """Take what class `item` needs on `node`.
@@ -130,6 +143,7 @@ class Cluster:
         models = np.array([self.models.index(name) for name in node.models], np.int64)
         self._states.start(at, node.cpu_milli, node.memory_mib, models)
         self._expose()
+        self._tree = None
         self.digest_N[at] = xxhash.xxh64_intdigest(node.name.encode())
         return at
 

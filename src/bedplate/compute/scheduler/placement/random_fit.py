@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.arrays import Bools, Floats
-from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy
-from bedplate.compute.scheduler.placement.candidates import find_candidates
+from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints
+from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy, Ranking
+from bedplate.compute.scheduler.placement.candidates import find_candidates, fits
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.mix import Mix
 
@@ -23,16 +23,23 @@ class RandomPolicy:
 
     def choose(self, item: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Choice | None:
         """See `PlacementPolicy`; only the nodes of the least bias are drawn from."""
-        may_use_N = self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N
-        nodes = np.flatnonzero(may_use_N)
-        owner_M, device_M, _ = find_candidates(self._cluster.free, self._cluster.requests, item, nodes)
-        if not len(owner_M):
+        ranking = self.rank(item, 1, allowed_N, bias_N)
+        if not len(ranking.nodes):
             return None
-        fitting = np.unique(owner_M)
-        bias = np.zeros(len(fitting)) if bias_N is None else bias_N[nodes[fitting]]
-        owner = self._generator.choice(fitting[bias == bias.min()])
-        device = self._generator.choice(device_M[owner_M == owner])
-        return Choice(node=int(nodes[owner]), device=int(device), cost=float(bias.min()))
+        return Choice(node=int(ranking.nodes[0]), device=int(ranking.devices[0]), cost=float(ranking.costs[0]))
+
+    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
+        """See `PlacementPolicy`; nodes of one bias come in a random order."""
+        nodes = np.flatnonzero(self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N)
+        nodes = self._generator.permutation(nodes[fits(self._cluster.free, self._cluster.requests, item, nodes)])
+        costs = np.zeros(len(nodes)) if bias_N is None else bias_N[nodes]
+        order = np.argsort(costs, kind="stable")[:most]
+        devices = [self._generator.choice(self._devices(item, node)) for node in nodes[order]]
+        return Ranking(nodes[order], np.array(devices, np.int64), costs[order])
+
+    def _devices(self, item: int, node: int) -> Ints:
+        device_M: Ints = find_candidates(self._cluster.free, self._cluster.requests, item, np.array([node]))[1]
+        return device_M
 
 
 def make_policy(cluster: Cluster, mix: Mix, seed: int = 0) -> PlacementPolicy:
