@@ -173,6 +173,10 @@ class SchedulingPass:
         charge = self._state.charge_of(variant, entry.fewest)
         return self._state.ledger.may_pin(entry.tenant, charge, self._state.nodes.capacity)
 
+    def end_s(self, entry: Entry, variant: Variant) -> float:
+        """When a job would end that starts now with its fewest workers; infinity where nobody knows."""
+        return self._end_s(entry, variant, entry.fewest)
+
     def _end_s(self, entry: Entry, variant: Variant, workers: int) -> float:
         duration_s = entry.duration_s(variant.model, workers)
         return math.inf if duration_s is None else self._now + duration_s
