@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bedplate.compute.scheduler.admission import Admission
 from bedplate.compute.scheduler.decision import Preempt, Shrink, Start
 from bedplate.compute.scheduler.entry import Entry, Phase
 from bedplate.compute.scheduler.ledger import MILLI
@@ -64,7 +64,7 @@ def why(state: SchedulerState, job_id: str, now: float) -> Waiting:
             job_id=job_id,
             reason=reason,
             details=_details(entry, current),
-            rejected={variant.model: _rejected(state, entry, current, variant.item) for variant in entry.shape.variants},
+            rejected={variant.model: _rejected(state, entry, current, variant.item, now) for variant in entry.shape.variants},
             quota=_quota(state, entry, now),
             ahead=_ahead(state, entry, now),
             earliest_start_s=None if own is None else own.at_s,
@@ -89,7 +89,7 @@ def _reason(state: SchedulerState, entry: Entry, current: SchedulingPass, num_as
         return "no node has what it asks for; it was there when the job was submitted"
     if outcome is Outcome.STARTED:
         return "there is room, and jobs before it that may not be passed"
-    return outcome.value
+    return str(outcome.value)
 
 
 def _details(entry: Entry, current: SchedulingPass) -> tuple[str, ...]:
@@ -107,12 +107,12 @@ def _details(entry: Entry, current: SchedulingPass) -> tuple[str, ...]:
     return tuple(details)
 
 
-def _rejected(state: SchedulerState, entry: Entry, current: SchedulingPass, item: int) -> Mapping[str, int]:
+def _rejected(state: SchedulerState, entry: Entry, current: SchedulingPass, item: int, now: float) -> Mapping[str, int]:
     own = {}
     if (labelled_N := state.nodes.labelled(entry.job.request.labels)) is not None:
         own["other labels"] = labelled_N
     variant = next(variant for variant in entry.shape.variants if variant.item == item)
-    caps_N = current.reservations.caps(variant, math.inf if entry.job.expected_s is None else current.end_s(entry, variant))
+    caps_N = current.reservations.caps(variant, Admission(state, now).end_s(entry, variant, entry.fewest))
     if caps_N is not None:
         own["kept for jobs before it"] = caps_N > 0
     return why_not(state.nodes.cluster, item, own).counts
