@@ -98,11 +98,13 @@ class SchedulingPass:
             if same_group is None:
                 break
             walk.proceed(same_group=same_group)
-            if self._num_blocked and len(self._decisions) == num_decisions:
+            if len(self._decisions) == num_decisions and entry.shape not in self._full and state.memo.may_fit(entry.shape):
                 self._num_looked_at += 1
-                is_settled = not may_claim or all(self._tries.get(tenant, 0) >= _TRIES for tenant in state.queue.tenants)
-                if self._num_looked_at >= state.settings.depth or (walk.num_hopeful <= 0 and is_settled):
-                    break
+            is_settled = not may_claim or all(self._tries.get(tenant, 0) >= _TRIES for tenant in state.queue.tenants)
+            if self._num_looked_at >= state.settings.depth or (is_settled and walk.num_hopeful <= 0):
+                break
+            if is_settled and self._num_blocked >= state.settings.reservations:
+                walk.narrow()
 
     def _may_claim(self) -> bool:
         """Whether any waiting job may have a claim on the place of a running one."""
@@ -145,6 +147,9 @@ class SchedulingPass:
             return Outcome.NO_ROOM
         if len(allowed) == len(shape.variants):
             self._barred_s[shape] = self._admission.shortest_s(entry)
+            shortest = state.queue.shortest(shape)
+            if self._walk is not None and shortest and self._admission.shortest_s(shortest) >= self._barred_s[shape]:
+                self._walk.give_up(shape)
         return Outcome.RESERVED
 
     def _is_better_later(self, entry: Entry, faster: list[tuple[Variant, int]], end_s: float) -> bool:
@@ -175,7 +180,7 @@ class SchedulingPass:
         state.ledger.charge(entry.tenant, state.charge_of(variant, len(taken)), pinned=not entry.job.is_preemptible)
         self.reservations.took(variant, taken, self._admission.end_s(entry, variant, len(taken)))
         allocation = state.placer.allocation(variant.model, taken)
-        reason = f"passes {self._num_blocked} blocked jobs without delaying them" if self._num_blocked else "next in order"
+        reason = "passes blocked jobs without delaying them" if self._num_blocked else "next in order"
         self._decisions.append(Start(job_id=entry.job.id, allocation=allocation, reason=reason))
         self._is_untouched = False
         return True
