@@ -43,7 +43,7 @@ from bedplate.core.json import Json
 POLICIES = ("best-fit", "fgd", "rollout")
 MOST_MEDIAN_MS, MOST_P99_MS, MOST_GANG_MS = 5.0, 20.0, 1000.0
 FILLED, MOST_REFUSED, MOST_OF_FILLED = 0.97, 50, 0.98
-"""Filled to this part of its devices, or until so many in a row find no room; the load stays under this part of what was filled."""
+"""It is filled to this part of its devices, or until so many in a row find no room; the load stays under this part of that."""
 GANGS = 10
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 NODES_PER_LEAF, LEAVES_PER_POD = 32, 16

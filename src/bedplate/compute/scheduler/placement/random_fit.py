@@ -40,7 +40,8 @@ class RandomPolicy:
 
     def _fitting(self, item: int, allowed_N: Bools | None) -> Ints:
         nodes = np.flatnonzero(self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N)
-        return nodes[fits(self._cluster.free, self._cluster.requests, item, nodes)]
+        fitting: Ints = nodes[fits(self._cluster.free, self._cluster.requests, item, nodes)]
+        return fitting
 
     def _devices(self, item: int, node: int) -> Ints:
         device_M: Ints = find_candidates(self._cluster.free, self._cluster.requests, item, np.array([node]))[1]
