@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bedplate.compute.backends.registry import backends
 from bedplate.compute.capabilities.table import published
-from bedplate.core.backends import Support
+from bedplate.core.backends import SupportLevel
 from bedplate.core.devices import Device, Node
 from bedplate.core.errors import NotFoundError, ResourcesError
 from bedplate.core.workload import Resources
@@ -77,7 +77,7 @@ def _choices(devices: Iterable[Device]) -> tuple[DeviceChoice, ...]:
 
 def _has_run_jobs(device: Device) -> bool:
     known = backends().get(device.runtime.backend)
-    return known is not None and known.support is not Support.PARSED
+    return known is not None and known.support is not SupportLevel.PARSED
 
 
 def _is_meant(word: str, device: Device) -> bool:
