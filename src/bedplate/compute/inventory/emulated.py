@@ -18,7 +18,6 @@ MODEL = "Emulated CPU"
 
 VENDOR = Vendor(
     name="emulated",
-    title="Emulated devices",
     device_prefix="emulated",
     device_kind="emulated",
     support=SupportLevel.LAUNCHED,
