@@ -5,6 +5,7 @@ from pathlib import Path
 from bedplate.app.control.controller import Controller
 from bedplate.app.control.requests import Terms
 from bedplate.compute.scheduler.job import Request
+from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.clock import VirtualClock
 from bedplate.core.devices import Device, Node
 from bedplate.core.messages import encode
@@ -33,6 +34,7 @@ class ServiceUnderTest:
         self.nodes = {item.id: item for item in nodes}
         self.launcher = FakeLauncher(self.state)
         self.is_sole = True
+        self.settings = SchedulerSettings()
         self.restart()
 
     def restart(self) -> None:
@@ -41,6 +43,7 @@ class ServiceUnderTest:
             nodes=lambda: tuple(self.nodes.values()),
             launcher=self.launcher,
             is_held=lambda: self.is_sole,
+            settings=self.settings,
         )
 
     def submit(
