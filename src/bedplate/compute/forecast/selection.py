@@ -76,7 +76,7 @@ def ship(table: MemberTable, steps_per_day: int, *, is_never_negative: bool) -> 
 
 def _candidates(table: MemberTable, steps_per_day: int) -> dict[str, Floats]:
     combined = combine(table.members, table.targets, table.lead, steps_per_day)
-    return {name: table.members[name] for name in (*NAIVES, LIVE, BOOSTED, THETA)} | combined
+    return {name: table.members[name] for name in (*NAIVES, LIVE, BOOSTED, THETA) if name in table.members} | combined
 
 
 def _ends(table: MemberTable, centre: Floats, starts: range, day: int) -> tuple[Floats, Floats, list[str]]:
