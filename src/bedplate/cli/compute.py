@@ -6,85 +6,116 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bedplate.app.compute.simulate import Settings
+from bedplate.app.compute.inventory import Settings as InventorySettings
+from bedplate.app.compute.simulate import DEFAULT_POLICY
+from bedplate.app.compute.simulate import Settings as PackingSettings
+from bedplate.app.compute.simulate_jobs import Settings as JobsSettings
 from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 
 if TYPE_CHECKING:
     from bedplate.app.compute.simulate import PackingResult
+    from bedplate.app.compute.simulate_jobs import JobsResult
 
 
 @click.group(cls=Group)
 def command() -> None:
-    """Inventory of devices; placement policies on a trace.
+    """Inventory of devices; scheduling policies on traces.
 
     \b
     Examples:
       bedplate compute inventory -o json
-      bedplate compute simulate --nodes nodes.csv --pods pods.csv
+      bedplate compute simulate --generate jobs=2000 --cluster 20x8:A100
     """
 
 
 @command.command()
+@settings_options(InventorySettings, names={"files": "--from"})
 @output_option
-def inventory(output: str) -> None:
+def inventory(settings: dict[str, Any], output: str) -> None:
     """List the devices of this machine that this process may use, as the system describes them (`doctor` measures).
 
-    \b
-    Example:
-      bedplate compute inventory -o json
-    """
-    from bedplate.app.compute.inventory import take_inventory
-    from bedplate.core.units import format_bytes
+    With --from, read the devices of another machine from what a vendor's tool printed there: nvidia-smi, npu-smi, amd-smi,
+    rocm-smi, hy-smi, cnmon, mx-smi, mthreads-gmi, ixsmi, xpu-smi. docs/inventory.md says which commands.
 
-    found = take_inventory()
+    \b
+    Examples:
+      bedplate compute inventory -o json
+      bedplate compute inventory --from info.txt --tool npu-smi
+      nvidia-smi -q -x | bedplate compute inventory --from -
+    """
+    from bedplate.app.compute.inventory import HEADINGS, rows_of_devices
+    from bedplate.app.compute.inventory import inventory as take
+    from bedplate.core.settings import read_settings
+
+    found = take(read_settings(InventorySettings, settings))
     for trouble in found.troubles:
         note(f"probe '{trouble.probe}' is {trouble.kind}: {trouble.message}")
     if output == "json":
-        print_json({"devices": [device.as_json() for device in found.devices]})
+        print_json(found.as_json())
         return
-    print_table(
-        ("device", "kind", "vendor", "model", "cores", "memory", "features"),
-        [
-            (
-                device.id,
-                device.kind,
-                device.vendor,
-                device.model,
-                len(device.cores),
-                format_bytes(device.memory_bytes),
-                " ".join(device.features),
-            )
-            for device in found.devices
-        ],
-    )
+    print_table(HEADINGS, rows_of_devices(found.devices))
+    for device in found.devices:
+        for finding in device.health.findings:
+            note(f"{device.id} is {device.health.state.value}: {finding}")
 
 
 @command.command()
-@settings_options(Settings)
+@settings_options(JobsSettings, PackingSettings)
 @output_option
 def simulate(settings: dict[str, Any], output: str) -> None:
-    """Pack the pods of a trace onto nodes, one by one, and show how much of the devices a placement policy can allocate.
+    """Simulate a cluster under scheduling policies: jobs with durations, or pods that arrive and never leave.
 
-    The traces are CSV files as in Alibaba's cluster-trace-gpu-v2023. Pods are shuffled, brought to `--tune` times the capacity
-    and never leave; one that fits nowhere is skipped. Allocation is that of the devices when the demand that arrived equals
-    their capacity. No policy exceeds the bound, which knows every arrival and may divide requests.
+    With --jobs or --generate, jobs arrive, wait, run and end in virtual time under the scheduler of the live service, once for
+    each --policy, side by side. Nodes are a CSV file or words: --cluster 100x8:A100.
+
+    With --pods, the pods of a CSV file as in Alibaba's cluster-trace-gpu-v2023 are shuffled, brought to --tune times the
+    capacity and packed one by one; one that fits nowhere is skipped. Allocation is that of the devices when the demand that
+    arrived equals their capacity. No policy exceeds the bound, which knows every arrival and may divide requests. Here,
+    --policy is a placement policy.
 
     \b
     Examples:
-      bedplate compute simulate --nodes nodes.csv --pods pods.csv
+      bedplate compute simulate --generate jobs=2000 --cluster 20x8:A100,10x4:V100 --report report.html
+      bedplate compute simulate --jobs cluster_log.csv --cluster 133x8:V100 --policy fifo --policy fair/fgd
       bedplate compute simulate --nodes nodes.csv --pods pods.csv --policy fgd --seeds 42:45 -o json
     """
+    if "pods" in settings:
+        _simulate_packing(settings, output)
+    else:
+        _simulate_jobs(settings, output)
+
+
+def _simulate_packing(settings: dict[str, Any], output: str) -> None:
     from bedplate.app.compute.simulate import simulate as answer
     from bedplate.cli.terminal.progress import TerminalReporter
+    from bedplate.core.errors import UsageError
     from bedplate.core.settings import read_settings
 
-    result = answer(read_settings(Settings, settings), TerminalReporter())
+    policies = settings.get("policy", [DEFAULT_POLICY])
+    if len(policies) > 1:
+        raise UsageError("pods are packed by one policy", seen=", ".join(policies), expected="--policy once")
+    result = answer(read_settings(PackingSettings, {**settings, "policy": policies[0]}), TerminalReporter())
     if output == "json":
         print_json(result.as_json())
     else:
         _print_packing(result)
+
+
+def _simulate_jobs(settings: dict[str, Any], output: str) -> None:
+    from bedplate.app.compute.simulate_jobs import simulate_jobs
+    from bedplate.cli.terminal.progress import TerminalReporter
+    from bedplate.core.settings import read_settings
+
+    question = read_settings(JobsSettings, settings)
+    result = simulate_jobs(question, TerminalReporter())
+    if output == "json":
+        print_json(result.as_json())
+    else:
+        _print_jobs(result)
+    for written in filter(None, (question.report, question.trace, question.save_jobs)):
+        note(f"written: {written}")
 
 
 def _print_packing(result: PackingResult) -> None:
@@ -104,6 +135,38 @@ def _print_packing(result: PackingResult) -> None:
     title = f"{result.num_devices} devices, policy '{result.runs[0].policy}', simulated"
     print_table(["seed", "allocated", "bound", "arrived", "skipped", "time"], rows, title=title)
     note(f"mean allocation {_percent(result.mean_allocation_frac)}")
+
+
+def _print_jobs(result: JobsResult) -> None:
+    from bedplate.core.units import format_duration
+
+    def time_of(seconds: float | None) -> str:
+        return "" if seconds is None else format_duration(seconds)
+
+    rows = [
+        (
+            policy.policy,
+            policy.all_jobs.num_completed,
+            _percent(policy.allocation_frac),
+            _percent(policy.fragmentation_frac),
+            time_of(policy.all_jobs.queueing_s.mean),
+            time_of(policy.all_jobs.queueing_s.p99),
+            time_of(policy.all_jobs.completion_s.p50),
+            time_of(policy.all_jobs.completion_s.mean),
+            f"{policy.jain:.3f}",
+            policy.num_preemptions,
+            time_of(policy.makespan_s),
+            time_of(policy.seconds),
+        )
+        for policy in result.policies
+    ]
+    title = f"{len(result.trace.jobs)} jobs, {result.num_nodes} nodes, {result.num_devices} devices, simulated"
+    headings = ["policy", "completed", "allocated", "unusable of free", "queueing mean", "p99", "completion p50", "mean"]
+    print_table([*headings, "Jain", "preempted", "makespan", "time"], rows, title=title)
+    for policy in result.policies:
+        if unrun := policy.num_refused + policy.num_never_run:
+            reason = next(iter(policy.refusals), "they never fitted")
+            note(f"policy {policy.policy}: {unrun} jobs did not run: {reason}")
 
 
 def _percent(fraction: float) -> str:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from bedplate.compute.inventory import amd, cambricon, cpu, huawei, hygon, iluvatar, intel, metax, moore_threads, nvidia
+from bedplate.compute.inventory import (
+    amd,
+    cambricon,
+    cpu,
+    huawei,
+    hygon,
+    iluvatar,
+    intel,
+    kunlunxin,
+    metax,
+    moore_threads,
+    nvidia,
+)
 from bedplate.compute.inventory.base import Vendor
 
 VENDORS: tuple[Vendor, ...] = (
@@ -14,6 +26,7 @@ VENDORS: tuple[Vendor, ...] = (
     hygon.VENDOR,
     iluvatar.VENDOR,
     intel.VENDOR,
+    kunlunxin.VENDOR,
     metax.VENDOR,
     moore_threads.VENDOR,
 )

@@ -35,6 +35,8 @@ class Tenant:
     lent: dict[str, int] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
     """What it and all below it hold now."""
+    pinned: dict[str, int] = field(default_factory=dict)
+    """What of that is held by jobs that cannot be preempted."""
     children: list[Tenant] = field(default_factory=list)
     past: dict[str, float] = field(default_factory=dict)
     """Decayed average of what it held, by resource, as it was `past_s`."""
@@ -52,7 +54,11 @@ class Ledger:
     def __init__(self, quotas: Iterable[Quota], units: Mapping[str, float], half_life_s: float = 0.0) -> None:
         self._units = units
         self._half_life_s = half_life_s
-        self._undo: list[tuple[Tenant, Charge, int]] | None = None
+        self._undo: list[tuple[Tenant, Charge, int, bool]] | None = None
+        self.top: list[Tenant] = []
+        """Tenants right below the root."""
+        self.has_guarantees = False
+        """Whether anybody is guaranteed anything."""
         self.tenants: dict[str, Tenant] = {}
         for quota in quotas:
             self.set_quota(quota)
@@ -61,6 +67,7 @@ class Ledger:
         """What a tenant may have from now on; it may exist or not."""
         tenant = self.tenant(quota.tenant)
         tenant.quota = quota
+        self.has_guarantees |= any(quota.guaranteed.values())
         tenant.guaranteed, tenant.limit, tenant.lent = (_milli(part) for part in (quota.guaranteed, quota.limit, quota.lent))
 
     def tenant(self, path: str) -> Tenant:
@@ -70,8 +77,7 @@ class Ledger:
         made = self.tenants[path] = Tenant(path=path, quota=Quota(tenant=path))
         above, _, _ = path.rpartition("/")
         made.line = (*(self.tenant(above).line if above else ()), made)
-        if above:
-            self.tenant(above).children.append(made)
+        (self.tenant(above).children if above else self.top).append(made)
         return made
 
     def charge_of(self, model: str, device_milli: int, cpu_milli: int, memory_mib: int, workers: int) -> Charge:
@@ -93,17 +99,17 @@ class Ledger:
 
     def average(self, tenant: Tenant, resource: str, now: float) -> float:
         """What a tenant held on average, the recent past counting most."""
-        kept = 0.5 ** (max(now - tenant.past_s, 0.0) / self._half_life_s)
+        kept: float = 0.5 ** (max(now - tenant.past_s, 0.0) / self._half_life_s)
         return tenant.past.get(resource, 0.0) * kept + tenant.used.get(resource, 0) * (1 - kept)
 
-    def charge(self, tenant: Tenant, charge: Charge, sign: int = 1) -> None:
-        """Note that a tenant holds that much more; less if `sign` is -1."""
+    def charge(self, tenant: Tenant, charge: Charge, sign: int = 1, *, pinned: bool = False) -> None:
+        """Note that a tenant holds that much more; less if `sign` is -1; `pinned` if it cannot be preempted."""
         for member in tenant.line:
-            used = member.used
-            for resource, amount in charge:
-                used[resource] = used.get(resource, 0) + sign * amount
+            for account in (member.used, member.pinned) if pinned else (member.used,):
+                for resource, amount in charge:
+                    account[resource] = account.get(resource, 0) + sign * amount
         if self._undo is not None:
-            self._undo.append((tenant, charge, -sign))
+            self._undo.append((tenant, charge, -sign, pinned))
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -113,8 +119,8 @@ class Ledger:
             yield
         finally:
             undo, self._undo = self._undo, None
-            for tenant, charge, sign in reversed(undo):
-                self.charge(tenant, charge, sign)
+            for tenant, charge, sign, pinned in reversed(undo):
+                self.charge(tenant, charge, sign, pinned=pinned)
             self._undo = outer
 
     def over_limit(self, tenant: Tenant, charge: Charge) -> tuple[Tenant, str] | None:
@@ -126,6 +132,16 @@ class Ledger:
                     if most is not None and amount and member.used.get(resource, 0) + amount > most:
                         return member, resource
         return None
+
+    def most_within(self, tenant: Tenant, charge: Charge, most: int) -> int:
+        """How often a tenant may be charged that much without exceeding a limit, up to `most`."""
+        for member in tenant.line:
+            if member.limit:
+                for resource, amount in charge:
+                    limit = member.limit.get(resource)
+                    if limit is not None and amount:
+                        most = min(most, (limit - member.used.get(resource, 0)) // amount)
+        return max(most, 0)
 
     def covers(self, tenant: Tenant, charge: Charge, now: float) -> bool:
         """Whether a tenant would still be within its guarantee if it held that much more; its own level only."""
@@ -140,6 +156,30 @@ class Ledger:
         if not model:
             return tenant.used.get(CPU, 0) > tenant.guarantee(CPU, now)
         return self._excess(tenant, model, 0, now) > 0
+
+    def may_pin(self, tenant: Tenant, charge: Charge, capacity: Mapping[str, int]) -> bool:
+        """Whether a tenant may hold that much for good: what cannot be preempted must leave others their guarantees.
+
+        At every level, what siblings are guaranteed, or hold for good if that is more, is not for others.
+        """
+        for resource, amount in charge:
+            if resource == MEMORY or (resource == CPU and len(charge) > 2):
+                continue
+            left, siblings = capacity.get(resource, 0), self.top
+            for member in tenant.line:
+                others = (other for other in siblings if other is not member)
+                left -= sum(max(self._entitled(other, resource), other.pinned.get(resource, 0)) for other in others)
+                siblings = member.children
+            if tenant.pinned.get(resource, 0) + amount > left:
+                return False
+        return True
+
+    def _entitled(self, tenant: Tenant, resource: str) -> int:
+        amount = tenant.guaranteed.get(resource, 0)
+        if resource == ANY_MODEL:
+            named = (item for item in tenant.guaranteed.items() if item[0] not in _NO_MODELS)
+            amount += sum(round(devices * self._units.get(model, 1.0)) for model, devices in named)
+        return amount
 
     def _excess(self, tenant: Tenant, model: str, more: int, now: float) -> int:
         """How much of `model` is beyond the guarantee of it, or all models beyond that of `any`: the smaller one."""

@@ -92,6 +92,8 @@ class Catalog:
         self._speed = speed
         self._memory: dict[str, int] = {model: item.memory_bytes for model, item in self.types.items()}
         self._shapes: dict[object, Shape] = {}
+        self._met: dict[tuple[int, str], Shape] = {}
+        """By the identity of the request that a shape keeps: jobs often share one."""
         self._num_models = -1
 
     @property
@@ -119,19 +121,26 @@ class Catalog:
     def shape_of(self, job: Job) -> Shape:
         """The shape of a job; the same object for all jobs of one shape, as long as no new model comes."""
         if self._num_models != len(self._cluster.models):
-            self._shapes.clear()
+            self.forget_speeds()
             self._num_models = len(self._cluster.models)
         request = job.request
-        key = (job.kind, request.workers, request.min_workers, request.is_gang, request.devices, request.share_milli)
-        key += (request.accelerators, request.device_memory_bytes, request.cpu_milli, request.memory_bytes)
-        key += (request.topology, tuple(sorted(request.labels.items())))
+        by_identity = (id(request), job.kind)
+        if (met := self._met.get(by_identity)) is not None and met.request is request:
+            return met
+        key = (
+            (job.kind, request.workers, request.min_workers, request.is_gang, request.topology),
+            (request.devices, request.share_milli, request.accelerators, request.device_memory_bytes),
+            (request.cpu_milli, request.memory_bytes, tuple(sorted(request.labels.items()))),
+        )
         if (known := self._shapes.get(key)) is None:
             known = self._shapes[key] = self._make(job.kind, request)
+            self._met[by_identity] = known
         return known
 
     def forget_speeds(self) -> None:
         """Speeds changed: shapes are made anew."""
         self._shapes.clear()
+        self._met.clear()
 
     def accepted(self, request: Request) -> tuple[str, ...]:
         """Models of the cluster that a request accepts, preferred ones first."""

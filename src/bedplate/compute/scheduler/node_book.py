@@ -134,6 +134,10 @@ class NodeBook:
         for resource, amount in amounts:
             self.capacity[resource] = self.capacity.get(resource, 0) + sign * amount
 
+    def labels_of(self, at: int) -> Mapping[str, str]:
+        """Labels of a node, by its index."""
+        return self.machines[self.cluster.nodes[at].name].labels
+
     def _changed(self) -> None:
         self.changes += 1
         self._labelled.clear()

@@ -29,7 +29,7 @@ def occupy(state: SchedulerState, entry: Entry, allocation: Allocation, now: flo
     state.holdings.expect(entry.slot, now, entry.duration_s(allocation.model, len(entry.taken)))
     state.ledger.settle(entry.tenant, now)
     entry.charge = state.charge_of(variant, len(entry.taken))
-    state.ledger.charge(entry.tenant, entry.charge)
+    state.ledger.charge(entry.tenant, entry.charge, pinned=not entry.job.is_preemptible)
 
 
 def vacate(state: SchedulerState, entry: Entry, now: float) -> None:
@@ -38,7 +38,8 @@ def vacate(state: SchedulerState, entry: Entry, now: float) -> None:
         state.nodes.cluster.release(item)
     state.holdings.remove(entry.slot)
     state.ledger.settle(entry.tenant, now)
-    state.ledger.charge(entry.tenant, entry.charge, -1)
+    state.ledger.charge(entry.tenant, entry.charge, -1, pinned=not entry.job.is_preemptible)
+    state.memo.freed(item.node for item in entry.taken)
     entry.taken, entry.slot, entry.charge = (), -1, ()
 
 

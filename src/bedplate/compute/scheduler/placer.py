@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bedplate.compute.scheduler.gang import most_workers, spread
-from bedplate.compute.scheduler.job import WHOLE, Allocation, WorkerPlace
+from bedplate.compute.scheduler.job import WHOLE, Allocation, Topology, WorkerPlace
 from bedplate.compute.scheduler.needs import Shape, Variant
 from bedplate.compute.scheduler.node_book import NodeBook
 from bedplate.compute.scheduler.placement import open_policy
@@ -29,7 +29,7 @@ class Placer:
         self._policy.observe(shape.any_item)
 
     def place(
-        self, shape: Shape, variant: Variant, fewest: int, most: int, allowed_N: Bools | None
+        self, shape: Shape, variant: Variant, fewest: int, most: int, allowed_N: Bools | None, caps_N: Ints | None = None
     ) -> tuple[Taken, ...] | None:
         """Take room for workers.
 
@@ -39,14 +39,17 @@ class Placer:
             fewest: Workers that are needed.
             most: Workers that are wanted; as many as fit.
             allowed_N: Nodes where they may go; all that are usable if None.
+            caps_N: The most workers that each node may be given; as many as fit if None.
 
         Returns:
             What was taken, one a worker; None if there is no room.
         """
         if most == 1:
+            if caps_N is not None:
+                allowed_N = caps_N > 0 if allowed_N is None else allowed_N & (caps_N > 0)
             choice = self._policy.choose(variant.item, allowed_N)
             return None if choice is None else (self._cluster.place(choice.node, variant.item, choice.device),)
-        room_N = self.room(variant.item, allowed_N)
+        room_N = self.room(variant.item, allowed_N, caps_N)
         topology = shape.request.topology
         count = min(most, most_workers(room_N, self._nodes.leaf_N, topology))
         if count < fewest:
@@ -61,9 +64,28 @@ class Placer:
             self._cluster.place(node, variant.item, self._device(variant, node)) for node, count in chosen for _ in range(count)
         )
 
-    def room(self, item: int, allowed_N: Bools | None) -> Ints:
+    def extend(
+        self,
+        shape: Shape,
+        variant: Variant,
+        most: int,
+        allowed_N: Bools | None,
+        caps_N: Ints | None,
+        held: tuple[Taken, ...],
+    ) -> tuple[Taken, ...] | None:
+        """Take room for more workers of a job that holds some already, as near to them as it asks; otherwise as `place`."""
+        topology, at = shape.request.topology, held[0].node if held else -1
+        if topology is not Topology.ANY and held:
+            leaf_N = self._nodes.leaf_N
+            near_N = leaf_N == leaf_N[at] if topology is Topology.SAME_LEAF else np.arange(len(leaf_N)) == at
+            allowed_N = near_N if allowed_N is None else allowed_N & near_N
+        return self.place(shape, variant, 1, most, allowed_N, caps_N)
+
+    def room(self, item: int, allowed_N: Bools | None, caps_N: Ints | None = None) -> Ints:
         """Workers of a class that each node has room for."""
         room_N: Ints = room(self._cluster.free, self._cluster.requests, item, np.arange(len(self._cluster.nodes)))
+        if caps_N is not None:
+            room_N = np.minimum(room_N, caps_N)
         return room_N if allowed_N is None else room_N * allowed_N
 
     def allocation(self, model: str, taken: tuple[Taken, ...]) -> Allocation:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bedplate.compute.scheduler.deadlines import Deadlines
 from bedplate.compute.scheduler.entry import Entry, Phase
+from bedplate.compute.scheduler.fit_memo import FitMemo
 from bedplate.compute.scheduler.holdings import Holdings
 from bedplate.compute.scheduler.job import Allocation, Job, WorkerPlace
-from bedplate.compute.scheduler.ledger import Charge, Ledger
+from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
 from bedplate.compute.scheduler.needs import Catalog, Speed, Variant
 from bedplate.compute.scheduler.node_book import NodeBook
 from bedplate.compute.scheduler.occupy import occupy, vacate
@@ -58,6 +60,7 @@ class SchedulerState:
         self.ledger = Ledger(quotas, units, self.settings.half_life)
         self.order = QueueOrder(self.settings, self.ledger, self.nodes.capacity)
         self.placer = Placer(self.nodes, self.settings.placement)
+        self.memo = FitMemo(self.nodes.cluster)
         self.queue = WaitingQueue()
         self.holdings = Holdings()
         self.entries: dict[str, Entry] = {}
@@ -65,6 +68,16 @@ class SchedulerState:
         """Jobs that can never run, until they are withdrawn."""
         self.running: dict[str, Entry] = {}
         """Jobs that hold places, those that were asked to end too."""
+        self.going: dict[str, Entry] = {}
+        """Of these the ones that were asked to end or to shrink."""
+        self.incomplete: dict[str, Entry] = {}
+        """Of these the ones that have fewer workers than they want."""
+        self.elastic: dict[str, Entry] = {}
+        """Of these the ones that may have workers beyond their minimum."""
+        self.buckets: dict[tuple[Tenant, int, str], dict[str, Entry]] = {}
+        """Of these the ones that can make room, by tenant, priority and model."""
+        self.deadlines = Deadlines()
+        """Waiting jobs that have one."""
         self.beneficiaries: dict[str, Entry] = {}
         """Waiting jobs for which others were asked to make room."""
         self.empty: tuple[int, States] | None = None
@@ -110,7 +123,7 @@ class SchedulerState:
         if entry.refusal is not None:
             self.refused[job.id] = entry
         else:
-            self.queue.add(entry)
+            self._wait(entry)
 
     def withdraw(self, job_id: str) -> None:
         """A job that waits is not wanted any more, or was refused."""
@@ -123,17 +136,18 @@ class SchedulerState:
                 next_step="end it first",
             )
         if self.refused.pop(job_id, None) is None:
-            self.queue.remove(entry)
+            self._wait_no_more(entry)
         self._forget(entry)
 
     def started(self, job_id: str, allocation: Allocation, now: float) -> None:
         """A waiting job runs."""
         entry = self.entry(job_id)
         assert entry.phase is Phase.WAITING and job_id not in self.refused, f"{job_id} does not wait"
-        self.queue.remove(entry)
+        self._wait_no_more(entry)
         entry.phase, entry.started_s, entry.started_frac = Phase.RUNNING, now, entry.done_frac
         occupy(self, entry, allocation, now)
         self.running[job_id] = entry
+        self._index(entry)
         self._served(entry)
 
     def ended(self, job_id: str, now: float) -> None:
@@ -156,7 +170,7 @@ class SchedulerState:
         if done_frac is not None:
             entry.done_frac = done_frac
         entry.phase, entry.not_before_s = Phase.WAITING, not_before_s
-        self.queue.add(entry)
+        self._wait(entry)
 
     def preempting(self, job_id: str, beneficiary: str, now: float) -> None:
         """A running job was asked to end for another one."""
@@ -185,9 +199,11 @@ class SchedulerState:
         """A running job has these places now; those that it keeps are among those that it had."""
         entry = self.entry(job_id)
         assert entry.allocation is not None, f"{job_id} does not run"
+        self._unindex(entry)
         vacate(self, entry, now)
         occupy(self, entry, allocation, now)
         entry.shrinking = frozenset()
+        self._index(entry)
         if entry.ends_by_s is not None:
             self.holdings.ends_by(entry.slot, entry.ends_by_s)
         if entry.phase is Phase.RUNNING:
@@ -204,7 +220,7 @@ class SchedulerState:
     def node_added(self, node: Node) -> None:
         """A node is there."""
         known = len(self.nodes.cluster.models)
-        self.nodes.add(node)
+        self.memo.freed([self.nodes.add(node)])
         self.catalog.learn(node)
         if len(self.nodes.cluster.models) != known:
             self._reshape()
@@ -221,10 +237,12 @@ class SchedulerState:
     def node_usable(self, node_id: str, is_usable: bool, reason: str = "") -> None:
         """Whether anything new may be placed on a node (drained, unhealthy …); what runs there stays."""
         self.nodes.set_usable(node_id, is_usable, reason)
+        self.memo.freed([self.nodes.index_of(node_id)])
 
     def device_usable(self, node_id: str, position: int, is_usable: bool) -> None:
         """The same of one accelerator, by its position among those of the node."""
         self.nodes.set_device_usable(node_id, position, is_usable)
+        self.memo.freed([self.nodes.index_of(node_id)])
 
     def set_quota(self, quota: Quota) -> None:
         """What a tenant may have from now on."""
@@ -238,6 +256,7 @@ class SchedulerState:
     def _stop(self, entry: Entry, now: float) -> None:
         """A job holds nothing any more."""
         assert entry.phase is not Phase.WAITING, f"{entry.job.id} does not run"
+        self._unindex(entry)
         vacate(self, entry, now)
         entry.allocation, entry.ends_by_s, entry.shrinking = None, None, frozenset()
         del self.running[entry.job.id]
@@ -250,6 +269,7 @@ class SchedulerState:
 
     def _make_room(self, entry: Entry, beneficiary: str) -> None:
         entry.beneficiary = beneficiary
+        self.going[entry.job.id] = entry
         if (served := self.entries.get(beneficiary)) is not None and served.phase is Phase.WAITING:
             served.victims.add(entry.job.id)
             self.beneficiaries[beneficiary] = served
@@ -257,6 +277,31 @@ class SchedulerState:
     def _made_room(self, entry: Entry) -> None:
         """A job gave back what it was asked for; the one that it is for keeps its right to go first until it starts."""
         entry.beneficiary = ""
+        self.going.pop(entry.job.id, None)
+
+    def _wait(self, entry: Entry) -> None:
+        self.queue.add(entry)
+        self.deadlines.add(entry)
+
+    def _wait_no_more(self, entry: Entry) -> None:
+        self.queue.remove(entry)
+        self.deadlines.remove(entry)
+
+    def _index(self, entry: Entry) -> None:
+        """A running job can be found by what it is."""
+        if entry.job.request.is_elastic and entry.job.request.is_gang:
+            self.elastic[entry.job.id] = entry
+        if entry.missing:
+            self.incomplete[entry.job.id] = entry
+        if entry.job.is_preemptible or entry.job.request.is_elastic:
+            self.buckets.setdefault((entry.tenant, entry.job.priority, entry.model), {})[entry.job.id] = entry
+
+    def _unindex(self, entry: Entry) -> None:
+        self.incomplete.pop(entry.job.id, None)
+        self.elastic.pop(entry.job.id, None)
+        key = (entry.tenant, entry.job.priority, entry.model)
+        if (bucket := self.buckets.get(key)) is not None and (bucket.pop(entry.job.id, entry) is entry) and not bucket:
+            del self.buckets[key]
 
     def _served(self, entry: Entry) -> None:
         """A job needs no more room."""
@@ -265,6 +310,7 @@ class SchedulerState:
 
     def _reshape(self) -> None:
         """There is a new model: jobs that accept any may run on it."""
+        self.memo.forget()
         for entry in list(self.queue):
             self.queue.remove(entry)
             entry.shape = self.catalog.shape_of(entry.job)

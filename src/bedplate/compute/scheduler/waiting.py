@@ -7,6 +7,7 @@ A tenant's groups are sorted by their first jobs. All keys are fixed while jobs 
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -41,6 +42,8 @@ class WaitingQueue:
         self.tenants: dict[Tenant, list[tuple[Place, Group]]] = {}
         """Groups of each tenant that has any, sorted."""
         self.by_shape: dict[Shape, dict[Tenant, Group]] = {}
+        self.priorities: Counter[int] = Counter()
+        """How many jobs of each priority wait."""
         self._size = 0
 
     def __len__(self) -> int:
@@ -55,6 +58,7 @@ class WaitingQueue:
         before = group.jobs[0][0] if group.jobs else None
         bisect.insort(group.jobs, (place_of(entry), entry), key=lambda item: item[0])
         self._size += 1
+        self.priorities[entry.job.priority] += 1
         self._moved(group, before)
 
     def remove(self, entry: Entry) -> None:
@@ -65,6 +69,9 @@ class WaitingQueue:
         assert group.jobs[at][1] is entry
         del group.jobs[at]
         self._size -= 1
+        self.priorities[entry.job.priority] -= 1
+        if not self.priorities[entry.job.priority]:
+            del self.priorities[entry.job.priority]
         self._moved(group, before)
         if not group.jobs:
             del self.by_shape[entry.shape][entry.tenant]

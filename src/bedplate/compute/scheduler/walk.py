@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from bedplate.compute.scheduler.entry import Entry
-from bedplate.compute.scheduler.ledger import Tenant
+from bedplate.compute.scheduler.needs import Shape
 from bedplate.compute.scheduler.queue.order import Key
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.waiting import Group, Place
@@ -19,69 +20,100 @@ from bedplate.compute.scheduler.waiting import Group, Place
 class Walk:
     """Hands out waiting jobs one after the other; the caller says whether the rest of a job's group is worth a look."""
 
-    def __init__(self, state: SchedulerState, now: float, first: Iterable[Entry] = ()) -> None:
+    def __init__(
+        self,
+        state: SchedulerState,
+        now: float,
+        *,
+        done: Iterable[Entry] = (),
+        urgent: Iterable[Entry] = (),
+        incomplete: Iterable[Entry] = (),
+        hopeful: Iterable[Shape] = (),
+    ) -> None:
         """Args:
         state: Not changed in its queue while the walk goes on.
         now: In seconds.
-        first: Jobs that go before all others of their tenants' keys: those whose deadline is near.
+        done: Jobs that are left out.
+        urgent: Jobs that go before their equals, whatever their tenants hold.
+        incomplete: Running jobs whose other workers wait in their place.
+        hopeful: Shapes of which something may fit; the walk counts how many of their groups it has not finished.
         """
         self._state, self._now = state, now
         self._before = state.order.num_before
-        self._seen: set[int] = set()
-        self._heap: list[tuple[Key, Key, Key, int, _Cursor | Entry]] = []
-        for entry in first:
-            heapq.heappush(self._heap, (entry.key[: self._before], (), entry.key[self._before :], entry.sequence, entry))
-        for tenant, groups in state.queue.tenants.items():
-            self._push(_Cursor(tenant, groups))
-        self._cursor: _Cursor | None = None
+        self._seen = {entry.sequence for entry in done}
+        self._heap: list[tuple[Key, Key, Key, int, _Cursor | _Single]] = []
+        self._open = {shape: len(state.queue.by_shape[shape]) for shape in hopeful}
+        self.num_hopeful = sum(self._open.values())
+        """Groups of hopeful shapes that are not finished."""
+        for entry in (*urgent, *incomplete):
+            if entry.sequence not in self._seen:
+                self._push(_Single(entry, is_urgent=bool(entry.job.deadline_s) and not entry.taken))
+                self.num_hopeful += 1
+        for groups in state.queue.tenants.values():
+            self._push(_Cursor(groups))
+        self._source: _Cursor | _Single
 
     def next(self) -> Entry | None:
         """The next job; None at the end. Call `proceed` before the next one."""
         while self._heap:
-            *keys, _, source = heapq.heappop(self._heap)
-            if isinstance(source, Entry):
-                self._cursor = None
-                self._seen.add(source.sequence)
-                return source
+            _, key, _, _, source = heapq.heappop(self._heap)
             entry = source.entry
             if entry.sequence in self._seen:
-                source.advance(same_group=True)
+                self._source = source
+                self.proceed(same_group=True)
+                continue
+            if self._tenant_key(source) > key:
                 self._push(source)
                 continue
-            if self._tenant_key(entry) > keys[1]:
-                self._push(source)
-                continue
-            self._cursor = source
+            self._source = source
+            self._seen.add(entry.sequence)
             return entry
         return None
 
     def proceed(self, *, same_group: bool) -> None:
         """Go on after the job that `next` gave; with the next of its group among others, or without its group."""
-        if self._cursor is not None:
-            self._cursor.advance(same_group=same_group)
-            self._push(self._cursor)
-
-    def drop_tenant(self) -> None:
-        """Look at no more jobs of the tenant of the job that `next` gave; instead of `proceed`."""
-
-    def _push(self, cursor: _Cursor) -> None:
-        if cursor.is_done:
+        source = self._source
+        if isinstance(source, _Single):
+            self.num_hopeful -= 1
             return
-        entry = cursor.entry
-        before, after = entry.key[: self._before], entry.key[self._before :]
-        heapq.heappush(self._heap, (before, self._tenant_key(entry), after, entry.sequence, cursor))
+        shape = source.entry.shape
+        if source.advance(same_group=same_group) and self._open.get(shape, 0):
+            self._open[shape] -= 1
+            self.num_hopeful -= 1
+        self._push(source)
 
-    def _tenant_key(self, entry: Entry) -> Key:
+    def give_up(self, shape: Shape) -> None:
+        """Nothing of that shape fits any more."""
+        self.num_hopeful -= self._open.pop(shape, 0)
+
+    def _push(self, source: _Cursor | _Single) -> None:
+        if isinstance(source, _Cursor) and source.is_done:
+            return
+        entry = source.entry
+        before, after = entry.key[: self._before], entry.key[self._before :]
+        heapq.heappush(self._heap, (before, self._tenant_key(source), after, entry.sequence, source))
+
+    def _tenant_key(self, source: _Cursor | _Single) -> Key:
+        if isinstance(source, _Single) and source.is_urgent:
+            return ()
+        entry = source.entry
         variants = entry.shape.variants
         charge = self._state.charge_of(variants[0], entry.fewest) if variants else ()
         return self._state.order.tenant_key(entry.tenant, charge, self._now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Single:
+    """One job by itself."""
+
+    entry: Entry
+    is_urgent: bool
+
+
 class _Cursor:
     """Where the walk is in the groups of one tenant."""
 
-    def __init__(self, tenant: Tenant, groups: list[tuple[Place, Group]]) -> None:
-        self.tenant = tenant
+    def __init__(self, groups: list[tuple[Place, Group]]) -> None:
         self._groups = groups
         self._at = 0
         self._more: list[tuple[Place, int, Group]] = []
@@ -96,12 +128,14 @@ class _Cursor:
         _, position, group = self._current
         return group.jobs[position][1]
 
-    def advance(self, *, same_group: bool) -> None:
-        """To the next job in order; with or without the rest of this one's group."""
+    def advance(self, *, same_group: bool) -> bool:
+        """To the next job in order; with or without the rest of this one's group. Whether that group is finished."""
         _, position, group = self._current
-        if same_group and position + 1 < len(group.jobs):
+        is_finished = not same_group or position + 1 == len(group.jobs)
+        if not is_finished:
             heapq.heappush(self._more, (group.jobs[position + 1][0], position + 1, group))
         self._take()
+        return is_finished
 
     def _take(self) -> None:
         has_new = self._at < len(self._groups)

@@ -23,7 +23,7 @@ HALF = RequestClass(cpu_milli=1, memory_mib=1, num_devices=1, share_milli=500)
 NOTHING = RequestClass(cpu_milli=0, memory_mib=0)
 
 
-def node(name: str, devices: int = 2, model: str = "A", **more: object) -> Node:
+def node(name: str, devices: int = 2, model: str = "A", **more: tuple[str, ...]) -> Node:
     return Node(name=name, cpu_milli=8_000, memory_mib=8_000, num_devices=devices, model=model, **more)
 
 
@@ -38,8 +38,8 @@ class Operator:
     def act(self, number: int, *, in_trial: bool = False) -> None:
         kind, at = number % 10, number // 10
         cluster = self.cluster
-        present = [index for index, node in enumerate(cluster.nodes) if node.name in {*cluster._index}]
-        index = cluster.index_of(cluster.nodes[present[at % len(present)]].name)
+        present = cluster.present().tolist()
+        index = present[at % len(present)]
         if kind < 5:
             item = cluster.class_of(CLASSES[at % len(CLASSES)])
             self.policy.observe(item)
@@ -74,7 +74,7 @@ def test_a_policy_that_followed_every_change_chooses_as_one_that_computes_all_ag
     cluster.check_integrity()
     for item in range(len(cluster.classes)):
         kept = policy.choose(item)
-        policy._table.invalidate()
+        vars(policy)["_table"].invalidate()
         assert policy.choose(item) == kept
 
 

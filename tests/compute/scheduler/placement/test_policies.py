@@ -97,7 +97,7 @@ def make_policy(cluster: Cluster, mix: Mix, seed: int) -> object:
             pass
 
         def rank(self, item: int, most: int, allowed_N: object = None, bias_N: object = None) -> Ranking:
-            return Ranking(np.zeros(0), np.zeros(0), np.zeros(0))
+            return Ranking(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
         def choose(self, item: int, allowed_N: object = None, bias_N: object = None) -> Choice | None:
             return Choice(node=len(cluster.nodes) - 1, device=-1)

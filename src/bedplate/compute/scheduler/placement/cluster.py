@@ -88,6 +88,10 @@ class Cluster:
         """Index of the node of that name; KeyError if there is none."""
         return self._index[name]
 
+    def present(self) -> Ints:
+        """Indices of the nodes that are there, usable or not, in their order."""
+        return np.array(sorted(self._index.values()), np.int64)
+
     def place(self, node: int, item: int, device: int = -1) -> Taken:
         """Take what class `item` needs on `node`.
 

@@ -17,15 +17,15 @@ import numpy as np
 from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints, States
 from bedplate.compute.scheduler.placement.base import Choice, Cost, Ranking, Ties
 from bedplate.compute.scheduler.placement.candidates import find_candidates, fits
+from bedplate.compute.scheduler.placement.cheapest import TIE, cheapest_node, stale_nodes
 from bedplate.compute.scheduler.placement.cluster import Cluster
 
-TIE = 1e-6
-"""Costs nearer to each other are equal; they are in thousandths of a device, or scores of that size."""
 MAX_BYTES = 512 * 2**20
 """Of all rows."""
 MAX_STATES = 1536
 """Computed in one decision, the fullest first; so a class that was not met for long does not hold up the others. The rest
 follows when the class is met again."""
+_NO_BIAS, _NO_PRICE = np.zeros(0), np.zeros(0)
 _FEW = 32
 """So few states are computed without looking for equal ones."""
 
@@ -69,35 +69,34 @@ class CostTable:
             bias_N: Added to the costs.
             price_J: Of each detail; the products are added to the costs.
         """
-        row, nodes, cost_K = self._costs(item, allowed_N, bias_N, price_J)
-        if not len(nodes):
-            return None
-        equal = np.flatnonzero(cost_K <= cost_K.min() + TIE)
-        at = int(equal[np.lexsort(self._tie_keys(nodes[equal]))[0]])
-        return Choice(node=int(nodes[at]), device=int(row.device_N[nodes[at]]), cost=float(cost_K[at]))
+        row, may_use_N, bias_N, price_J = self._refreshed(item, allowed_N, bias_N, price_J)
+        free, is_digest = self._cluster.free, self._ties is Ties.DIGEST
+        node, cost = cheapest_node(
+            row.cost_N, row.detail_NJ, may_use_N, bias_N, price_J, free, self._cluster.digest_N, is_digest
+        )
+        return Choice(node=node, device=int(row.device_N[node]), cost=cost) if node >= 0 else None
 
     def ranked(
         self, item: int, allowed_N: Bools | None, bias_N: Floats | None, most: int, price_J: Floats | None = None
     ) -> Ranking:
         """The same for at most `most` nodes, the cheapest first."""
-        row, nodes, cost_K = self._costs(item, allowed_N, bias_N, price_J)
-        order = np.lexsort((*self._tie_keys(nodes), np.round(cost_K / TIE)))[:most]
+        row, may_use_N, bias_N, price_J = self._refreshed(item, allowed_N, bias_N, price_J)
+        nodes = np.flatnonzero(may_use_N & (row.cost_N < np.inf))
+        cost_K = row.cost_N[nodes] + row.detail_NJ[nodes] @ price_J + (bias_N[nodes] if len(bias_N) else 0.0)
+        keys = [self._cluster.digest_N[nodes]]
+        if self._ties is Ties.FULLEST:
+            keys += [self._cluster.free.cpu[nodes], self._cluster.free.shares[nodes].sum(axis=1)]
+        order = np.lexsort((*keys, np.round(cost_K / TIE)))[:most]
         return Ranking(nodes[order], row.device_N[nodes[order]].astype(np.int64), cost_K[order])
 
-    def _costs(
+    def _refreshed(
         self, item: int, allowed_N: Bools | None, bias_N: Floats | None, price_J: Floats | None
-    ) -> tuple[_Row, Ints, Floats]:
-        """The row of a class, the nodes where it may go and fits, and what it costs there."""
+    ) -> tuple[_Row, Bools, Floats, Floats]:
+        """The row of a class, up to date where it may go; and where that is. Without a bias that array is empty."""
         may_use_N = self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N
         row = self._row(item)
-        self._refresh(row, item, np.flatnonzero(may_use_N & (row.version_N != self._cluster.version_N)))
-        nodes = np.flatnonzero(may_use_N & (row.cost_N < np.inf))
-        cost_K = row.cost_N[nodes]
-        if price_J is not None and len(price_J) and len(nodes):
-            cost_K = cost_K + row.detail_NJ[nodes] @ price_J
-        if bias_N is not None:
-            cost_K = cost_K + bias_N[nodes]
-        return row, nodes, cost_K
+        self._refresh(row, item, stale_nodes(row.version_N, self._cluster.version_N, may_use_N))
+        return row, may_use_N, _NO_BIAS if bias_N is None else bias_N, _NO_PRICE if price_J is None else price_J
 
     def _refresh(self, row: _Row, item: int, stale: Ints) -> None:
         """Compute what is stale, once for each different state, at most `MAX_STATES`."""
@@ -126,14 +125,6 @@ class CostTable:
         if self._details is not None:
             detail_BJ = self._details(states[owner_M[best]], States(*(field[best] for field in after)))
             row.detail_NJ[nodes] = detail_BJ[chosen]
-
-    def _tie_keys(self, nodes: Ints) -> tuple[np.ndarray, ...]:
-        """Keys of a lexicographic order, the last one first."""
-        digest = self._cluster.digest_N[nodes]
-        if self._ties is Ties.DIGEST:
-            return (digest,)
-        free = self._cluster.free
-        return digest, free.cpu[nodes], free.shares[nodes].sum(axis=1)
 
     def _row(self, item: int) -> _Row:
         """The row of a class, as long as there are nodes; the least recently used ones make room."""

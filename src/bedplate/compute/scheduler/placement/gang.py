@@ -70,58 +70,87 @@ def place_gang(
         What each worker holds, node by node, leaf by leaf: neighbours in the list are neighbours in the network. Empty, and
         nothing is taken, if there is no room for the least number.
     """
-    filler = _Filler(cluster, policy, gang, allowed_N, bias_N)
-    found = filler.find_group()
-    if found is None:
+    room = _Room(cluster, gang, allowed_N)
+    enough = room.groups()
+    if enough is None:
         return []
-    level, nodes, count = found
-    return filler.fill(level, nodes, count)
+    return _Filler(cluster, policy, gang, room.copies_N, bias_N).fill(enough)
+
+
+def find_room(cluster: Cluster, gang: Gang, allowed_N: Bools | None = None) -> int:
+    """How many of a gang's workers there is room for under its topology; 0 if fewer than its least."""
+    groups = _Room(cluster, gang, allowed_N).groups()
+    return 0 if groups is None else groups.count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Groups:
+    """Groups of one level, each with room for `count` workers."""
+
+    level: int
+    numbers: Ints
+    count: int
+
+
+class _Room:
+    """Where there is room for how many workers of a gang."""
+
+    def __init__(self, cluster: Cluster, gang: Gang, allowed_N: Bools | None) -> None:
+        self._gang = gang
+        nodes = np.flatnonzero(cluster.usable_N if allowed_N is None else cluster.usable_N & allowed_N)
+        self.copies_N = np.zeros(len(cluster.nodes), np.int64)
+        self.copies_N[nodes] = np.minimum(copies_that_fit(cluster.free, cluster.requests, gang.item, nodes), gang.count)
+        self._levels = cluster.tree.levels
+        if gang.topology is not Topology.ANY:
+            self._levels = self._levels[: min(1 + (gang.topology is Topology.SAME_LEAF), len(self._levels) - 1)]
+
+    def groups(self) -> _Groups | None:
+        """The innermost that have room for all workers; else the roomiest that the topology allows, if it is enough."""
+        if not len(self.copies_N):
+            return None
+        for level, group_N in enumerate(self._levels):
+            room_D = np.bincount(group_N, self.copies_N).astype(np.int64)
+            if (room_D >= self._gang.count).any():
+                return _Groups(level=level, numbers=np.flatnonzero(room_D >= self._gang.count), count=self._gang.count)
+        most = int(room_D.max())
+        if most == 0 or most < self._gang.least:
+            return None
+        return _Groups(level=level, numbers=np.flatnonzero(room_D == most), count=most)
 
 
 class _Filler:
     """Places one gang."""
 
-    def __init__(
-        self, cluster: Cluster, policy: PlacementPolicy, gang: Gang, allowed_N: Bools | None, bias_N: Floats | None
-    ) -> None:
+    def __init__(self, cluster: Cluster, policy: PlacementPolicy, gang: Gang, room_N: Ints, bias_N: Floats | None) -> None:
         self._cluster, self._policy, self._gang, self._bias_N = cluster, policy, gang, bias_N
-        self._may_use_N = cluster.usable_N if allowed_N is None else cluster.usable_N & allowed_N
-        self._room_N = np.zeros(len(cluster.nodes), np.int64)
-        nodes = np.flatnonzero(self._may_use_N)
-        self._room_N[nodes] = np.minimum(copies_that_fit(cluster.free, cluster.requests, gang.item, nodes), gang.count)
+        self._room_N = room_N
         self._levels = cluster.tree.levels
-        if gang.topology is not Topology.ANY:
-            self._levels = self._levels[: min(1 + (gang.topology is Topology.SAME_LEAF), len(self._levels) - 1)]
 
-    def find_group(self) -> tuple[int, Ints, int] | None:
-        """Level and nodes of the group that takes the gang, and how many workers it takes."""
-        for level, group_N in enumerate(self._levels):
-            room_D = np.bincount(group_N, self._room_N)
-            if len(enough := np.flatnonzero(room_D >= self._gang.count)):
-                group = self._best(group_N, enough, room_D) if len(enough) > 1 else enough[0]
-                return level, np.flatnonzero((group_N == group) & (self._room_N > 0)), self._gang.count
-        roomiest = int(np.argmax(room_D)) if len(self._room_N) else 0
-        if not len(self._room_N) or room_D[roomiest] < self._gang.least:
-            return None
-        nodes = np.flatnonzero((group_N == roomiest) & (self._room_N > 0))
-        return level, nodes, int(room_D[roomiest])
+    def fill(self, groups: _Groups) -> list[Taken]:
+        """Place the gang in one of the groups."""
+        group_N = self._levels[groups.level]
+        if groups.level == 0:
+            return self._fill_leaf(groups.numbers, groups.count)
+        group = self._best(group_N, groups) if len(groups.numbers) > 1 else groups.numbers[0]
+        return self._fill_group(groups.level, np.flatnonzero((group_N == group) & (self._room_N > 0)), groups.count)
 
-    def _best(self, group_N: Ints, groups: Ints, room_D: Ints) -> int:
+    def _best(self, group_N: Ints, groups: _Groups) -> int:
         """Of several groups with enough room: as cheap as the cheapest, then the least room."""
-        mask_N = np.isin(group_N, groups) & (self._room_N > 0)
+        mask_N = np.isin(group_N, groups.numbers) & (self._room_N > 0)
+        room_D = np.bincount(group_N, self._room_N)
         ranking = self._policy.rank(self._gang.item, len(group_N), mask_N, self._bias_N)
         order = np.argsort(group_N[ranking.nodes], kind="stable")
         group_K, cost_K, room_K = (part[order] for part in (group_N[ranking.nodes], ranking.costs, self._room_N[ranking.nodes]))
         starts = np.flatnonzero(np.append(True, group_K[1:] != group_K[:-1]))
         before_K = np.cumsum(room_K) - room_K
         before_K -= np.repeat(before_K[starts], np.diff(np.append(starts, len(group_K))))
-        used_K = np.clip(self._gang.count - before_K, 0, room_K)
+        used_K = np.clip(groups.count - before_K, 0, room_K)
         cost_D = np.add.reduceat(cost_K * used_K, starts) / np.maximum(np.add.reduceat(used_K, starts), 1)
         is_cheap_D = cost_D <= cost_D.min() + _AS_CHEAP_FRAC * (cost_D.max() - cost_D.min())
         cheap = group_K[starts][is_cheap_D]
         return int(cheap[np.lexsort((cost_D[is_cheap_D], room_D[cheap]))[0]])
 
-    def fill(self, level: int, nodes: Ints, count: int) -> list[Taken]:
+    def _fill_group(self, level: int, nodes: Ints, count: int) -> list[Taken]:
         """Place `count` workers on `nodes`, a group of that level, which have room for them."""
         if level <= _LEAF:
             return self._fill_leaf(nodes, count)
@@ -132,7 +161,7 @@ class _Filler:
             enough = np.flatnonzero(room_D >= count)
             group = int(enough[np.argmin(room_D[enough])]) if len(enough) else int(np.argmax(room_D))
             here = min(count, int(room_D[group]))
-            taken += self.fill(level - 1, nodes[inner_K == group], here)
+            taken += self._fill_group(level - 1, nodes[inner_K == group], here)
             room_D[group], count = 0, count - here
         return taken
 

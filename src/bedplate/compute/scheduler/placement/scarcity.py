@@ -27,7 +27,8 @@ class Scarcity:
         self._classes = Classes(*(field[scarce] for field in cluster.requests))
         self._kind_C, self._weight_C = kind_C[scarce], weight_C[scarce]
         self.num_kinds = len(self._demand_frac_J)
-        self._supply_NJ = np.zeros((0, self.num_kinds))
+        self._supply_NJ, self._supply_J = np.zeros((0, self.num_kinds)), np.zeros(self.num_kinds)
+        self._free_N, self._free = np.zeros(0, np.int64), 0
         self._version_N = np.zeros(0, np.int64)
         self._follow()
 
@@ -36,8 +37,8 @@ class Scarcity:
         if not self._demand_frac_J.size:
             return self._demand_frac_J
         self._follow()
-        demand_J = self._demand_frac_J * self._cluster.free.shares.sum()
-        price_J: Floats = np.minimum(demand_J / np.maximum(self._supply_NJ.sum(axis=0), 1.0), 1.0) ** EXPONENT
+        demand_J = self._demand_frac_J * self._free
+        price_J: Floats = np.minimum(demand_J / np.maximum(self._supply_J, 1.0), 1.0) ** EXPONENT
         return price_J
 
     def lost(self, nodes_M: Ints, after: States) -> Floats:
@@ -47,14 +48,21 @@ class Scarcity:
         return lost
 
     def _follow(self) -> None:
-        if len(self._version_N) < len(self._cluster.version_N):
-            more = len(self._cluster.version_N) - len(self._version_N)
+        """Bring supplies and their sums up to date."""
+        version_N = self._cluster.version_N
+        if (more := len(version_N) - len(self._version_N)) > 0:
             self._version_N = np.append(self._version_N, np.full(more, -1))
+            self._free_N = np.append(self._free_N, np.zeros(more, np.int64))
             self._supply_NJ = np.concatenate([self._supply_NJ, np.zeros((more, self.num_kinds))])
-        changed = np.flatnonzero(self._version_N != self._cluster.version_N)
-        if len(changed):
-            self._supply_NJ[changed] = self._supply(rows_of(self._cluster.free, changed))
-            self._version_N[changed] = self._cluster.version_N[changed]
+        changed = np.flatnonzero(self._version_N != version_N)
+        if not len(changed):
+            return
+        states = rows_of(self._cluster.free, changed)
+        supply_MJ, free_M = self._supply(states), states.shares.sum(axis=1)
+        self._supply_J += (supply_MJ - self._supply_NJ[changed]).sum(axis=0)
+        self._free += int((free_M - self._free_N[changed]).sum())
+        self._supply_NJ[changed], self._free_N[changed] = supply_MJ, free_M
+        self._version_N[changed] = version_N[changed]
 
     def _supply(self, states: States) -> Floats:
         supply: Floats = _supply(states, self._classes, self._kind_C, self._weight_C, self.num_kinds)

@@ -28,7 +28,7 @@ class QueueOrder:
         self.num_before = by_tenant[0] if by_tenant else len(rules)
         """Job rules that come before the rule for tenants."""
         self._job_rules: list[JobRule] = [rule for rule in rules if not hasattr(rule, "tenant_key")]  # type: ignore[misc]
-        self._tenant_rule: TenantRule | None = rules[by_tenant[0]] if by_tenant else None  # type: ignore[assignment]
+        self._tenant_rule: TenantRule | None = rules[by_tenant[0]] if by_tenant else None
         if self._tenant_rule is not None:
             self._tenant_rule.bind(ledger, capacity)
 

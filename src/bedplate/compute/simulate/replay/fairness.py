@@ -27,7 +27,7 @@ def entitled_shares(demand_TR: Floats, weight_T: Floats) -> Floats:
 
     O(T * R) for each of fifty halvings.
     """
-    dominant_T = demand_TR.max(axis=1)
+    dominant_T: Floats = demand_TR.max(axis=1)
     ratio_TR = demand_TR / np.where(dominant_T > 0, dominant_T, 1.0)[:, None]
     low, high = 0.0, float((dominant_T / weight_T).max(initial=0.0))
     if (demand_TR.sum(axis=0) <= 1.0).all():
@@ -36,7 +36,8 @@ def entitled_shares(demand_TR: Floats, weight_T: Floats) -> Floats:
         level = (low + high) / 2
         used_R = (np.minimum(dominant_T, level * weight_T)[:, None] * ratio_TR).sum(axis=0)
         low, high = (level, high) if (used_R <= 1.0).all() else (low, level)
-    return np.minimum(dominant_T, low * weight_T)
+    entitled_T: Floats = np.minimum(dominant_T, low * weight_T)
+    return entitled_T
 
 
 class Service:

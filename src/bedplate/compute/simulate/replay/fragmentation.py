@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.arrays import Floats, Ints, States
+from bedplate.compute.scheduler.placement.arrays import Ints, States
 from bedplate.compute.scheduler.placement.request import WHOLE, RequestClass
 
 _COVERED = 0.95
@@ -50,7 +50,7 @@ class Fragmentation:
         return 1.0 - usable / (self._covered * free_milli)
 
 
-def _usable_milli(free: States, need: RequestClass, models: Sequence[str]) -> Floats:
+def _usable_milli(free: States, need: RequestClass, models: Sequence[str]) -> Ints:
     """Device capacity of each node that copies of `need` take, shape (N,)."""
     copies_N = np.zeros(len(free.cpu), np.int64)
     for bit, model in enumerate(models):
@@ -60,11 +60,13 @@ def _usable_milli(free: States, need: RequestClass, models: Sequence[str]) -> Fl
         copies_N = np.minimum(copies_N, free.cpu // need.cpu_milli)
     if need.memory_mib:
         copies_N = np.minimum(copies_N, free.memory // need.memory_mib)
-    return copies_N * float(need.device_milli)
+    usable_N: Ints = copies_N * need.device_milli
+    return usable_N
 
 
 def _copies(shares_NG: Ints, need: RequestClass) -> Ints:
     if need.share_milli < WHOLE:
-        return (shares_NG // need.share_milli).sum(axis=1)
-    copies: Ints = (shares_NG == WHOLE).sum(axis=1) // need.num_devices
-    return copies
+        shares_N: Ints = (shares_NG // need.share_milli).sum(axis=1)
+        return shares_N
+    copies_N: Ints = (shares_NG == WHOLE).sum(axis=1) // need.num_devices
+    return copies_N

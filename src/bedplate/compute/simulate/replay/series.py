@@ -5,59 +5,65 @@ from __future__ import annotations
 import math
 
 
-class TimeSeries:
-    """The mean of a value in each interval, and over all time."""
+class SeriesTable:
+    """Several values that change together in time: the mean of each in each interval, and their integrals."""
 
-    def __init__(self, step_s: float, most: int = 1024) -> None:
-        """Begin at time 0 with the value 0.
+    def __init__(self, num_channels: int, step_s: float, most: int = 1024) -> None:
+        """Begin at time 0 with all values 0.
 
         Args:
+            num_channels: Number of values.
             step_s: First width of the intervals; doubled whenever there would be more than `most`.
             most: Number of intervals, even.
         """
-        self._step_s = step_s
-        self._most = most
-        self._sums: list[float] = []
-        self._value = 0.0
-        self._since_s = 0.0
+        self.values = [0.0] * num_channels
+        """Now; change them after `advance`."""
+        self._channels = range(num_channels)
+        self._step_s, self._most = step_s, most
+        self._sums: list[list[float]] = []
+        self._until_s = 0.0
 
     @property
-    def value(self) -> float:
-        """Now."""
-        return self._value
-
-    def set(self, now: float, value: float) -> None:
-        """The value from `now` on; times do not go back."""
-        self.advance(now)
-        self._value = value
+    def now(self) -> float:
+        """Time up to which all is counted."""
+        return self._until_s
 
     def advance(self, now: float) -> None:
-        """The value stayed the same until `now`. O(intervals that it passes)."""
-        if now <= self._since_s:
+        """The values stayed the same until `now`; times do not go back. O(channels * intervals that it passes)."""
+        if now <= self._until_s:
             return
         while now > self._step_s * self._most:
             self._widen()
-        at = int(self._since_s / self._step_s)
-        while self._since_s < now:
-            until_s = min(now, (at + 1) * self._step_s)
+        at = len(self._sums) - 1
+        if at < 0 or self._until_s >= (at + 1) * self._step_s:
+            at = int(self._until_s / self._step_s)
+        while self._until_s < now:
+            end_s = min(now, (at + 1) * self._step_s)
             while len(self._sums) <= at:
-                self._sums.append(0.0)
-            self._sums[at] += self._value * (until_s - self._since_s)
-            self._since_s = until_s
+                self._sums.append([0.0] * len(self.values))
+            row, seconds = self._sums[at], end_s - self._until_s
+            for channel in self._channels:
+                row[channel] += self.values[channel] * seconds
+            self._until_s = end_s
             at += 1
 
-    def integral(self) -> float:
+    def integral(self, channel: int) -> float:
         """Value x seconds, from 0 until now."""
-        return math.fsum(self._sums)
+        return math.fsum(row[channel] for row in self._sums)
 
-    def points(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def points(self, channel: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Middles of the intervals in seconds, and the mean in each; the last one may be shorter."""
-        edges = [at * self._step_s for at in range(len(self._sums))]
-        ends = [min(edge + self._step_s, self._since_s) for edge in edges]
-        pairs = [(edge, end, total) for edge, end, total in zip(edges, ends, self._sums, strict=True) if end > edge]
-        return tuple((edge + end) / 2 for edge, end, _ in pairs), tuple(total / (end - edge) for edge, end, total in pairs)
+        middles, means = [], []
+        for at, row in enumerate(self._sums):
+            begin_s, end_s = at * self._step_s, min((at + 1) * self._step_s, self._until_s)
+            if end_s > begin_s:
+                middles.append((begin_s + end_s) / 2)
+                means.append(row[channel] / (end_s - begin_s))
+        return tuple(middles), tuple(means)
 
     def _widen(self) -> None:
-        halves = [*self._sums, 0.0]
-        self._sums = [halves[at] + halves[at + 1] for at in range(0, len(self._sums), 2)]
+        if len(self._sums) % 2:
+            self._sums.append([0.0] * len(self.values))
+        pairs = zip(self._sums[::2], self._sums[1::2], strict=True)
+        self._sums = [[one + other for one, other in zip(left, right, strict=True)] for left, right in pairs]
         self._step_s *= 2

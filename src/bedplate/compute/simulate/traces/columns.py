@@ -138,8 +138,8 @@ class Table:
             ConfigurationError: Not readable, a column is missing, twice or unknown, or a row is cut short; with its line.
         """
         with open_trace(file) as stream:
-            quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-            reader = csv.reader(stream, delimiter=delimiter, quoting=quoting)
+            is_csv = delimiter == ","
+            reader = csv.reader(stream, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if is_csv else csv.QUOTE_NONE)
             table = cls(file, next(reader, []))
             table._check_header(tuple(required), optional)
             width = table.num_columns

@@ -186,7 +186,8 @@ def _arrivals(wanted: GeneratedTrace, span_s: float, generator: np.random.Genera
     cumulated = np.concatenate([[0.0], np.cumsum(intensity)])
     edges_s = np.arange(len(cumulated)) * (_DAY_S / _HOURLY)
     total = np.interp(span_s, edges_s, cumulated)
-    return np.round(np.interp(np.sort(generator.random(wanted.jobs)) * total, cumulated, edges_s), 3)
+    times_J: Floats = np.round(np.interp(np.sort(generator.random(wanted.jobs)) * total, cumulated, edges_s), 3)
+    return times_J
 
 
 def _built(

@@ -1,0 +1,105 @@
+"""`npu-smi info -t usages|temp|power|health|board|common -i N`: values of one card, chip by chip.
+
+        NPU ID                         : 0
+        Chip Count                     : 1
+
+        HBM Capacity(MB)               : 65536
+        HBM Usage Rate(%)              : 3
+        Aicore Usage Rate(%)           : 55
+        Chip ID                        : 0
+
+A chip's id stands below its values in most of these outputs, above them in `common`; what belongs to a controller ends in
+`Chip Name : MCU`. Source: npu-exporter's and mindx tests, and the print functions of npu-smi in the public Ascend driver
+repositories.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bedplate.compute.inventory.huawei.chips import Chip, Reading
+from bedplate.compute.inventory.text.quantities import fraction, is_nothing, number, required_whole, size_bytes
+from bedplate.compute.inventory.tools.output import ToolOutput
+
+_PAIR = re.compile(r"\s*(\S.*?)\s*:\s+(.*\S)\s*")
+_CARD_KEYS = ("NPU ID", "Chip Count", "Product Name", "Model", "Manufacturer", "Serial Number", "Slot ID", "Total Count")
+UTILISATION = ("NPU Utilization(%)", "Aicore Usage Rate(%)")
+TEMPERATURE = ("NPU Temperature (C)", "NPU Temperature(C)", "Temperature (C)", "Temperature(C)")
+POWER = ("NPU Real-time Power(W)", "Power Dissipation(W)")
+HEALTH = ("Health Status", "Health")
+
+
+def is_details(text: str) -> bool:
+    """Whether it is the output of one of these commands."""
+    return re.search(r"^\s*NPU ID\s+: \d+", text, re.MULTILINE) is not None
+
+
+def read_details(output: ToolOutput) -> Iterator[Reading]:
+    """One reading a chip.
+
+    Raises:
+        ConfigurationError: A value before any `NPU ID`, or an id that is no number.
+    """
+    card: int | None = None
+    values: dict[str, tuple[str, int]] = {}
+    chip_above: int | None = None
+    for line, text in output.lines:
+        match = _PAIR.fullmatch(text)
+        if match is None:
+            continue
+        key, value = match[1], match[2]
+        if key == "NPU ID":
+            yield from _reading(card, chip_above, line, values)
+            card, values, chip_above = required_whole(value, output, line, key), {}, None
+        elif key == "Chip Name" and values and chip_above is None:
+            values = {}  # what was above belongs to a controller
+        elif key == "Chip ID":
+            number_ = required_whole(value, output, line, key)
+            if values and chip_above is None:
+                yield from _reading(card, number_, line, values)
+            else:
+                yield from _reading(card, chip_above, line, values)
+                chip_above = number_
+            values = {}
+        elif key not in _CARD_KEYS or key == "Serial Number":
+            values[key] = (value, line)
+    yield from _reading(card, 0 if chip_above is None else chip_above, 0, values)
+
+
+def _reading(card: int | None, chip: int | None, line: int, values: dict[str, tuple[str, int]]) -> Iterator[Reading]:
+    if card is not None and values:
+        yield Reading(card=card, chip=chip or 0, line=line, values=dict(values))
+
+
+def add_reading(output: ToolOutput, chip: Chip, reading: Reading) -> None:
+    """Complete a chip by what one output says of it; what it says later wins over the table."""
+    _add_memory(output, chip, reading)
+    if busy := _first(reading, UTILISATION):
+        chip.utilisation_frac = fraction(busy[0], output, busy[1], "utilisation")
+    if found := _first(reading, TEMPERATURE):
+        chip.temperature_c = number(found[0], output, found[1], "temperature", ("C",))
+    if found := _first(reading, POWER):
+        chip.power_w = number(found[0], output, found[1], "power", ("W",))
+    if found := _first(reading, ("Serial Number",)):
+        chip.serial = "" if is_nothing(found[0]) else found[0]
+    if found := _first(reading, HEALTH):
+        codes = _first(reading, ("Error Code",))
+        listed = () if codes is None or is_nothing(codes[0]) else tuple(re.findall(r"[0-9A-F]{8}", codes[0].upper()))
+        chip.health = (*(() if found[0] == "OK" else (found[0].capitalize(),)), *listed)
+        chip.is_health_asked = True
+
+
+def _add_memory(output: ToolOutput, chip: Chip, reading: Reading) -> None:
+    for kind in ("HBM", "Memory", "DDR"):
+        size, rate = reading.values.get(f"{kind} Capacity(MB)"), reading.values.get(f"{kind} Usage Rate(%)")
+        if size is None or not (total := size_bytes(size[0], output, size[1], f"{kind} Capacity(MB)", "MB")):
+            continue
+        share = None if rate is None else fraction(rate[0], output, rate[1], f"{kind} Usage Rate(%)")
+        if chip.memory_bytes is None:  # the table's is exact, this one is a rounded share
+            chip.memory_bytes, chip.memory_used_bytes = total, None if share is None else round(total * share)
+        return
+
+
+def _first(reading: Reading, keys: tuple[str, ...]) -> tuple[str, int] | None:
+    return next((reading.values[key] for key in keys if key in reading.values), None)
