@@ -1,7 +1,7 @@
 """Admission at scale: decisions a second of the scheduler's pure part, on one core.
 
-A cluster of 10,000 nodes with 8 devices each meets 15,000 queued jobs of a few hundred shapes from 50 tenants. Measured are one pass
-that starts all of them (decisions a second, with and without telling the state), passes on a full cluster in which nothing
+A cluster of 10,000 nodes with 8 devices each meets 15,000 queued jobs of a few hundred shapes from 50 tenants. Measured are
+one pass that starts all of them (decisions a second, with and without telling the state), passes on a full cluster in which nothing
 can start and in which one job has ended, one gang of 1,024 devices, and a pass that makes room for a tenant's guarantee.
 
     python benchmarks/scheduler_scale.py
@@ -48,9 +48,7 @@ def make_nodes(count: int) -> list[Node]:
 
 def _node(name: str, model: str, leaf: str) -> Node:
     cpu = Device(id="cpu:0", kind="cpu", vendor="any", model="cpu", memory_bytes=1024 * GIB, cores=tuple(range(128)))
-    devices = tuple(
-        Device(id=f"gpu:{at}", kind="gpu", vendor="any", model=model, memory_bytes=80 * GIB) for at in range(8)
-    )
+    devices = tuple(Device(id=f"gpu:{at}", kind="gpu", vendor="any", model=model, memory_bytes=80 * GIB) for at in range(8))
     return Node(id=name, devices=(cpu, *devices), memory_bytes=1024 * GIB, labels={"leaf": leaf})
 
 

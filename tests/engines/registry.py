@@ -18,7 +18,7 @@ from bedplate.app.wiring import local_engine
 from bedplate.compute.inventory import NODE_READER, this_node
 from bedplate.core.clock import VirtualClock
 from bedplate.core.devices import Device, Node, Visibility
-from bedplate.core.errors import UnavailableError, UsageError
+from bedplate.core.errors import ResourcesError, UnavailableError
 from bedplate.engines.base import CanLoseNodes, Engine
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.engines.remote.engine import RemoteEngine
@@ -224,7 +224,10 @@ GAPS: dict[str, dict[str, Gap]] = {
         "inherited descriptors": Gap(
             reason="an open file belongs to one kernel: it cannot cross to another machine", raises=(AssertionError,)
         ),
-        "accelerators": Gap(reason="its placement groups count cores and memory only, so far", raises=(UsageError,)),
+        "accelerators": Gap(
+            reason="its placement groups count cores and memory only: accelerators need a placement",
+            raises=(ResourcesError, IndexError),
+        ),
     },
 }
 """Engine -> what it cannot do -> why, and how that shows."""

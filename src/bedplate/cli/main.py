@@ -25,7 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "logs": ("bedplate.cli.logs", "Show the logs of a run's tasks."),
     "events": ("bedplate.cli.events", "Show events of runs, nodes, devices and services."),
     "cancel": ("bedplate.cli.cancel", "Stop a run; it can be resumed."),
-    "compute": ("bedplate.cli.compute", "Inventory of devices; placement policies on a trace."),
+    "compute": ("bedplate.cli.compute", "Inventory of devices; scheduling policies on traces."),
     "storage": ("bedplate.cli.storage", "KV memory: inspect and verify a store."),
     "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP and planned paths."),
     "ops": ("bedplate.cli.ops", "Screen devices before a job."),

@@ -140,6 +140,18 @@ class Visibility:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRuntime:
+    """What a process needs to compute on a device, beside seeing it; whoever reads the node fills it in."""
+
+    backend: str = "cpu"
+    """`Backend.name`: by which a worker finds the rest."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that an engine sets for a task on the device, before its process starts."""
+    precisions: tuple[str, ...] = ()
+    """What it computes in; empty where nobody knows, and the backend's own rules hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """Any processor that work is placed on; a CPU is one device per NUMA node."""
 
@@ -166,6 +178,8 @@ class Device:
     usage: DeviceUsage = field(default_factory=DeviceUsage)
     visibility: Visibility | None = None
     """How an engine shows it to a task and hides it from others. None: every process of the machine sees it, as with CPUs."""
+    runtime: DeviceRuntime = field(default_factory=DeviceRuntime)
+    """What a process on it needs."""
 
     def as_json(self) -> JsonObject:
         """One entry of `doctor -o json`."""
@@ -203,6 +217,8 @@ class Node:
     devices: tuple[Device, ...]
     memory_bytes: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()
+    """What could not be read of it, for people: a vendor's tool that is broken or hangs."""
 
     @property
     def num_cores(self) -> int:

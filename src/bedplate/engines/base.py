@@ -22,18 +22,19 @@ places by itself; where tasks run on other machines, a transport for `engines/re
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from bedplate.core.devices import Exclusion, Node
+from bedplate.core.devices import Device, Exclusion, Node
 from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent
 
 __all__ = [
     "CanExclude",
     "CanInheritDescriptors",
     "CanLoseNodes",
+    "CanSurvey",
     "Engine",
     "EngineFactory",
     "EngineOpener",
@@ -41,6 +42,7 @@ __all__ = [
     "FaultInjection",
     "GangHandle",
     "HasResources",
+    "NodeReport",
     "num_usable_cores",
 ]
 
@@ -180,6 +182,28 @@ class CanExclude(Protocol):
 
     def exclusions(self) -> tuple[Exclusion, ...]:
         """What was excluded so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """What one machine of a cluster says it is."""
+
+    id: str
+    """`Node.id`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
+    troubles: tuple[str, ...] = ()
+    """What could not be read there, for people; why the node is silent, if it is."""
+    has_answered: bool = True
+
+
+@runtime_checkable
+class CanSurvey(Protocol):
+    """An engine whose machines can be read anew, each by itself."""
+
+    def survey(self, timeout_s: float) -> tuple[NodeReport, ...]:
+        """A report of every node that is alive; takes no cores. One that is silent until then is in it, with its trouble."""
         ...
 
 

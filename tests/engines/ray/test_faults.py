@@ -127,7 +127,7 @@ def test_refused_cancelled_and_excluded_resources_are_returned(open_engine: Call
 def test_what_cannot_cross_machines_is_refused(engine: RemoteEngine) -> None:
     with pytest.raises(UsageError, match="cannot pass open descriptors"):
         engine.submit(gang(Task(entry="a:b", inherited={"memory": 0})))
-    with pytest.raises(UsageError, match="hands out cores only"):
+    with pytest.raises(ResourcesError, match="hands out cores only"):
         engine.submit(gang(Task(entry="a:b", resources=Resources(accelerators=1))))
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bedplate.compute.capabilities.figures import DeviceFigures
+from bedplate.core.backends import WIDER
 from bedplate.core.errors import check_known
 from bedplate.core.measurement import Provenance
 
@@ -70,17 +71,6 @@ JOB_KINDS: Mapping[str, JobKind] = {
 }
 """By name. A job kind of the speed table is one of these, or one of these with what distinguishes it: `training:llama-8b`."""
 
-FALLBACKS: Mapping[str, tuple[str, ...]] = {
-    "fp4": ("fp4", "fp8", "bf16", "fp16", "fp32"),
-    "fp8": ("fp8", "bf16", "fp16", "fp32"),
-    "int8": ("int8", "bf16", "fp16", "fp32"),
-    "bf16": ("bf16", "fp16", "fp32"),
-    "fp16": ("fp16", "bf16", "fp32"),
-    "tf32": ("tf32", "fp32"),
-    "fp32": ("fp32",),
-}
-"""What a job computes in on a device, in order of preference, by what it wants."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
@@ -106,7 +96,7 @@ def kind_of(name: str) -> JobKind:
 
 def precision_on(wanted: str, precisions: tuple[str, ...]) -> str | None:
     """What a job that wants a precision computes in on a device with `precisions`; None where no fallback is there."""
-    return next((name for name in FALLBACKS[wanted] if name in precisions), None)
+    return next((name for name in (wanted, *WIDER[wanted]) if name in precisions), None)
 
 
 def attainable(kind: JobKind, figures: DeviceFigures) -> Estimate | None:

@@ -108,8 +108,8 @@ class SpeedTable:
         """How fast `model` is for a kind of job.
 
         Args:
-            job_kind: `training`, `decode` … or with what distinguishes it: `training:llama-8b`. Only jobs of the same kind, counted
-                in the same unit, are compared.
+            job_kind: `training`, `decode` … or with what distinguishes it: `training:llama-8b`. Only jobs of the same kind,
+                counted in the same unit, are compared.
             model: As a device prints it, or as the capability table names it.
 
         Raises:

@@ -6,6 +6,7 @@ from bedplate.compute.inventory import (
     amd,
     cambricon,
     cpu,
+    emulated,
     huawei,
     hygon,
     iluvatar,
@@ -29,5 +30,6 @@ VENDORS: tuple[Vendor, ...] = (
     kunlunxin.VENDOR,
     metax.VENDOR,
     moore_threads.VENDOR,
+    emulated.VENDOR,
 )
 """In the order in which their devices are listed."""

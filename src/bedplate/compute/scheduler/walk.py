@@ -7,6 +7,7 @@ groups. Starting jobs only ever puts their tenant back, so a key in the heap tha
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -41,7 +42,8 @@ class Walk:
         self._state, self._now = state, now
         self._before = state.order.num_before
         self._seen = {entry.sequence for entry in done}
-        self._heap: list[tuple[Key, Key, Key, int, _Cursor | _Single]] = []
+        self._heap: list[tuple[Key, Key, Key, int, int, _Cursor | _Single]] = []
+        self._pushes = itertools.count()
         self._open = {shape: len(state.queue.by_shape[shape]) for shape in hopeful}
         self.num_hopeful = sum(self._open.values())
         """Groups of hopeful shapes that are not finished."""
@@ -56,7 +58,7 @@ class Walk:
     def next(self) -> Entry | None:
         """The next job; None at the end. Call `proceed` before the next one."""
         while self._heap:
-            _, key, _, _, source = heapq.heappop(self._heap)
+            _, key, _, _, _, source = heapq.heappop(self._heap)
             entry = source.entry
             if entry.sequence in self._seen:
                 self._source = source
@@ -91,7 +93,7 @@ class Walk:
             return
         entry = source.entry
         before, after = entry.key[: self._before], entry.key[self._before :]
-        heapq.heappush(self._heap, (before, self._tenant_key(source), after, entry.sequence, source))
+        heapq.heappush(self._heap, (before, self._tenant_key(source), after, entry.sequence, next(self._pushes), source))
 
     def _tenant_key(self, source: _Cursor | _Single) -> Key:
         if isinstance(source, _Single) and source.is_urgent:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.core.errors import ResourcesError, UsageError
+from bedplate.core.errors import ResourcesError
 from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, Placement, Task
 from bedplate.engines.remote.transport import RemoteNode, Reservation
@@ -43,10 +43,10 @@ def place(gang: Gang, nodes: Mapping[str, RemoteNode], held: Mapping[str, int], 
         placement: On which node each task goes; None leaves it to Ray.
 
     Raises:
-        ResourcesError: It does not fit now.
-        UsageError: It asks for accelerators.
+        ResourcesError: It does not fit now, or asks for accelerators and nobody says on which node they are.
     """
-    _check_cores_only(gang)
+    if placement is None:
+        _check_cores_only(gang)
     from ray.util.placement_group import placement_group
 
     if not _may_fit(gang, nodes, held):
@@ -72,10 +72,10 @@ def hold_back(node: RemoteNode, num_cores: int) -> RayReservation:
 def _check_cores_only(gang: Gang) -> None:
     for rank, task in enumerate(gang.tasks):
         if task.resources.accelerators:
-            raise UsageError(
-                f"rank {rank}: the Ray engine hands out cores only",
+            raise ResourcesError(
+                f"rank {rank}: by itself the Ray engine hands out cores only",
                 seen=f"{task.resources.accelerators} accelerators",
-                next_step="use the local engine on the machine that has them",
+                next_step="submit it with a placement, as a scheduler does, or use the local engine of a machine that has them",
             )
 
 

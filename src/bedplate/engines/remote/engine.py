@@ -23,6 +23,7 @@ from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import AgentLostError, NotFoundError
 from bedplate.core.workload import Gang, GangHandle, Placement
+from bedplate.engines.base import NodeReport
 from bedplate.engines.ledger import check_placement
 from bedplate.engines.local.files import new_directory
 from bedplate.engines.recorded import RecordedEngine
@@ -31,6 +32,7 @@ from bedplate.engines.remote.gang import RemoteGang
 from bedplate.engines.remote.orders import Describe, ReleaseRendezvous
 from bedplate.engines.remote.sessions import EngineSessions
 from bedplate.engines.remote.start import StartedParts, start_parts
+from bedplate.engines.remote.survey import survey
 from bedplate.engines.remote.transport import RemoteNode, Reservation, Transport
 
 _NODE_LOSS_S = 20.0
@@ -39,7 +41,7 @@ _RETRY_S = 0.2
 
 
 class RemoteEngine(RecordedEngine[RemoteGang]):
-    """The engine of a cluster. Implements FaultInjection, CanExclude and, where the cluster is ours, CanLoseNodes.
+    """The engine of a cluster. Implements FaultInjection, CanExclude, CanSurvey and, where the cluster is ours, CanLoseNodes.
 
     Args:
         root: Logs and scratch directories go here, under the same path on every node.
@@ -78,6 +80,10 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
                 seen = self._conversation.answer_of(agent, call, Described).node
                 described.append(replace(seen, labels={**seen.labels, **node.labels}))
         return tuple(sorted(described, key=lambda node: node.id))
+
+    def survey(self, timeout_s: float) -> tuple[NodeReport, ...]:
+        """See `CanSurvey.survey`."""
+        return survey(self._transport, timeout_s)
 
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
         """See `FaultInjection.kill`; goes through the agent of the task's node."""

@@ -44,6 +44,15 @@ class Describe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadMachine:
+    """Read the machine anew, whatever sessions there are; `Described`."""
+
+    node_reader: str
+    """Function that reads it; see `engines/node_reader.py`."""
+    kind: Literal["read-machine"] = "read-machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exclude:
     """Place nothing on these cores any more."""
 
@@ -143,6 +152,7 @@ Order: TypeAlias = (
     OpenSession
     | CloseSession
     | Describe
+    | ReadMachine
     | Exclude
     | HoldRendezvous
     | ReleaseRendezvous

@@ -20,7 +20,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Protocol
 
 from bedplate.core.clock import Clock
 from bedplate.core.devices import Node
@@ -55,8 +55,9 @@ class Needs:
 
     workers: Workers = field(default_factory=Workers)
     """Worker processes of a gang."""
-    accelerator: Literal["any"] = "any"
-    """Device model; `any` takes what there is. Placement on a named model comes with the scheduler."""
+    accelerator: str = "any"
+    """Kind of device of each worker: a model, family, vendor or backend, or `cpu`. `any` takes accelerators of a kind that
+    bedplate has run jobs on where enough are free, else processors."""
     cpus_per_worker: Annotated[Count, Range(1)] = 1
     """Cores of each worker."""
 

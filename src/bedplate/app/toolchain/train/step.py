@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from bedplate.app.pipeline.contract.accelerators import device_choices
 from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
 from bedplate.app.toolchain.train.checks import check_data, check_drill, check_sequence, read_trainable
@@ -56,7 +57,8 @@ def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
     per_step = settings.tokens_per_step(workers.want)
     lines = [
         f"train {settings.num_steps(workers.want)} steps of {per_step} tokens in {settings.precision} "
-        f"with {workers.want} workers (at least {workers.min}), {context.needs.cpus_per_worker} cores each",
+        f"with {workers.want} workers (at least {workers.min}), {context.needs.cpus_per_worker} cores each, "
+        f"on {' or else '.join(map(str, device_choices(context.needs.accelerator, context.engine.resources())))}",
         f"checkpoint every {settings.checkpoint.every} steps in {settings.checkpoint.in_}: "
         "at most this many steps are repeated after a failure",
     ]

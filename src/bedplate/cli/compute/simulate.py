@@ -1,4 +1,4 @@
-"""`bedplate compute`: the devices of this machine, and what-if questions to the scheduler."""
+"""`bedplate compute simulate`: scheduling policies on jobs with durations, placement policies on pods that never leave."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bedplate.app.compute.inventory import Settings as InventorySettings
 from bedplate.app.compute.simulate import DEFAULT_POLICY
 from bedplate.app.compute.simulate import Settings as PackingSettings
 from bedplate.app.compute.simulate_jobs import Settings as JobsSettings
-from bedplate.cli.terminal.group import Group
 from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 
@@ -19,49 +17,7 @@ if TYPE_CHECKING:
     from bedplate.app.compute.simulate_jobs import JobsResult
 
 
-@click.group(cls=Group)
-def command() -> None:
-    """Inventory of devices; scheduling policies on traces.
-
-    \b
-    Examples:
-      bedplate compute inventory -o json
-      bedplate compute simulate --generate jobs=2000 --cluster 20x8:A100
-    """
-
-
-@command.command()
-@settings_options(InventorySettings, names={"files": "--from"})
-@output_option
-def inventory(settings: dict[str, Any], output: str) -> None:
-    """List the devices of this machine that this process may use, as the system describes them (`doctor` measures).
-
-    With --from, read the devices of another machine from what a vendor's tool printed there: nvidia-smi, npu-smi, amd-smi,
-    rocm-smi, hy-smi, cnmon, mx-smi, mthreads-gmi, ixsmi, xpu-smi. docs/inventory.md says which commands.
-
-    \b
-    Examples:
-      bedplate compute inventory -o json
-      bedplate compute inventory --from info.txt --tool npu-smi
-      nvidia-smi -q -x | bedplate compute inventory --from -
-    """
-    from bedplate.app.compute.inventory import HEADINGS, rows_of_devices
-    from bedplate.app.compute.inventory import inventory as take
-    from bedplate.core.settings import read_settings
-
-    found = take(read_settings(InventorySettings, settings))
-    for trouble in found.troubles:
-        note(f"probe '{trouble.probe}' is {trouble.kind}: {trouble.message}")
-    if output == "json":
-        print_json(found.as_json())
-        return
-    print_table(HEADINGS, rows_of_devices(found.devices))
-    for device in found.devices:
-        for finding in device.health.findings:
-            note(f"{device.id} is {device.health.state.value}: {finding}")
-
-
-@command.command()
+@click.command("simulate")
 @settings_options(JobsSettings, PackingSettings)
 @output_option
 def simulate(settings: dict[str, Any], output: str) -> None:

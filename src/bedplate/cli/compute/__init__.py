@@ -1,0 +1,24 @@
+"""`bedplate compute`: the devices of this machine, and what-if questions to the scheduler; one file a verb."""
+
+from __future__ import annotations
+
+import click
+
+from bedplate.cli.compute.inventory import inventory
+from bedplate.cli.compute.simulate import simulate
+from bedplate.cli.terminal.group import Group
+
+
+@click.group(cls=Group)
+def command() -> None:
+    """Inventory of devices; scheduling policies on traces.
+
+    \b
+    Examples:
+      bedplate compute inventory -o json
+      bedplate compute simulate --generate jobs=2000 --cluster 20x8:A100
+    """
+
+
+command.add_command(inventory)
+command.add_command(simulate)
