@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from bedplate.cli.compute.inventory import inventory
+from bedplate.cli.compute.models import models
 from bedplate.cli.compute.simulate import simulate
 from bedplate.cli.terminal.group import Group
 
 
 @click.group(cls=Group)
 def command() -> None:
-    """Inventory of devices; scheduling policies on traces.
+    """Inventory of devices, published figures of their models; scheduling policies on traces.
 
     \b
     Examples:
@@ -21,4 +22,5 @@ def command() -> None:
 
 
 command.add_command(inventory)
+command.add_command(models)
 command.add_command(simulate)

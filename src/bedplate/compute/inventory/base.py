@@ -68,7 +68,7 @@ class Vendor:
     name: str
     """As in `Device.vendor`; `cpu` for the processors of this machine, whatever their make."""
     title: str = ""
-    """Its devices' name for people: `Huawei Ascend`."""
+    """Its devices' name for people: `Huawei Ascend`. Empty for devices that are nobody's hardware: they have no level."""
     device_prefix: str = ""
     """Of `Device.id`, unique among vendors: `cuda`, `npu`."""
     device_kind: str = "gpu"

@@ -26,6 +26,11 @@ class Claim(enum.Enum):
     EXTRA = "needs what is extra to an elastic job"
     """Only what the other has beyond its minimum."""
 
+    @property
+    def strength(self) -> int:
+        """1 to 3; see `Holdings.claimed`."""
+        return {Claim.EXTRA: 1, Claim.PRIORITY: 2, Claim.GUARANTEE: 3}[self]
+
 
 def claim_on(
     ledger: Ledger, taker: Entry, charge: Charge, tenant: Tenant, priority: int, model: str, now: float

@@ -14,7 +14,7 @@ from numba import njit
 from bedplate.compute.scheduler.needs import Shape
 from bedplate.compute.scheduler.placement.arrays import Bools, Classes, Ints, States
 from bedplate.compute.scheduler.placement.cluster import Cluster
-from bedplate.compute.scheduler.room import room_of_node
+from bedplate.compute.scheduler.room import room
 
 
 class FitMemo:
@@ -70,8 +70,5 @@ def _fitting(free: States, classes: Classes, items: Ints, nodes: Ints) -> Bools:
     """Which of the classes have room for a worker on any of the nodes."""
     fits = np.zeros(len(items), np.bool_)
     for at in range(len(items)):
-        for node in nodes:
-            if room_of_node(free, classes, items[at], node) > 0:
-                fits[at] = True
-                break
+        fits[at] = room(free, classes, items[at], nodes).any()
     return fits

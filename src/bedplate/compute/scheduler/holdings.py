@@ -17,8 +17,8 @@ from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints, Sta
 from bedplate.compute.scheduler.placement.cluster import Taken
 
 _VACANT = -1
-_COLUMNS = 6
-_NODE, _CPU, _MEMORY, _DEVICES, _MILLI, _SLOT = range(_COLUMNS)
+_COLUMNS = 7
+_NODE, _CPU, _MEMORY, _DEVICES, _MILLI, _SLOT, _EXTRA = range(_COLUMNS)
 
 
 class Holdings:
@@ -29,7 +29,8 @@ class Holdings:
         self._vacant_rows: list[int] = []
         self._rows: list[list[int]] = []
         self._vacant_slots: list[int] = []
-        self._started_S, self._duration_S, self._ends_by_S = (np.zeros(0) for _ in range(3))
+        self._started_S, self._duration_S, self._ends_by_S, self._ready_S = (np.zeros(0) for _ in range(4))
+        self._bucket_S, self._preemptible_S = np.zeros(0, np.int64), np.zeros(0, bool)
 
     @property
     def num_slots(self) -> int:
@@ -45,11 +46,41 @@ class Holdings:
             self._rows.append([])
             size = (slot + 1,)
             self._started_S, self._duration_S = grown(self._started_S, size), grown(self._duration_S, size)
-            self._ends_by_S = grown(self._ends_by_S, size)
+            self._ends_by_S, self._ready_S = grown(self._ends_by_S, size), grown(self._ready_S, size)
+            self._bucket_S, self._preemptible_S = grown(self._bucket_S, size), grown(self._preemptible_S, size, False)
         self._started_S[slot], self._duration_S[slot], self._ends_by_S[slot] = started_s, np.nan, np.nan
         for item in taken:
             self.add_worker(slot, item)
         return slot
+
+    def describe(self, slot: int, bucket: int, *, is_preemptible: bool, ready_s: float, fewest: int) -> None:
+        """How a job may make room: which bucket it is in, from when on for higher priority, and which workers are extra."""
+        self._bucket_S[slot], self._preemptible_S[slot], self._ready_S[slot] = bucket, is_preemptible, ready_s
+        rows = self._rows[slot]
+        self._table[rows, _EXTRA] = np.arange(len(rows)) >= fewest
+
+    def claimed(self, claim_B: Ints, now: float) -> Bools:
+        """Workers that could make room, shape (R,).
+
+        Args:
+            claim_B: Strength of the claim on each bucket: 0 none, 1 on extra workers, 2 by priority, 3 by guarantee.
+            now: In seconds.
+        """
+        slot_R = self._table[:, _SLOT]
+        if not self.num_slots:
+            return np.zeros(len(slot_R), bool)
+        size = self.num_slots
+        claim_S = np.where(np.isnan(self._ends_by_S[:size]), claim_B[self._bucket_S[:size]], 0)
+        is_ready_S = (claim_S == 3) | ((claim_S == 2) & (self._ready_S[:size] <= now))
+        whole_S = self._preemptible_S[:size] & is_ready_S
+        at_R = np.maximum(slot_R, 0)
+        claimed: Bools = (slot_R >= 0) & (whole_S[at_R] | ((claim_S[at_R] > 0) & (self._table[:, _EXTRA] > 0)))
+        return claimed
+
+    def slots_of_rows(self, rows_R: Bools) -> list[int]:
+        """Slots that have any of these rows, ascending."""
+        slots: list[int] = np.unique(self._table[rows_R, _SLOT]).tolist()
+        return slots
 
     def expect(self, slot: int, started_s: float, duration_s: float | None) -> None:
         """A job is expected to end so long after that time; None where nobody knows."""
@@ -68,7 +99,7 @@ class Holdings:
             self._vacant_rows = list(range(len(self._table) - 1, size - 1, -1))
         row = self._vacant_rows.pop()
         mask = sum(1 << device for device in item.devices)
-        self._table[row] = (item.node, item.cpu_milli, item.memory_mib, mask, item.milli, slot)
+        self._table[row] = (item.node, item.cpu_milli, item.memory_mib, mask, item.milli, slot, 0)
         self._rows[slot].append(row)
 
     def remove_worker(self, slot: int, position: int) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.tenants import ANY_MODEL, CPU, MEMORY, Quota
 
 Charge: TypeAlias = tuple[tuple[str, int], ...]
@@ -38,6 +39,8 @@ class Tenant:
     pinned: dict[str, int] = field(default_factory=dict)
     """What of that is held by jobs that cannot be preempted."""
     children: list[Tenant] = field(default_factory=list)
+    changes: int = 0
+    """Grows whenever what it holds changes, or its quota."""
     past: dict[str, float] = field(default_factory=dict)
     """Decayed average of what it held, by resource, as it was `past_s`."""
     past_s: float = 0.0
@@ -67,6 +70,7 @@ class Ledger:
         """What a tenant may have from now on; it may exist or not."""
         tenant = self.tenant(quota.tenant)
         tenant.quota = quota
+        tenant.changes += 1
         self.has_guarantees |= any(quota.guaranteed.values())
         tenant.guaranteed, tenant.limit, tenant.lent = (_milli(part) for part in (quota.guaranteed, quota.limit, quota.lent))
 
@@ -105,6 +109,7 @@ class Ledger:
     def charge(self, tenant: Tenant, charge: Charge, sign: int = 1, *, pinned: bool = False) -> None:
         """Note that a tenant holds that much more; less if `sign` is -1; `pinned` if it cannot be preempted."""
         for member in tenant.line:
+            member.changes += 1
             for account in (member.used, member.pinned) if pinned else (member.used,):
                 for resource, amount in charge:
                     account[resource] = account.get(resource, 0) + sign * amount
@@ -157,7 +162,7 @@ class Ledger:
             return tenant.used.get(CPU, 0) > tenant.guarantee(CPU, now)
         return self._excess(tenant, model, 0, now) > 0
 
-    def may_pin(self, tenant: Tenant, charge: Charge, capacity: Mapping[str, int]) -> bool:
+    def may_pin(self, tenant: Tenant, charge: Charge, capacity: Capacity) -> bool:
         """Whether a tenant may hold that much for good: what cannot be preempted must leave others their guarantees.
 
         At every level, what siblings are guaranteed, or hold for good if that is more, is not for others.
@@ -165,7 +170,7 @@ class Ledger:
         for resource, amount in charge:
             if resource == MEMORY or (resource == CPU and len(charge) > 2):
                 continue
-            left, siblings = capacity.get(resource, 0), self.top
+            left, siblings = capacity.of(resource), self.top
             for member in tenant.line:
                 others = (other for other in siblings if other is not member)
                 left -= sum(max(self._entitled(other, resource), other.pinned.get(resource, 0)) for other in others)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.job import WHOLE
 from bedplate.compute.scheduler.needs import accelerators, cluster_node, failed_devices
 from bedplate.compute.scheduler.placement.arrays import Bools, grown
@@ -28,8 +29,7 @@ class NodeBook:
         self.machines: dict[str, Machine] = {}
         self.reasons: dict[str, str] = {}
         """Why a node is not usable, by its id."""
-        self.capacity: dict[str, int] = {}
-        """Of all usable nodes: thousandths of devices by model, of units (`any`), of cores, MiB of memory."""
+        self.capacity = Capacity()
         self.changes = 0
         """Grows with every change of what nodes there are or may be used."""
         self._units = units
@@ -132,7 +132,7 @@ class NodeBook:
             if self._usable_NG[at, position]:
                 amounts += [(model, WHOLE), (ANY_MODEL, round(WHOLE * self._units.get(model, 1.0)))]
         for resource, amount in amounts:
-            self.capacity[resource] = self.capacity.get(resource, 0) + sign * amount
+            self.capacity.amounts[resource] = self.capacity.of(resource) + sign * amount
 
     def labels_of(self, at: int) -> Mapping[str, str]:
         """Labels of a node, by its index."""
@@ -140,4 +140,5 @@ class NodeBook:
 
     def _changed(self) -> None:
         self.changes += 1
+        self.capacity.changes += 1
         self._labelled.clear()

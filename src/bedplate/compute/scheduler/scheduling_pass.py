@@ -11,6 +11,7 @@ import math
 
 from bedplate.compute.scheduler.decision import Decision, Grow, Refuse, Start
 from bedplate.compute.scheduler.entry import Entry, Phase
+from bedplate.compute.scheduler.gang import most_workers
 from bedplate.compute.scheduler.ledger import Tenant
 from bedplate.compute.scheduler.needs import Shape, Variant
 from bedplate.compute.scheduler.outcome import Outcome
@@ -88,11 +89,12 @@ class SchedulingPass:
         urgent = state.deadlines.urgent(self._now, state.settings.laxity)
         walk = self._walk = Walk(state, self._now, done=done, urgent=urgent, incomplete=parts, hopeful=hopeful)
         while (entry := walk.next()) is not None:
+            num_decisions = len(self._decisions)
             same_group = self._try(entry)
             if same_group is None:
                 break
             walk.proceed(same_group=same_group)
-            if self._num_blocked:
+            if self._num_blocked and len(self._decisions) == num_decisions:
                 self._num_looked_at += 1
                 is_settled = not may_claim or all(self._tries.get(tenant, 0) >= _TRIES for tenant in state.queue.tenants)
                 if self._num_looked_at >= state.settings.depth or (walk.num_hopeful <= 0 and is_settled):
@@ -101,9 +103,9 @@ class SchedulingPass:
     def _may_claim(self) -> bool:
         """Whether any waiting job may have a claim on the place of a running one."""
         state = self._state
-        if state.ledger.has_guarantees or any(entry.num_workers > entry.fewest for entry in state.elastic.values()):
-            return bool(state.buckets)
-        lowest = min((priority for _, priority, _ in state.buckets), default=math.inf)
+        if state.ledger.has_guarantees or state.buckets.has_extra:
+            return bool(state.running)
+        lowest = min((priority for (_, priority, _), _ in state.buckets), default=math.inf)
         return max(state.queue.priorities, default=-math.inf) > lowest
 
     def _try(self, entry: Entry) -> bool | None:
@@ -121,33 +123,47 @@ class SchedulingPass:
     def start(self, entry: Entry) -> Outcome:
         """Start a job on the first model that it accepts, may have, and fits on."""
         state, shape = self._state, entry.shape
+        allowed, outcome = self._allowed(entry)
+        if not allowed:
+            return outcome
         if shape in self._full or not state.memo.may_fit(shape):
             return Outcome.NO_ROOM
-        outcome, is_free_of_reservations = Outcome.LIMIT, True
-        for at, variant in enumerate(shape.variants):
-            most = self._most_allowed(entry, variant)
-            if most < entry.fewest:
-                continue
-            if not entry.job.is_preemptible and not self._may_pin(entry, variant):
-                outcome = Outcome.PINNED
-                continue
+        if shape in self._barred_s and self._shortest_s(entry) >= self._barred_s[shape]:
+            return Outcome.RESERVED
+        for at, (variant, most) in enumerate(allowed):
             end_s = self._end_s(entry, variant, entry.fewest)
-            caps_N = self.reservations.caps(variant, end_s)
-            is_free_of_reservations &= caps_N is None
-            if caps_N is not None and end_s - self._now >= self._barred_s.get(shape, math.inf):
-                outcome = Outcome.RESERVED
-                continue
-            if at and self._is_better_later(entry, shape.variants[:at], end_s):
+            if at and self._is_better_later(entry, allowed[:at], end_s):
                 return Outcome.LATER
-            if self._place(entry, variant, most, caps_N):
+            if self._place(entry, variant, most, self.reservations.caps(variant, end_s)):
                 return Outcome.STARTED
-            outcome = Outcome.NO_ROOM if caps_N is None else Outcome.RESERVED
-        if outcome is Outcome.NO_ROOM and is_free_of_reservations:
+        if not self._has_room(entry):
             self._note_full(shape)
-        elif outcome is Outcome.RESERVED:
-            shortest_s = min(self._end_s(entry, variant, entry.fewest) for variant in shape.variants) - self._now
-            self._barred_s[shape] = min(shortest_s, self._barred_s.get(shape, math.inf))
-        return outcome
+            return Outcome.NO_ROOM
+        if len(allowed) == len(shape.variants):
+            self._barred_s[shape] = self._shortest_s(entry)
+        return Outcome.RESERVED
+
+    def _allowed(self, entry: Entry) -> tuple[list[tuple[Variant, int]], Outcome]:
+        """Models that a job may have now, and how many workers; and why not, if there are none."""
+        allowed: list[tuple[Variant, int]] = []
+        outcome = Outcome.LIMIT
+        for variant in entry.shape.variants:
+            most = self._most_allowed(entry, variant)
+            if most >= entry.fewest:
+                if entry.job.is_preemptible or self._may_pin(entry, variant):
+                    allowed.append((variant, most))
+                else:
+                    outcome = Outcome.PINNED
+        return allowed, outcome
+
+    def _has_room(self, entry: Entry) -> bool:
+        """Whether a job would fit if nothing were reserved."""
+        request, nodes = entry.job.request, self._state.nodes
+        labelled_N = nodes.labelled(request.labels)
+        return any(
+            most_workers(self._state.placer.room(variant.item, labelled_N), nodes.leaf_N, request.topology) >= entry.fewest
+            for variant in entry.shape.variants
+        )
 
     def _most_allowed(self, entry: Entry, variant: Variant) -> int:
         """Workers that the limits of its tenant leave it, up to those that it wants."""
@@ -161,11 +177,16 @@ class SchedulingPass:
         duration_s = entry.duration_s(variant.model, workers)
         return math.inf if duration_s is None else self._now + duration_s
 
-    def _is_better_later(self, entry: Entry, faster: tuple[Variant, ...], end_s: float) -> bool:
+    def _shortest_s(self, entry: Entry) -> float:
+        """How long a job takes on the model that is fastest for it."""
+        duration_s = entry.duration_s(entry.shape.variants[0].model, entry.fewest) if entry.shape.variants else None
+        return math.inf if duration_s is None else duration_s
+
+    def _is_better_later(self, entry: Entry, faster: list[tuple[Variant, int]], end_s: float) -> bool:
         """Whether waiting for a faster model, which others then leave alone, lets a job end earlier."""
         if math.isinf(end_s) or self._num_blocked >= self._state.settings.reservations or not self._state.settings.backfill:
             return False
-        for variant in faster:
+        for variant, _ in faster:
             duration_s = entry.duration_s(variant.model, entry.fewest)
             if duration_s is None or self._now + duration_s >= end_s:
                 continue

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bedplate.compute.scheduler.buckets import Buckets
 from bedplate.compute.scheduler.deadlines import Deadlines
 from bedplate.compute.scheduler.entry import Entry, Phase
 from bedplate.compute.scheduler.fit_memo import FitMemo
 from bedplate.compute.scheduler.holdings import Holdings
 from bedplate.compute.scheduler.job import Allocation, Job, WorkerPlace
-from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
+from bedplate.compute.scheduler.ledger import Charge, Ledger
 from bedplate.compute.scheduler.needs import Catalog, Speed, Variant
 from bedplate.compute.scheduler.node_book import NodeBook
 from bedplate.compute.scheduler.occupy import occupy, vacate
@@ -72,10 +73,8 @@ class SchedulerState:
         """Of these the ones that were asked to end or to shrink."""
         self.incomplete: dict[str, Entry] = {}
         """Of these the ones that have fewer workers than they want."""
-        self.elastic: dict[str, Entry] = {}
-        """Of these the ones that may have workers beyond their minimum."""
-        self.buckets: dict[tuple[Tenant, int, str], dict[str, Entry]] = {}
-        """Of these the ones that can make room, by tenant, priority and model."""
+        self.buckets = Buckets(self.holdings, self.settings)
+        """Of these the ones that can make room."""
         self.deadlines = Deadlines()
         """Waiting jobs that have one."""
         self.beneficiaries: dict[str, Entry] = {}
@@ -289,19 +288,13 @@ class SchedulerState:
 
     def _index(self, entry: Entry) -> None:
         """A running job can be found by what it is."""
-        if entry.job.request.is_elastic and entry.job.request.is_gang:
-            self.elastic[entry.job.id] = entry
         if entry.missing:
             self.incomplete[entry.job.id] = entry
-        if entry.job.is_preemptible or entry.job.request.is_elastic:
-            self.buckets.setdefault((entry.tenant, entry.job.priority, entry.model), {})[entry.job.id] = entry
+        self.buckets.add(entry)
 
     def _unindex(self, entry: Entry) -> None:
         self.incomplete.pop(entry.job.id, None)
-        self.elastic.pop(entry.job.id, None)
-        key = (entry.tenant, entry.job.priority, entry.model)
-        if (bucket := self.buckets.get(key)) is not None and (bucket.pop(entry.job.id, entry) is entry) and not bucket:
-            del self.buckets[key]
+        self.buckets.remove(entry)
 
     def _served(self, entry: Entry) -> None:
         """A job needs no more room."""

@@ -9,6 +9,7 @@ All of it is worked out in arrays before anybody is asked to end (Volcano commit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,12 +85,20 @@ class VictimSearch:
         self._state, self._reservations, self._now = state, reservations, now
         self._asked: set[str] = set()
         """Jobs that were asked already, in this pass or before."""
+        self._least: float | None = None
 
     def find(self, entry: Entry, variant: Variant) -> Room | None:
         """Who makes room for a blocked job on a model; None if nobody can, or it has no claim on those who could."""
         charge = self._state.charge_of(variant, entry.fewest)
+        claims = self._claims(entry, variant, charge)
+        if not claims:
+            return None
+        rows_R = self._claimed(claims)
+        _, room_N = self._without(entry, variant, rows_R)
+        if not rows_R.any() or not self._is_enough(entry, room_N):
+            return None
         with self._state.ledger.trial():
-            candidates = self._candidates(entry, variant, charge)
+            candidates = self._candidates(entry, charge, claims, rows_R)
         low, high = 0, len(candidates)
         if not candidates or not self._suffice(entry, variant, candidates):
             return None
@@ -102,15 +111,41 @@ class VictimSearch:
         """These are being asked; they are nobody else's victims."""
         self._asked.update(victim.entry.job.id for victim in room_made.victims)
 
-    def _candidates(self, entry: Entry, variant: Variant, charge: Charge) -> list[Victim]:
-        """In their order; each is a candidate when those before it are gone. Changes the ledger."""
-        state, found = self._state, list[Victim]()
-        for (tenant, priority, model), bucket in state.buckets.items():
+    def _claims(self, entry: Entry, variant: Variant, charge: Charge) -> dict[int, Claim]:
+        """The claims of a job, by the numbers of the buckets."""
+        ledger, claims = self._state.ledger, dict[int, Claim]()
+        priority = entry.job.priority
+        if not ledger.has_guarantees and priority < self._least_priority():
+            return claims
+        for (tenant, other, model), number in self._state.buckets:
             if variant.model and model not in ("", variant.model):
                 continue
-            claim = claim_on(state.ledger, entry, charge, tenant, priority, model, self._now)
+            claim = claim_on(ledger, entry, charge, tenant, other, model, self._now)
             if claim is not None:
-                found += [victim for other in bucket.values() for victim in self._parts(entry, other, claim)]
+                claims[number] = claim
+        return claims
+
+    def _least_priority(self) -> float:
+        """The least priority that has any claim where nobody is guaranteed anything."""
+        if self._least is None:
+            lowest = min((priority for (_, priority, _), _ in self._state.buckets), default=math.inf)
+            self._least = lowest if self._state.buckets.has_extra else lowest + 1
+        return self._least
+
+    def _claimed(self, claims: dict[int, Claim]) -> Bools:
+        """Workers on which there is a claim, shape (R,)."""
+        claim_B = np.zeros(len(self._state.buckets), np.int64)
+        for number, claim in claims.items():
+            claim_B[number] = claim.strength
+        return self._state.holdings.claimed(claim_B, self._now)
+
+    def _candidates(self, entry: Entry, charge: Charge, claims: dict[int, Claim], rows_R: Bools) -> list[Victim]:
+        """In their order; each is a candidate when those before it are gone. Changes the ledger."""
+        state, found = self._state, list[Victim]()
+        numbers = dict(state.buckets)
+        for slot in state.holdings.slots_of_rows(rows_R):
+            other = state.buckets.entry(slot)
+            found += self._parts(entry, other, claims[numbers[other.tenant, other.job.priority, other.model]])
         found.sort(key=self._rank)
         chosen: list[Victim] = []
         for victim in found:
@@ -134,7 +169,7 @@ class VictimSearch:
         parts = [Victim(entry=other, claim=claim, positions=(at,), is_whole=False, lost=lost) for at in extra]
         if claim is Claim.EXTRA or not other.job.is_preemptible:
             return parts
-        if claim is Claim.PRIORITY and (self._is_spent(other) or self._now - other.started_s < self._state.settings.least_run):
+        if claim is Claim.PRIORITY and self._state.buckets.ready_s(other) > self._now:
             return parts
         whole = tuple(range(min(other.num_workers, other.fewest) if parts else other.num_workers))
         return [*parts, Victim(entry=other, claim=claim, positions=whole, is_whole=True, lost=lost * len(whole))]
@@ -157,10 +192,11 @@ class VictimSearch:
 
     def _suffice(self, entry: Entry, variant: Variant, victims: Sequence[Victim]) -> bool:
         """Whether a job fits, and may, when they are gone."""
-        _, room_N = self._without(entry, variant, victims)
-        if most_workers(room_N, self._state.nodes.leaf_N, entry.job.request.topology) < entry.fewest:
-            return False
-        return self._is_within_limits(entry, variant, victims)
+        _, room_N = self._without(entry, variant, self._mask(victims))
+        return self._is_enough(entry, room_N) and self._is_within_limits(entry, variant, victims)
+
+    def _is_enough(self, entry: Entry, room_N: Ints) -> bool:
+        return most_workers(room_N, self._state.nodes.leaf_N, entry.job.request.topology) >= entry.fewest
 
     def _is_within_limits(self, entry: Entry, variant: Variant, victims: Sequence[Victim]) -> bool:
         ledger = self._state.ledger
@@ -169,10 +205,10 @@ class VictimSearch:
                 ledger.charge(victim.entry.tenant, gain_of(victim), -1)
             return ledger.over_limit(entry.tenant, self._state.charge_of(variant, entry.fewest)) is None
 
-    def _without(self, entry: Entry, variant: Variant, victims: Sequence[Victim]) -> tuple[States, Ints]:
+    def _without(self, entry: Entry, variant: Variant, gone_R: Bools) -> tuple[States, Ints]:
         state = self._state
         cluster = state.nodes.cluster
-        later = state.holdings.free_without(cluster.free, state.nodes.usable_NG, self._mask(victims))
+        later = state.holdings.free_without(cluster.free, state.nodes.usable_NG, gone_R)
         room_N: Ints = room(later, cluster.requests, variant.item, np.arange(len(later.cpu)))
         labelled_N = state.nodes.labelled(entry.job.request.labels)
         if labelled_N is not None:
@@ -188,7 +224,7 @@ class VictimSearch:
     def _room(self, entry: Entry, variant: Variant, victims: list[Victim]) -> Room:
         """The nodes where least is lost, and who must go for that."""
         state = self._state
-        _, room_N = self._without(entry, variant, victims)
+        _, room_N = self._without(entry, variant, self._mask(victims))
         lost_N = np.zeros(len(room_N))
         for victim in victims:
             for at in victim.positions:
@@ -203,11 +239,11 @@ class VictimSearch:
             fewer = [other for other in needed if other is not victim]
             if self._still_fits(entry, variant, fewer, chosen):
                 needed = fewer
-        later, _ = self._without(entry, variant, needed)
+        later, _ = self._without(entry, variant, self._mask(needed))
         at_s = self._now + max((victim.entry.job.grace_s for victim in needed), default=0.0)
         reservation = self._reservations.reservation(entry, variant, at_s, later, chosen)
         return Room(victims=tuple(needed), reservation=reservation)
 
     def _still_fits(self, entry: Entry, variant: Variant, victims: Sequence[Victim], chosen: Sequence[tuple[int, int]]) -> bool:
-        _, room_N = self._without(entry, variant, victims)
+        _, room_N = self._without(entry, variant, self._mask(victims))
         return all(room_N[node] >= count for node, count in chosen) and self._is_within_limits(entry, variant, victims)

@@ -64,7 +64,7 @@ class Walk:
                 self._source = source
                 self.proceed(same_group=True)
                 continue
-            if self._tenant_key(source) > key:
+            if source.changes != _changes(entry) and self._tenant_key(source) > key:
                 self._push(source)
                 continue
             self._source = source
@@ -92,6 +92,7 @@ class Walk:
         if isinstance(source, _Cursor) and source.is_done:
             return
         entry = source.entry
+        source.changes = _changes(entry)
         before, after = entry.key[: self._before], entry.key[self._before :]
         heapq.heappush(self._heap, (before, self._tenant_key(source), after, entry.sequence, next(self._pushes), source))
 
@@ -104,12 +105,19 @@ class Walk:
         return self._state.order.tenant_key(entry.tenant, charge, self._now)
 
 
-@dataclass(frozen=True, slots=True)
+def _changes(entry: Entry) -> int:
+    """Grows with every change of what a job's tenant, or one above it, holds."""
+    return sum(member.changes for member in entry.tenant.line)
+
+
+@dataclass(slots=True)
 class _Single:
     """One job by itself."""
 
     entry: Entry
     is_urgent: bool
+    changes: int = -1
+    """What the tenant's key was computed for."""
 
 
 class _Cursor:
@@ -117,6 +125,8 @@ class _Cursor:
 
     def __init__(self, groups: list[tuple[Place, Group]]) -> None:
         self._groups = groups
+        self.changes = -1
+        """What the tenant's key was computed for."""
         self._at = 0
         self._more: list[tuple[Place, int, Group]] = []
         """Groups whose first jobs were seen: place of the next one, its position, group."""

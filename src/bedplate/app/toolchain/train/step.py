@@ -58,7 +58,7 @@ def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
     lines = [
         f"train {settings.num_steps(workers.want)} steps of {per_step} tokens in {settings.precision} "
         f"with {workers.want} workers (at least {workers.min}), {context.needs.cpus_per_worker} cores each, "
-        f"on {' or else '.join(map(str, device_choices(context.needs.accelerator, context.engine.resources())))}",
+        f"on {' or else '.join(map(str, device_choices(context.needs.words, context.engine.resources())))}",
         f"checkpoint every {settings.checkpoint.every} steps in {settings.checkpoint.in_}: "
         "at most this many steps are repeated after a failure",
     ]

@@ -29,6 +29,7 @@ from bedplate.compute.scheduler.placement.drift import MixWatch
 from bedplate.compute.scheduler.placement.mix import Mix
 from bedplate.compute.scheduler.placement.request import WHOLE
 from bedplate.compute.scheduler.placement.scarcity import Scarcity
+from bedplate.compute.scheduler.placement.state_cache import StateCache
 
 NUM_SEQUENCES = 16
 OFFERED = 4
@@ -78,6 +79,7 @@ class RolloutPolicy:
             self._sequences = generator.choice(len(frequency_C), size=shape, p=frequency_C / frequency_C.sum())
         else:
             self._sequences = np.zeros((0, 0), np.int64)
+        self._cache = StateCache(self._compute, 1)
         self._scarcity = Scarcity(self._cluster, mix)
         self._table = CostTable(self._cluster, self._cost, Ties.FULLEST, self._scarcity.lost, self._scarcity.num_kinds)
         self._potential_N, self._version_N = np.zeros(0), np.zeros(0, np.int64)
@@ -98,9 +100,13 @@ class RolloutPolicy:
             self._version_N[changed] = self._cluster.version_N[changed]
 
     def _potential(self, states: States) -> Floats:
+        potential: Floats = self._cache.values(states)[:, 0]
+        return potential
+
+    def _compute(self, states: States) -> Floats:
         waste_M = rollout_waste(states, self._cluster.requests, self._sequences, OFFERED)
         potential: Floats = waste_M - self._value_R[states.shares].sum(axis=1)
-        return potential
+        return potential[:, None]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

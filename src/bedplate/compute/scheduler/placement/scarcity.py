@@ -13,6 +13,7 @@ from bedplate.compute.scheduler.placement.arrays import Classes, Floats, Ints, S
 from bedplate.compute.scheduler.placement.candidates import rows_of
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.mix import Mix
+from bedplate.compute.scheduler.placement.state_cache import StateCache
 
 EXPONENT = 3
 
@@ -30,6 +31,7 @@ class Scarcity:
         self._supply_NJ, self._supply_J = np.zeros((0, self.num_kinds)), np.zeros(self.num_kinds)
         self._free_N, self._free = np.zeros(0, np.int64), 0
         self._version_N = np.zeros(0, np.int64)
+        self._cache = StateCache(self._compute, self.num_kinds)
         self._follow()
 
     def prices(self) -> Floats:
@@ -44,7 +46,7 @@ class Scarcity:
     def lost(self, nodes_M: Ints, after: States) -> Floats:
         """What placements on `nodes_M` that leave the states `after` take from each kind's supply, shape (M, J)."""
         self._follow()
-        lost: Floats = self._supply_NJ[nodes_M] - self._supply(after)
+        lost: Floats = self._supply_NJ[nodes_M] - self._cache.values(after)
         return lost
 
     def _follow(self) -> None:
@@ -58,13 +60,13 @@ class Scarcity:
         if not len(changed):
             return
         states = rows_of(self._cluster.free, changed)
-        supply_MJ, free_M = self._supply(states), states.shares.sum(axis=1)
+        supply_MJ, free_M = self._cache.values(states), states.shares.sum(axis=1)
         self._supply_J += (supply_MJ - self._supply_NJ[changed]).sum(axis=0)
         self._free += int((free_M - self._free_N[changed]).sum())
         self._supply_NJ[changed], self._free_N[changed] = supply_MJ, free_M
         self._version_N[changed] = version_N[changed]
 
-    def _supply(self, states: States) -> Floats:
+    def _compute(self, states: States) -> Floats:
         supply: Floats = _supply(states, self._classes, self._kind_C, self._weight_C, self.num_kinds)
         return supply
 

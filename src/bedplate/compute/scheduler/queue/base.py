@@ -7,9 +7,9 @@ it must have started.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol, TypeAlias
 
+from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.job import Job
 from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
 
@@ -25,7 +25,7 @@ class JobRule(Protocol):
 class TenantRule(Protocol):
     """Orders tenants; at most one of the rules is of this kind."""
 
-    def bind(self, ledger: Ledger, capacity: Mapping[str, int]) -> None:
+    def bind(self, ledger: Ledger, capacity: Capacity) -> None:
         """Called once: what tenants hold, and how much of each resource there is; both change as time goes on."""
         ...
 

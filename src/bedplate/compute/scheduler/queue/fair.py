@@ -12,8 +12,7 @@ Source: Ghodsi et al., "Dominant Resource Fairness", NSDI 2011; hierarchy by com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.tenants import ANY_MODEL
@@ -29,9 +28,11 @@ class FairRule:
 
     def __init__(self) -> None:
         self._ledger: Ledger | None = None
-        self._capacity: Mapping[str, int] = {}
+        self._capacity = Capacity()
+        self._shares: dict[Tenant, tuple[tuple[int, int], float]] = {}
+        """Share of each tenant, and as of which change of what it holds and of the nodes."""
 
-    def bind(self, ledger: Ledger, capacity: Mapping[str, int]) -> None:
+    def bind(self, ledger: Ledger, capacity: Capacity) -> None:
         """See `TenantRule`."""
         self._ledger, self._capacity = ledger, capacity
 
@@ -40,17 +41,26 @@ class FairRule:
         assert self._ledger is not None, "bound by the state"
         key: list[float] = []
         for member in tenant.line:
-            key += [0.0 if self._ledger.covers(member, charge, now) else 1.0, self.share(member, now)]
+            is_within = self._ledger.has_guarantees and self._ledger.covers(member, charge, now)
+            key += (0.0 if is_within else 1.0, self.share(member, now))
         return tuple(key)
 
     def share(self, tenant: Tenant, now: float) -> float:
         """Dominant share of one tenant, divided by its weight."""
+        if tenant.past:
+            return self._share(tenant, now)
+        known = self._shares.get(tenant)
+        if known is None or known[0] != (tenant.changes, self._capacity.changes):
+            known = self._shares[tenant] = ((tenant.changes, self._capacity.changes), self._share(tenant, now))
+        return known[1]
+
+    def _share(self, tenant: Tenant, now: float) -> float:
         most = 0.0
         for resource, amount in tenant.used.items():
-            have = self._capacity.get(resource, 0)
+            have = self._capacity.of(resource)
             if have and resource != ANY_MODEL:
                 most = max(most, amount / have)
         if tenant.past and self._ledger is not None:
-            past = ((self._capacity.get(name, 0), self._ledger.average(tenant, name, now)) for name in tenant.past)
+            past = ((self._capacity.of(name), self._ledger.average(tenant, name, now)) for name in tenant.past)
             most += max((average / have for have, average in past if have), default=0.0)
         return most / tenant.quota.weight

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TypeAlias
 
+from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.job import Job
 from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
 from bedplate.compute.scheduler.queue import open_rule
@@ -18,7 +18,7 @@ Key: TypeAlias = tuple[float, ...]
 class QueueOrder:
     """The order in which jobs are looked at. Has one owner, the state."""
 
-    def __init__(self, settings: SchedulerSettings, ledger: Ledger, capacity: Mapping[str, int]) -> None:
+    def __init__(self, settings: SchedulerSettings, ledger: Ledger, capacity: Capacity) -> None:
         rules = [open_rule(name, settings) for name in settings.order]
         by_tenant = [at for at, rule in enumerate(rules) if hasattr(rule, "tenant_key")]
         if len(by_tenant) > 1:
