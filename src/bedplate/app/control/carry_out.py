@@ -8,7 +8,7 @@ from bedplate.app.control.batch import Batch
 from bedplate.app.control.book import JobBook
 from bedplate.app.control.endings import Ending, Why
 from bedplate.app.control.following import after_ending, stop
-from bedplate.app.control.requests import Placed, job_of, placed_as_json
+from bedplate.app.control.requests import Placed, placed_as_json
 from bedplate.compute.scheduler.decide import apply, shrunk
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.job import Allocation
@@ -43,7 +43,7 @@ def carry_out(book: JobBook, batch: Batch, decision: Decision) -> None:
 def _start(book: JobBook, batch: Batch, decision: Start) -> None:
     record = book.records[decision.job_id]
     try:
-        placed = book.cores.give(job_of(record).request, decision.allocation)
+        placed = book.cores.give(book.requests[record.id], decision.allocation)
     except ResourcesError:  # a job that is adrift still has them; it ends soon
         return
     apply(book.scheduler, decision, batch.now_s)
@@ -72,7 +72,7 @@ def _grow(book: JobBook, batch: Batch, decision: Grow) -> None:
     record, held = book.records[decision.job_id], book.placed[decision.job_id]
     added = Allocation(model=held.allocation.model, places=decision.added)
     try:
-        more = book.cores.give(job_of(record).request, added)
+        more = book.cores.give(book.requests[record.id], added)
     except ResourcesError:
         return
     apply(book.scheduler, decision, batch.now_s)

@@ -66,7 +66,7 @@ class SchedulingPass:
         for entry in self._state.going.values():
             workers = entry.num_workers if entry.phase is Phase.PREEMPTING else len(entry.shrinking)
             gain = tuple((name, amount * workers // max(entry.num_workers, 1)) for name, amount in entry.charge)
-            self._state.ledger.charge(entry.tenant, gain, -1)
+            self._state.ledger.leave(entry.tenant, gain)
 
     def _serve(self, entry: Entry) -> None:
         """A job for which room is being made starts, or keeps what it waits for."""
@@ -243,7 +243,7 @@ class SchedulingPass:
             self._search.ask(found)
             self._decisions += found.decisions(entry)
             for charged, gain in found.gains():
-                self._state.ledger.charge(charged, gain, -1)
+                self._state.ledger.leave(charged, gain)
             self._state.ledger.charge(entry.tenant, self._state.charge_of(variant, entry.fewest))
             self.reservations.reserve(found.reservation)
             return True

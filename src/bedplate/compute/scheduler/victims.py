@@ -154,7 +154,7 @@ class VictimSearch:
                 claim = claim_on(state.ledger, entry, charge, other.tenant, other.job.priority, other.model, self._now)
                 if claim is not Claim.GUARANTEE:
                     continue
-            state.ledger.charge(other.tenant, gain_of(victim), -1)
+            state.ledger.leave(other.tenant, gain_of(victim))
             chosen.append(victim)
         return chosen
 
@@ -202,7 +202,7 @@ class VictimSearch:
         ledger = self._state.ledger
         with ledger.trial():
             for victim in victims:
-                ledger.charge(victim.entry.tenant, gain_of(victim), -1)
+                ledger.leave(victim.entry.tenant, gain_of(victim))
             return ledger.over_limit(entry.tenant, self._state.charge_of(variant, entry.fewest)) is None
 
     def _without(self, entry: Entry, variant: Variant, gone_R: Bools) -> tuple[States, Ints]:

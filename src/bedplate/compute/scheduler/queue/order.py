@@ -19,6 +19,7 @@ class QueueOrder:
     """The order in which jobs are looked at. Has one owner, the state."""
 
     def __init__(self, settings: SchedulerSettings, ledger: Ledger, capacity: Capacity) -> None:
+        self._ledger = ledger
         rules = [open_rule(name, settings) for name in settings.order]
         by_tenant = [at for at, rule in enumerate(rules) if hasattr(rule, "tenant_key")]
         if len(by_tenant) > 1:
@@ -35,6 +36,16 @@ class QueueOrder:
     def job_key(self, job: Job) -> Key:
         """Of all job rules; the same as long as the job waits."""
         return tuple(rule.job_key(job) for rule in self._job_rules)
+
+    def rights(self, tenant: Tenant, charge: Charge, now: float) -> Key:
+        """0 for each level of the tree at which a tenant stays within its guarantee, 1 where it borrows; before all rules.
+
+        Guaranteed work goes before what is borrowed, of whatever priority: else what an owner took back would go to the next
+        guest, and be taken back again.
+        """
+        if not self._ledger.has_guarantees:
+            return ()
+        return tuple(0.0 if self._ledger.covers(member, charge, now) else 1.0 for member in tenant.line)
 
     def tenant_key(self, tenant: Tenant, charge: Charge, now: float) -> Key:
         """Of the rule for tenants; changes with what tenants hold."""
