@@ -62,7 +62,7 @@ def everything(cluster: Cluster) -> list:
     return [field.tolist() for field in (*cluster.free, cluster.usable_N, cluster.version_N)]
 
 
-@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"random"}))
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"random", "tight"}))  # tight keeps nothing
 @settings(max_examples=15, deadline=None)
 @given(numbers=st.lists(st.integers(0, 9_999), max_size=80))
 def test_a_policy_that_followed_every_change_chooses_as_one_that_computes_all_again(name: str, numbers: list[int]) -> None:

@@ -22,6 +22,7 @@ POLICIES: dict[str, str] = {
     "gpu-packing": "bedplate.compute.scheduler.placement.packing",
     "fgd": "bedplate.compute.scheduler.placement.fgd",
     "rollout": "bedplate.compute.scheduler.placement.rollout",
+    "tight": "bedplate.compute.scheduler.placement.tight",
 }
 """Name -> module, which has `make_policy`."""
 DEFAULT_POLICY = "rollout"

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bedplate.compute.scheduler.job import WHOLE as WHOLE
 from bedplate.core.errors import UsageError
-
-WHOLE = 1000
-"""Thousandths of a device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
