@@ -94,6 +94,7 @@ class DevicePartition:
     profile: str
     """The vendor's name for its size: `1g.10gb`."""
     memory_bytes: int
+    """0 where its profile does not say."""
     kind: str = "mig"
     """`mig`, `vnpu`, `compute` (AMD: XCDs of a package), `smlu`, `sriov` …"""
 

@@ -22,11 +22,12 @@ places by itself; where tasks run on other machines, a transport for `engines/re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from bedplate.core.allocation import NodeAllocation
 from bedplate.core.devices import Device, Exclusion, Node
 from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent
 
@@ -210,10 +211,23 @@ class CanSurvey(Protocol):
 EngineFactory = Callable[[Path], Engine]
 """Opens an engine that keeps logs and scratch under the given directory."""
 
-EngineOpener = Callable[[Path, str, str], Engine]
-"""How each kind of engine is opened from a URL: directory for logs and scratch, what follows `scheme://` (may be empty), and
-the name of the function that reads a machine (see `engines/node_reader.py`).
-"""
+
+class EngineOpener(Protocol):
+    """How each kind of engine is opened from a URL."""
+
+    def __call__(self, root: Path, location: str, node_reader: str, *, only: Sequence[NodeAllocation] = ()) -> Engine:
+        """An engine; its caller closes it.
+
+        Args:
+            root: Directory for logs and scratch.
+            location: What follows `scheme://`; may be empty.
+            node_reader: Name of the function that reads a machine (see `engines/node_reader.py`).
+            only: What of the nodes it may use; all of them where nothing is named.
+
+        Raises:
+            ResourcesError: No node of `only` is there.
+        """
+        ...
 
 
 class HasResources(Protocol):

@@ -4,7 +4,7 @@ import pytest
 
 from bedplate.compute.inventory.tools.output import ToolOutput
 from bedplate.compute.inventory.tools.saved import read_saved
-from bedplate.core.devices import DeviceLink, HealthState, Proximity
+from bedplate.core.devices import DeviceLink, DevicePartition, HealthState, Proximity
 from bedplate.core.errors import ConfigurationError
 from tests.compute.inventory.saved_outputs import FIXTURES, output_of, read_text, saved
 
@@ -62,6 +62,38 @@ def test_details_of_a_card_win_over_the_table() -> None:
     assert first.health.codes == ("Alarm", "80E18402")
     assert first.health.state is HealthState.FAILED
     assert second.usage.utilisation_frac == 0.97
+
+
+def test_values_of_a_controller_are_not_those_of_the_chip() -> None:
+    (device,) = saved("npu-smi/info-310-old.txt", "npu-smi/common-310.txt")
+    assert (device.usage.temperature_c, device.usage.utilisation_frac) == (61.0, 0.33)
+    assert device.usage.power_w == 12.8  # the table's; 42.8 W is of the card's controller
+
+
+def test_virtual_npus_are_partitions_of_the_chip_whose_numbers_they_have() -> None:
+    first, second = saved("npu-smi/info-310p.txt", "npu-smi/vnpu-310p.txt")
+    assert first.partitions == ()
+    assert second.partitions == (
+        DevicePartition(id="116", profile="vir02", memory_bytes=0, kind="vnpu"),
+        DevicePartition(id="117", profile="vir04_3c_16g", memory_bytes=16 * 2**30, kind="vnpu"),
+    )
+
+
+def test_a_list_of_virtual_npus_that_is_cut_off_is_refused_with_its_line() -> None:
+    text = output_of("npu-smi/vnpu-310p.txt").text.partition("|  117")[0]
+    with pytest.raises(ConfigurationError, match=r"vnpu\.txt:13: the list of virtual NPUs is cut off"):
+        read_saved([output_of("npu-smi/info-310p.txt"), ToolOutput(text=text, source="vnpu.txt")])
+    with pytest.raises(ConfigurationError, match="no NPU has the physical id 1"):
+        saved("npu-smi/info-910b.txt", "npu-smi/vnpu-310p.txt")
+
+
+@pytest.mark.parametrize("is_above", [True, False])
+def test_ids_of_chips_stand_above_or_below_their_values(is_above: bool) -> None:
+    chips = [("Chip ID : 0", "Aicore Usage Rate(%) : 10"), ("Chip ID : 1", "Aicore Usage Rate(%) : 20")]
+    lines = [line for pair in chips for line in (pair if is_above else reversed(pair))]
+    details = ToolOutput(text="\n".join(["NPU ID : 2", "Chip Count : 2", *lines]), source="usages.txt")
+    first, second = read_saved([output_of("npu-smi/info-310p.txt"), details])
+    assert (first.usage.utilisation_frac, second.usage.utilisation_frac) == (0.1, 0.2)
 
 
 def test_mapping_and_usages_do_without_the_table() -> None:

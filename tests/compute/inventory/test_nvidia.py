@@ -58,6 +58,17 @@ def test_the_xml_has_partitions_and_pending_remaps() -> None:
     assert (second.usage.utilisation_frac, second.usage.power_w) == (None, 71.2)
 
 
+def test_the_log_says_what_the_xml_does_in_old_and_new_drivers() -> None:
+    first, second = saved("nvidia-smi/query-log.txt")
+    assert (first.model, first.generation, first.memory_bytes) == ("A10", "Ampere", 23028 * MIB)
+    assert first.usage == DeviceUsage(
+        utilisation_frac=0.41, memory_used_bytes=11021 * MIB, temperature_c=52.0, power_w=98.31, power_limit_w=150.0
+    )
+    assert (first.health.codes, second.health.codes) == (("Xid 64",), ("Xid 48",))
+    assert (second.usage.power_w, second.usage.power_limit_w, second.usage.utilisation_frac) == (24.06, 300.0, None)
+    assert second.address.device_files == ("/dev/nvidia1",)
+
+
 def test_query_and_xml_complete_each_other() -> None:
     first, *_ = saved("nvidia-smi/query.csv", "nvidia-smi/query.xml")
     assert "sm_90" in first.features
@@ -94,6 +105,7 @@ def test_the_plain_table_is_read_too() -> None:
         (QUERY.replace("index, ", "", 1), r"saved\.txt:1: there is no column 'index'"),
         ((FIXTURES / "nvidia-smi/query.xml").read_text()[:900], r"saved\.txt:\d+: the XML ends too early"),
         ((FIXTURES / "nvidia-smi/topo.txt").read_text(), "nvidia-smi -q -x"),
+        ((FIXTURES / "nvidia-smi/query-log.txt").read_text().partition("    Power Readings")[0], "the last block is cut off"),
     ],
 )
 def test_a_damaged_output_is_refused_with_its_line(text: str, words: str) -> None:

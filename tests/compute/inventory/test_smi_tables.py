@@ -40,6 +40,12 @@ def test_cambricon_table_alone_is_enough() -> None:
     assert (first.model, first.usage.utilisation_frac, second.usage.temperature_c) == ("MLU370-X8", 0.73, 33.0)
 
 
+def test_an_older_cambricon_table_has_no_bus_ids() -> None:
+    (device,) = saved("cnmon/table-4.txt")
+    assert (device.model, device.memory_bytes, device.address.pci_bus_id) == ("MLU370-X4", 23308 * MIB, "")
+    assert (device.usage.power_w, device.usage.utilisation_frac, device.health.state) == (30.0, 0.05, HealthState.UNKNOWN)
+
+
 @pytest.mark.parametrize(
     ("name", "model", "busy", "limit_w", "states"),
     [

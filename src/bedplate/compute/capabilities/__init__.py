@@ -6,6 +6,4 @@ table.py        the look-up: exact, by what the tools print
 figures.py      of one device: what was measured, else what is published, each figure with its provenance
 roofline.py     kinds of jobs and the rate that memory and arithmetic allow them
 speed.py        relative speed of models for a kind of job, corrected by what jobs achieve
-costs.py        equivalence units, price and energy of device time
-prices.py       the file in which people write their prices
 """

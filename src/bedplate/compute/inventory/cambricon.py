@@ -98,13 +98,7 @@ def _from_table(vendor: Vendor, boxed: BoxedDevice) -> Device:
         memory_bytes=boxed.memory_total_bytes,
         health=counted_errors(vendor, "ECC", int(errors), "ECC errors") if errors.isdigit() else DeviceHealth(),
         address=DeviceAddress(pci_bus_id=boxed.pci_bus_id, device_files=(f"/dev/cambricon_dev{boxed.index}",)),
-        usage=DeviceUsage(
-            utilisation_frac=boxed.utilisation_frac,
-            memory_used_bytes=boxed.memory_used_bytes,
-            temperature_c=boxed.temperature_c,
-            power_w=boxed.power_w,
-            power_limit_w=boxed.power_limit_w,
-        ),
+        usage=boxed.usage,
     )
 
 

@@ -17,7 +17,7 @@ from bedplate.compute.inventory.text.csv_table import QueryRow, is_query, read_q
 from bedplate.compute.inventory.tools.output import Outputs
 from bedplate.compute.inventory.tools.probe import ToolProbe
 from bedplate.compute.inventory.tools.reader import Form, ToolReader
-from bedplate.core.devices import Device, DeviceAddress, DeviceHealth, DeviceUsage, HealthState
+from bedplate.core.devices import Device, DeviceAddress, DeviceHealth, HealthState
 
 _COLUMNS = "index,name,uuid,serial,pci.bus_id,memory.total,memory.used,utilization.gpu,temperature.gpu"
 
@@ -52,13 +52,7 @@ def _queried(vendor: Vendor, row: QueryRow) -> Device:
             serial=row.text("serial", "gpu_serial"),
             device_files=(f"/dev/iluvatar{index}",),
         ),
-        usage=DeviceUsage(
-            utilisation_frac=row.fraction("utilization.gpu"),
-            memory_used_bytes=row.size_bytes("memory.used"),
-            temperature_c=row.number("temperature.gpu"),
-            power_w=row.number("gpu.power.draw", "power.draw"),
-            power_limit_w=row.number("gpu.power.limit", "power.limit"),
-        ),
+        usage=row.usage(),
     )
 
 
@@ -71,13 +65,7 @@ def _boxed(vendor: Vendor, boxed: BoxedDevice) -> Device:
         memory_bytes=boxed.memory_total_bytes,
         health=counted_errors(vendor, "ECC", int(errors), "uncorrectable ECC errors") if errors.isdigit() else DeviceHealth(),
         address=DeviceAddress(pci_bus_id=boxed.pci_bus_id, device_files=(f"/dev/iluvatar{boxed.index}",)),
-        usage=DeviceUsage(
-            utilisation_frac=boxed.utilisation_frac,
-            memory_used_bytes=boxed.memory_used_bytes,
-            temperature_c=boxed.temperature_c,
-            power_w=boxed.power_w,
-            power_limit_w=boxed.power_limit_w,
-        ),
+        usage=boxed.usage,
     )
 
 

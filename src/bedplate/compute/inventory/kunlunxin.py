@@ -18,7 +18,7 @@ from bedplate.compute.inventory.accelerator import accelerator, counted_errors
 from bedplate.compute.inventory.base import DeviceProbe, HealthCode, Vendor
 from bedplate.compute.inventory.text.boxes import BoxedDevice, pci_bus_id, read_boxes
 from bedplate.compute.inventory.text.keyed import Entry, entries
-from bedplate.compute.inventory.text.matrix import read_matrix, with_topology
+from bedplate.compute.inventory.text.matrix import with_topology
 from bedplate.compute.inventory.text.quantities import fraction, is_nothing, number, required_whole, size_bytes, whole
 from bedplate.compute.inventory.tools.output import Outputs, ToolOutput
 from bedplate.compute.inventory.tools.probe import ToolProbe
@@ -49,11 +49,8 @@ def read_xpu_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
     if not found:
         raise outputs["topology"][0].refusal("a topology alone does not say what the XPUs are", next_step="add: xpu-smi -q")
     for output in outputs.get("topology", ()):
-        ids = {f"XPU{device_id.rpartition(':')[2]}": device_id for device_id in found}
-        for row in read_matrix(output, lambda name: re.fullmatch(r"XPU\d+", name) is not None):
-            if row.name not in ids:
-                raise output.refusal(f"{row.name} is in none of the other outputs", row.line, expected=", ".join(ids))
-            found[ids[row.name]] = with_topology(found[ids[row.name]], row, ids, _link, output)
+        by_name = {f"XPU{device_id.rpartition(':')[2]}": device for device_id, device in found.items()}
+        found = {device.id: device for device in with_topology(output, by_name, r"XPU\d+", _link).values()}
     return tuple(found.values())
 
 
@@ -124,13 +121,7 @@ def _boxed(vendor: Vendor, boxed: BoxedDevice) -> Device:
         memory_bytes=boxed.memory_total_bytes,
         health=_ecc(vendor, int(errors) if errors.isdigit() else None),
         address=DeviceAddress(pci_bus_id=boxed.pci_bus_id, device_files=(f"/dev/xpu{boxed.index}",)),
-        usage=DeviceUsage(
-            utilisation_frac=boxed.utilisation_frac,
-            memory_used_bytes=boxed.memory_used_bytes,
-            temperature_c=boxed.temperature_c,
-            power_w=boxed.power_w,
-            power_limit_w=boxed.power_limit_w,
-        ),
+        usage=boxed.usage,
     )
 
 

@@ -14,7 +14,7 @@ from bedplate.compute.inventory.accelerator import accelerator, coded_health
 from bedplate.compute.inventory.base import DeviceProbe, HealthCode, Vendor
 from bedplate.compute.inventory.text.boxes import BoxedDevice, pci_bus_id, read_boxes
 from bedplate.compute.inventory.text.keyed import entries
-from bedplate.compute.inventory.text.matrix import read_matrix, with_topology
+from bedplate.compute.inventory.text.matrix import with_topology
 from bedplate.compute.inventory.text.quantities import fraction, number, size_bytes
 from bedplate.compute.inventory.tools.output import Outputs, ToolOutput
 from bedplate.compute.inventory.tools.probe import ToolProbe
@@ -56,11 +56,7 @@ def read_mx_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
             raise first.refusal(f"nothing says how much memory GPU {index} has", next_step="add the output of: mx-smi")
     devices = {f"GPU{index}": _device(vendor, index, gpus[index]) for index in sorted(gpus)}
     for output in outputs.get("topology", ()):
-        ids = {name: device.id for name, device in devices.items()}
-        for row in read_matrix(output, lambda name: re.fullmatch(r"GPU\d+", name) is not None):
-            if row.name not in devices:
-                raise output.refusal(f"{row.name} is in none of the other outputs", row.line, expected=", ".join(devices))
-            devices[row.name] = with_topology(devices[row.name], row, ids, _link, output)
+        devices = with_topology(output, devices, r"GPU\d+", _link)
     return tuple(devices.values())
 
 
@@ -70,13 +66,7 @@ def _from_table(boxed: BoxedDevice) -> _Gpu:
         bus=boxed.pci_bus_id,
         state=_state(boxed.cells),
         memory_bytes=boxed.memory_total_bytes,
-        usage=DeviceUsage(
-            utilisation_frac=boxed.utilisation_frac,
-            memory_used_bytes=boxed.memory_used_bytes,
-            temperature_c=boxed.temperature_c,
-            power_w=boxed.power_w,
-            power_limit_w=boxed.power_limit_w,
-        ),
+        usage=boxed.usage,
     )
 
 

@@ -16,7 +16,8 @@ BEGIN, END = "<!-- support table: begin -->", "<!-- support table: end -->"
 
 
 def support_table(vendors: Sequence[Vendor] = VENDORS) -> str:
-    """Two Markdown tables: how far each vendor is supported, and what of each tool is read."""
+    """Two Markdown tables: how far each vendor is supported, and what of each tool is read. Emulated devices are in neither."""
+    vendors = [vendor for vendor in vendors if vendor.title]
     levels = [
         "| devices | named | level | library | tools | made visible by | ids for containers |",
         "| --- | --- | --- | --- | --- | --- | --- |",

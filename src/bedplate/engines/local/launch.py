@@ -147,6 +147,7 @@ def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> Json
             "argv": [sys.executable, "-P", "-m", "bedplate.engines.local.bootstrap", str(launch_fd)],
             "cores": launch.place.cores,
             "memory_bytes": launch.task.resources.memory_bytes,
+            "cpu_milli": launch.task.resources.cpu_milli,
             "close": sorted(set(passed)),
             "scratch": str(scratch),
         },

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bedplate.compute.backends.registry import backends
 from bedplate.compute.capabilities.table import published
-from bedplate.core.backends import Support
+from bedplate.core.backends import SupportLevel
 from bedplate.core.devices import Device, Node
 from bedplate.core.errors import NotFoundError, ResourcesError
 from bedplate.core.workload import Resources
@@ -37,30 +37,41 @@ class DeviceChoice:
         return self.model or "processors"
 
 
-def device_choices(accelerator: str, nodes: Iterable[Node]) -> Sequence[DeviceChoice]:
+def device_choices(words: Sequence[str], nodes: Iterable[Node]) -> Sequence[DeviceChoice]:
     """The kinds of devices that a job may run on, in the order in which they are tried.
 
     Args:
-        accelerator: `any`, `cpu`, or a model, family, vendor or backend.
+        words: `any`, `cpu`, models, families, vendors or backends; the best one first.
         nodes: What the engine has.
 
     Raises:
         ResourcesError: The engine has nothing of the kind that is asked for.
     """
-    if accelerator == CPU:
-        return (DeviceChoice(),)
     devices = [device for node in nodes for device in node.devices if device.kind != "cpu"]
-    if accelerator == ANY:
-        return (*_choices(filter(_has_run_jobs, devices)), DeviceChoice())
-    found = _choices(device for device in devices if _is_meant(accelerator, device))
+    found = tuple(dict.fromkeys(choice for word in words for choice in _choices_of(word, devices)))
     if not found:
         raise ResourcesError(
-            f"the engine has no accelerator '{accelerator}'",
+            f"the engine has no accelerator '{' or '.join(words)}'",
             seen=", ".join(sorted({device.model for device in devices})) or "processors only",
             expected="the model, family, vendor or backend of one that 'compute inventory' lists",
             next_step="write 'accelerator: any', or run where there is one",
         )
     return found
+
+
+def models_meant(words: Sequence[str], nodes: Iterable[Node]) -> tuple[str, ...]:
+    """Models of accelerators of these nodes that one of the words means, the best one first."""
+    devices = [device for node in nodes for device in node.devices if device.kind != "cpu"]
+    meant = (choice.model for word in words if word not in (ANY, CPU) for choice in _choices_of(word, devices))
+    return tuple(dict.fromkeys(meant))
+
+
+def _choices_of(word: str, devices: Sequence[Device]) -> tuple[DeviceChoice, ...]:
+    if word == CPU:
+        return (DeviceChoice(),)
+    if word == ANY:
+        return (*_choices(filter(_has_run_jobs, devices)), DeviceChoice())
+    return _choices(device for device in devices if _is_meant(word, device))
 
 
 def is_emulated(devices: Iterable[Device]) -> bool:
@@ -77,13 +88,13 @@ def _choices(devices: Iterable[Device]) -> tuple[DeviceChoice, ...]:
 
 def _has_run_jobs(device: Device) -> bool:
     known = backends().get(device.runtime.backend)
-    return known is not None and known.support is not Support.PARSED
+    return known is not None and known.support is not SupportLevel.PARSED
 
 
 def _is_meant(word: str, device: Device) -> bool:
     if word.casefold() in {device.model.casefold(), device.vendor, device.runtime.backend}:
         return True
-    capability = published().find(device.model, device.vendor)
+    capability = published().find(device.model, device.vendor, device.memory_bytes)
     try:
         return capability is not None and capability in published().wanted(word)
     except NotFoundError:

@@ -116,7 +116,7 @@ class Supervisor:
     def _submit(self) -> GangHandle:
         """Start as many workers as fit, `want` first and `min` at least."""
         workers = self._context.needs.workers
-        choices = device_choices(self._context.needs.accelerator, self._context.engine.resources())
+        choices = device_choices(self._context.needs.words, self._context.engine.resources())
         refused: ResourcesError | None = None
         for count, choice in itertools.product(range(workers.want, workers.min - 1, -1), choices):
             try:

@@ -23,7 +23,8 @@ from bedplate.compute.inventory.text.quantities import fraction, is_nothing, num
 from bedplate.compute.inventory.tools.output import ToolOutput
 
 _PAIR = re.compile(r"\s*(\S.*?)\s*:\s+(.*\S)\s*")
-_CARD_KEYS = ("NPU ID", "Chip Count", "Product Name", "Model", "Manufacturer", "Serial Number", "Slot ID", "Total Count")
+_CARD_KEYS = frozenset({"NPU ID", "Chip ID", "Chip Count", "Chip Name", "Product Name", "Slot ID", "Total Count"})
+_CONTROLLERS = frozenset({"mcu", "3559"})
 UTILISATION = ("NPU Utilization(%)", "Aicore Usage Rate(%)")
 TEMPERATURE = ("NPU Temperature (C)", "NPU Temperature(C)", "Temperature (C)", "Temperature(C)")
 POWER = ("NPU Real-time Power(W)", "Power Dissipation(W)")
@@ -39,37 +40,47 @@ def read_details(output: ToolOutput) -> Iterator[Reading]:
     """One reading a chip.
 
     Raises:
-        ConfigurationError: A value before any `NPU ID`, or an id that is no number.
+        ConfigurationError: An id that is no number.
     """
-    card: int | None = None
-    values: dict[str, tuple[str, int]] = {}
-    chip_above: int | None = None
-    for line, text in output.lines:
+    card = 0
+    for block in _blocks(output):
+        if block[0][1] == "NPU ID":
+            card = required_whole(block[0][2], output, block[0][0], "NPU ID")
+        yield from _readings(output, card, block)
+
+
+_Pair = tuple[int, str, str]
+"""Line, key and value."""
+
+
+def _blocks(output: ToolOutput) -> Iterator[list[_Pair]]:
+    """Pairs up to the next blank line or the next card."""
+    block: list[_Pair] = []
+    for line, text in [*output.lines, (0, "")]:
         match = _PAIR.fullmatch(text)
-        if match is None:
-            continue
-        key, value = match[1], match[2]
-        if key == "NPU ID":
-            yield from _reading(card, chip_above, line, values)
-            card, values, chip_above = required_whole(value, output, line, key), {}, None
-        elif key == "Chip Name" and values and chip_above is None:
-            values = {}  # what was above belongs to a controller
-        elif key == "Chip ID":
-            number_ = required_whole(value, output, line, key)
-            if values and chip_above is None:
-                yield from _reading(card, number_, line, values)
-            else:
-                yield from _reading(card, chip_above, line, values)
-                chip_above = number_
-            values = {}
-        elif key not in _CARD_KEYS or key == "Serial Number":
-            values[key] = (value, line)
-    yield from _reading(card, 0 if chip_above is None else chip_above, 0, values)
+        if block and (not text.strip() or (match is not None and match[1] == "NPU ID")):
+            yield block
+            block = []
+        if match is not None:
+            block.append((line, match[1], match[2]))
 
 
-def _reading(card: int | None, chip: int | None, line: int, values: dict[str, tuple[str, int]]) -> Iterator[Reading]:
-    if card is not None and values:
-        yield Reading(card=card, chip=chip or 0, line=line, values=dict(values))
+def _readings(output: ToolOutput, card: int, block: list[_Pair]) -> Iterator[Reading]:
+    if any(key == "Chip Name" and value.lower() in _CONTROLLERS for _, key, value in block):
+        return
+    ids = [number_ for number_, (_, key, _) in enumerate(block) if key == "Chip ID"]
+    values = {key: (value, line) for line, key, value in block if key not in _CARD_KEYS}
+    if len(ids) <= 1:
+        chip = required_whole(block[ids[0]][2], output, block[ids[0]][0], "Chip ID") if ids else 0
+        if values:
+            yield Reading(card=card, chip=chip, line=block[0][0], values=values)
+        return
+    # Several chips without a blank line between: the id stands above its values if nothing is above the first one.
+    is_above = not any(key not in _CARD_KEYS for _, key, _ in block[: ids[0]])
+    ends = [*ids[1:], len(block)] if is_above else [at + 1 for at in ids]
+    begins = ids if is_above else [0, *ends[:-1]]
+    for begin, end in zip(begins, ends, strict=True):
+        yield from _readings(output, card, block[begin:end])
 
 
 def add_reading(output: ToolOutput, chip: Chip, reading: Reading) -> None:

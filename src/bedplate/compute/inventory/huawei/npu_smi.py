@@ -10,7 +10,8 @@ from bedplate.compute.inventory.huawei.chips import Chip, Chips, generation_of, 
 from bedplate.compute.inventory.huawei.details import add_reading, is_details, read_details
 from bedplate.compute.inventory.huawei.info_table import is_info_table, read_info_table
 from bedplate.compute.inventory.huawei.mapping import is_mapping, read_mapping
-from bedplate.compute.inventory.text.matrix import read_matrix, with_topology
+from bedplate.compute.inventory.huawei.vnpu import is_vnpu, read_vnpu
+from bedplate.compute.inventory.text.matrix import with_topology
 from bedplate.compute.inventory.tools.output import Outputs, ToolOutput
 from bedplate.compute.inventory.tools.reader import Form, ToolReader
 from bedplate.core.devices import Device, DeviceAddress, DeviceLink, DeviceUsage, Proximity
@@ -58,6 +59,8 @@ def read_npu_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
         )
     for output in outputs.get("topology", ()):
         _add_topology(output, chips, devices)
+    for output in outputs.get("vnpu", ()):
+        _add_partitions(output, chips, devices)
     return tuple(devices.values())
 
 
@@ -128,17 +131,26 @@ def _device(vendor: Vendor, chips: Chips, key: tuple[int, int]) -> Device:
 
 
 def _add_topology(output: ToolOutput, chips: Chips, devices: dict[tuple[int, int], Device]) -> None:
-    by_name = {f"NPU{card}": (card, chip) for card, chip in sorted(chips, reverse=True)}
-    by_name |= {f"Phy-ID{chip.physical}": key for key, chip in chips.items() if chip.physical is not None}
-    ids = {name: devices[key].id for name, key in by_name.items()}
-    for row in read_matrix(output, lambda name: name.startswith(("NPU", "Phy-ID"))):
-        if (key := by_name.get(row.name)) is None:
-            raise output.refusal(f"{row.name} is in none of the other outputs", row.line, expected=", ".join(by_name))
-        devices[key] = with_topology(devices[key], row, ids, _link, output)
+    names = {f"NPU{card}": (card, chip) for card, chip in sorted(chips, reverse=True)}
+    names |= {f"Phy-ID{chip.physical}": key for key, chip in chips.items() if chip.physical is not None}
+    changed = with_topology(output, {name: devices[key] for name, key in names.items()}, r"(?:NPU|Phy-ID)\d+", _link)
+    devices |= {key: changed[name] for name, key in names.items() if changed[name] is not devices[key]}
     for key, device in devices.items():  # two chips of one card are neighbours whatever the matrix says
         siblings = {devices[other].id for other in devices if other != key and other[0] == key[0]}
         nearest = dict.fromkeys(siblings, Proximity.BOARD)
         devices[key] = replace(device, distances={**device.distances, **nearest})
+
+
+def _add_partitions(output: ToolOutput, chips: Chips, devices: dict[tuple[int, int], Device]) -> None:
+    for number, partitions in read_vnpu(output).items():
+        key = next((key for key, chip in chips.items() if chip.file_number == number), None)
+        if key is None:
+            raise output.refusal(
+                f"no NPU has the physical id {number}",
+                seen=f"vNPU {partitions[0].id}",
+                next_step="add the output of: npu-smi info -m",
+            )
+        devices[key] = replace(devices[key], partitions=devices[key].partitions + partitions)
 
 
 def _link(word: str, other: str) -> tuple[Proximity, DeviceLink | None] | None:
@@ -162,6 +174,7 @@ NPU_SMI = ToolReader(
         Form(name="info", command=("info",), matches=is_info_table, is_optional=False),
         Form(name="mapping", command=("info", "-m"), matches=is_mapping),
         Form(name="topology", command=("info", "-t", "topo"), matches=_is_topology),
+        Form(name="vnpu", command=("info", "-t", "info-vnpu", "-i", "N", "-c", "M"), matches=is_vnpu, is_run=False),
         Form(
             name="details",
             command=("info", "-t", "usages|temp|power|health|board", "-i", "N"),

@@ -1,25 +1,25 @@
 """nvidia-smi: its forms, and how they are joined into devices.
 
-Forms: the XML of `-q -x`, the csv of `--query-gpu`, the matrix of `topo -m`, and the table that it prints without arguments.
-Source: the manual page of nvidia-smi, outputs in the tests of gpud and of dcgm-exporter.
+Forms: the XML of `-q -x`, the same as keys of `-q`, the csv of `--query-gpu`, the matrix of `topo -m`, and the table that it
+prints without arguments. Source: the manual page of nvidia-smi, outputs in the tests of gpud and of dcgm-exporter.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bedplate.compute.inventory.accelerator import accelerator, counted_errors
 from bedplate.compute.inventory.nvidia.architecture import features_of, generation_of
+from bedplate.compute.inventory.nvidia.query_log import is_query_log, read_query_log
 from bedplate.compute.inventory.nvidia.query_xml import is_query_xml, read_query_xml
 from bedplate.compute.inventory.text.boxes import BoxedDevice, pci_bus_id, read_boxes
 from bedplate.compute.inventory.text.csv_table import QueryRow, is_query, read_query
-from bedplate.compute.inventory.text.matrix import read_matrix, with_topology
-from bedplate.compute.inventory.tools.output import Outputs, ToolOutput
+from bedplate.compute.inventory.text.matrix import with_topology
+from bedplate.compute.inventory.tools.output import Outputs
 from bedplate.compute.inventory.tools.reader import Form, ToolReader
-from bedplate.core.devices import Device, DeviceAddress, DeviceHealth, DeviceLink, DeviceUsage, Proximity
+from bedplate.core.devices import Device, DeviceAddress, DeviceHealth, DeviceLink, Proximity
 
 if TYPE_CHECKING:
     from bedplate.compute.inventory.base import Vendor
@@ -51,6 +51,8 @@ def read_nvidia_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
     found: dict[str, Device] = {}
     for output in outputs.get("xml", ()):
         found |= {device.id: device for device in read_query_xml(vendor, output)}
+    for output in outputs.get("log", ()):
+        found |= {device.id: device for device in read_query_log(vendor, output)}
     for output in outputs.get("query", ()):
         for row in read_query(output):
             device = _queried(vendor, row)
@@ -64,7 +66,8 @@ def read_nvidia_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
             "a topology alone does not say what the GPUs are", next_step="add: nvidia-smi -q -x"
         )
     for output in outputs.get("topology", ()):
-        found |= _with_links(found, output)
+        by_name = {f"GPU{device_id.rpartition(':')[2]}": device for device_id, device in found.items()}
+        found = {device.id: device for device in with_topology(output, by_name, r"GPU\d+", _link).values()}
     return tuple(found.values())
 
 
@@ -93,13 +96,7 @@ def _queried(vendor: Vendor, row: QueryRow) -> Device:
             serial=row.text("serial", "gpu_serial"),
             cdi=f"{vendor.cdi_kind}={uuid}" if uuid else "",
         ),
-        usage=DeviceUsage(
-            utilisation_frac=row.fraction("utilization.gpu"),
-            memory_used_bytes=row.size_bytes("memory.used"),
-            temperature_c=row.number("temperature.gpu"),
-            power_w=row.number("power.draw", "power.draw.instant"),
-            power_limit_w=row.number("power.limit", "enforced.power.limit"),
-        ),
+        usage=row.usage(),
     )
 
 
@@ -119,25 +116,8 @@ def _boxed(vendor: Vendor, boxed: BoxedDevice) -> Device:
         if errors.isdigit()
         else DeviceHealth(),
         address=DeviceAddress(pci_bus_id=boxed.pci_bus_id),
-        usage=DeviceUsage(
-            utilisation_frac=boxed.utilisation_frac,
-            memory_used_bytes=boxed.memory_used_bytes,
-            temperature_c=boxed.temperature_c,
-            power_w=boxed.power_w,
-            power_limit_w=boxed.power_limit_w,
-        ),
+        usage=boxed.usage,
     )
-
-
-def _with_links(found: Mapping[str, Device], output: ToolOutput) -> dict[str, Device]:
-    """The devices with their rows of the matrix; `GPUn` is the n-th device."""
-    ids = {f"GPU{device_id.rpartition(':')[2]}": device_id for device_id in found}
-    changed = dict(found)
-    for row in read_matrix(output, lambda name: re.fullmatch(r"GPU\d+", name) is not None):
-        if row.name not in ids:
-            raise output.refusal(f"{row.name} is in none of the other outputs", row.line, expected=", ".join(ids))
-        changed[ids[row.name]] = with_topology(changed[ids[row.name]], row, ids, _link, output)
-    return changed
 
 
 def _link(word: str, other: str) -> tuple[Proximity, DeviceLink | None] | None:
@@ -170,6 +150,7 @@ NVIDIA_SMI = ToolReader(
             is_certain=lambda text: not _is_iluvatar(text),
         ),
         Form(name="topology", command=("topo", "-m"), matches=_is_topology),
+        Form(name="log", command=("-q",), matches=is_query_log, is_run=False),
         Form(name="table", command=(), matches=_is_table, is_run=False),
     ),
     read=read_nvidia_smi,

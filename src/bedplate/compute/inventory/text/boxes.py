@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bedplate.compute.inventory.tools.output import ToolOutput
+from bedplate.core.devices import DeviceUsage
 
 _BUS = re.compile(r"\b([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-9a-fA-F])\b")
 _MEMORY = re.compile(r"(\d+)\s*(?:MiB|MB)?\s*/\s*(\d+)\s*(MiB|MB|GiB)")
@@ -36,12 +37,8 @@ class BoxedDevice:
     cells: tuple[tuple[str, ...], ...]
     """Of all its rows."""
     pci_bus_id: str
-    memory_used_bytes: int
     memory_total_bytes: int
-    power_w: float | None
-    power_limit_w: float | None
-    temperature_c: float | None
-    utilisation_frac: float | None
+    usage: DeviceUsage
 
 
 def read_boxes(
@@ -51,19 +48,22 @@ def read_boxes(
 
     Args:
         output: The table.
-        first_cell: Index and name from the first cell of a device, None where it is no device; by default `0  Name  On`.
+        first_cell: Index and name from the first cell of a device, None where it is no device; by default `0  Name  On` in a
+            row with a bus id.
 
     Raises:
         ConfigurationError: A device whose rows end too early, or no device at all.
     """
     groups: list[list[tuple[int, tuple[str, ...]]]] = []
     for number, cells in _rows(output):
-        if _BUS.search(" ".join(cells)) and (first_cell or _index_and_name)(cells[0]) is not None:
+        if (first_cell or _BUS.search(" ".join(cells))) and (first_cell or _index_and_name)(cells[0]) is not None:
             groups.append([])
         if groups:
             groups[-1].append((number, cells))
     if not groups:
-        raise output.refusal("there is no device in the table", seen="no row with a bus id", expected="two rows a device")
+        raise output.refusal(
+            "there is no device in the table", seen="no row that begins with its number", expected="two rows a device"
+        )
     devices = tuple(_device(output, group, first_cell or _index_and_name) for group in groups)
     check_closed(output, groups[-1][-1][0])
     return devices
@@ -123,12 +123,14 @@ def _device(
         line=line,
         cells=(first, *rest),
         pci_bus_id=pci_bus_id(" ".join(first)),
-        memory_used_bytes=int(memory[1]) * unit,
         memory_total_bytes=int(memory[2]) * unit,
-        power_w=float(power[1]) if power else None,
-        power_limit_w=float(power[2]) if power and power[2] else None,
-        temperature_c=float(temperature[1]) if temperature else None,
-        utilisation_frac=int(percent[1]) / 100 if percent else None,
+        usage=DeviceUsage(
+            utilisation_frac=int(percent[1]) / 100 if percent else None,
+            memory_used_bytes=int(memory[1]) * unit,
+            temperature_c=float(temperature[1]) if temperature else None,
+            power_w=float(power[1]) if power else None,
+            power_limit_w=float(power[2]) if power and power[2] else None,
+        ),
     )
 
 

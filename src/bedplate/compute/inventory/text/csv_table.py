@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from bedplate.compute.inventory.text.quantities import fraction, is_nothing, number, required_whole, size_bytes
 from bedplate.compute.inventory.tools.output import ToolOutput
+from bedplate.core.devices import DeviceUsage
 
 _NAME = re.compile(r"[a-z][a-z0-9_.]*")
 _TELLING = frozenset(
@@ -63,6 +64,16 @@ class QueryRow:
         """A percentage."""
         name = self._name(names)
         return fraction(self.values.get(name), self.output, self.line, name)
+
+    def usage(self) -> DeviceUsage:
+        """What it did when it was asked."""
+        return DeviceUsage(
+            utilisation_frac=self.fraction("utilization.gpu"),
+            memory_used_bytes=self.size_bytes("memory.used"),
+            temperature_c=self.number("temperature.gpu"),
+            power_w=self.number("power.draw", "gpu.power.draw", "power.draw.instant"),
+            power_limit_w=self.number("power.limit", "gpu.power.limit", "enforced.power.limit"),
+        )
 
     def _name(self, names: tuple[str, ...]) -> str:
         return next((name for name in names if name in self.values), names[0])

@@ -93,38 +93,46 @@ def _columns(line: str) -> list[str]:
     return [part.strip() for part in parts] if text else []
 
 
-def with_topology(
-    device: Device,
-    row: MatrixRow,
-    ids: Mapping[str, str],
-    link_of: Callable[[str, str], tuple[Proximity, DeviceLink | None] | None],
-    output: ToolOutput,
-) -> Device:
-    """The device with the distances and links of its row.
+LinkOf = Callable[[str, str], tuple[Proximity, DeviceLink | None] | None]
+"""What a word of a vendor's own means, given the id at the other end; None: not one of its words."""
+
+
+def with_topology(output: ToolOutput, devices: Mapping[str, Device], pattern: str, link_of: LinkOf) -> dict[str, Device]:
+    """The devices with the distances, links, near cores and NUMA nodes that a matrix says.
 
     Args:
-        device: Whose row it is.
-        row: As `read_matrix` gives it.
-        ids: Name in the matrix -> `Device.id`; pairs with others are left out.
-        link_of: What a word means, given the id at the other end; None: the tool says that it does not know.
-        output: For the error.
+        output: The matrix.
+        devices: Name in the matrix -> device; two names of one device are fine. Pairs with devices that are not here, or
+            of which the tool says that it does not know, are left out.
+        pattern: What a device's name looks like in the matrix: `GPU\\d+`.
+        link_of: The vendor's words, beside `PCIE_WORDS`.
 
     Raises:
-        ConfigurationError: A word that neither `link_of` nor `PCIE_WORDS` knows.
+        ConfigurationError: As `read_matrix`; a row of a device that is not here, or a word that nobody knows.
     """
+    changed = dict(devices)
+    for row in read_matrix(output, lambda name: re.fullmatch(pattern, name) is not None):
+        if row.name not in devices:
+            raise output.refusal(f"{row.name} is in none of the other outputs", row.line, expected=", ".join(devices))
+        ids = {name: device.id for name, device in devices.items()}
+        changed[row.name] = _with_row(output, changed[row.name], row, ids, link_of)
+    return changed
+
+
+def _with_row(output: ToolOutput, device: Device, row: MatrixRow, ids: Mapping[str, str], link_of: LinkOf) -> Device:
     distances, links = dict[str, Proximity](), list[DeviceLink]()
     for name, word in row.words.items():
         if (other := ids.get(name)) is None or is_nothing(word):
             continue
         meaning = (PCIE_WORDS[word], None) if word in PCIE_WORDS else link_of(word, other)
         if meaning is None:
-            raise output.refusal(f"'{word}' is not a known kind of connection", row.line, seen=f"{row.name} to {name}: {word}")
+            raise output.refusal(
+                f"'{word}' is not a known kind of connection",
+                row.line,
+                seen=f"{row.name} to {name}",
+                expected=", ".join(PCIE_WORDS),
+            )
         distances[other] = meaning[0]
         links += [] if meaning[1] is None else [meaning[1]]
-    return replace(
-        device,
-        distances={**device.distances, **distances},
-        links=device.links or tuple(links),
-        cores=row.cores or device.cores,
-        address=device.address if row.numa_node is None else replace(device.address, numa_node=row.numa_node),
-    )
+    address = device.address if row.numa_node is None else replace(device.address, numa_node=row.numa_node)
+    return replace(device, distances=distances, links=tuple(links), cores=row.cores or device.cores, address=address)

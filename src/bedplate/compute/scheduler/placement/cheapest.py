@@ -49,22 +49,24 @@ def cheapest_node(
         is_by_digest: Of equals the first by its digest, not the fullest.
     """
     total_N = np.full(len(cost_N), np.inf)
-    lowest = np.inf
+    base = -1
     for node in range(len(cost_N)):
-        if not may_use_N[node] or cost_N[node] == np.inf:
-            continue
-        total = cost_N[node]
-        if len(bias_N):
-            total += bias_N[node]
-        for at in range(len(price_J)):
-            if total > lowest + TIE:
-                break
-            total += detail_NJ[node, at] * price_J[at]
-        total_N[node] = total
-        lowest = min(lowest, total)
+        if may_use_N[node] and cost_N[node] < np.inf:
+            total_N[node] = cost_N[node] + (bias_N[node] if len(bias_N) else 0.0)
+            if base < 0 or total_N[node] < total_N[base]:
+                base = node
+    if base < 0:
+        return -1, np.inf
+    lowest = total_N[base]
+    if len(price_J):
+        lowest = total_N[base] + _paid(detail_NJ[base], price_J)
+        for node in range(len(cost_N)):
+            if total_N[node] <= lowest + TIE:  # what is paid is not negative
+                total_N[node] += _paid(detail_NJ[node], price_J)
+                lowest = min(lowest, total_N[node])
     best, best_share, best_cpu = -1, 0, 0
     for node in range(len(cost_N)):
-        if total_N[node] > lowest + TIE or total_N[node] == np.inf:
+        if total_N[node] > lowest + TIE:
             continue
         share = 0 if is_by_digest else free.shares[node].sum()
         cpu = 0 if is_by_digest else free.cpu[node]
@@ -72,4 +74,12 @@ def cheapest_node(
         is_equal = share == best_share and cpu == best_cpu
         if best < 0 or is_better or (is_equal and digest_N[node] < digest_N[best]):
             best, best_share, best_cpu = node, share, cpu
-    return best, lowest if best < 0 else total_N[best]
+    return best, total_N[best]
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _paid(detail_J: Any, price_J: Floats) -> float:
+    total = 0.0
+    for at in range(len(price_J)):
+        total += detail_J[at] * price_J[at]
+    return total

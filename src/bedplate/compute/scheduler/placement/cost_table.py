@@ -83,7 +83,7 @@ class CostTable:
         row, may_use_N, bias_N, price_J = self._refreshed(item, allowed_N, bias_N, price_J)
         nodes = np.flatnonzero(may_use_N & (row.cost_N < np.inf))
         cost_K = row.cost_N[nodes] + row.detail_NJ[nodes] @ price_J + (bias_N[nodes] if len(bias_N) else 0.0)
-        keys = [self._cluster.digest_N[nodes]]
+        keys: list[np.ndarray] = [self._cluster.digest_N[nodes]]
         if self._ties is Ties.FULLEST:
             keys += [self._cluster.free.cpu[nodes], self._cluster.free.shares[nodes].sum(axis=1)]
         order = np.lexsort((*keys, np.round(cost_K / TIE)))[:most]

@@ -138,15 +138,15 @@ def _settle(left: States, free: States, usable_N: Bools, device_usable_NG: Bools
     """Derive what is free on node `at`, and its version."""
     free.cpu[at] = left.cpu[at] if usable_N[at] else 0
     free.memory[at] = left.memory[at] if usable_N[at] else 0
-    digest = _mixed(_mixed(np.uint64(left.devices[at]), free.cpu[at]), free.memory[at])
+    digest = mixed(mixed(np.uint64(left.devices[at]), free.cpu[at]), free.memory[at])
     for device in range(left.devices[at]):
         free.shares[at, device] = left.shares[at, device] if usable_N[at] and device_usable_NG[at, device] else 0
-        digest = _mixed(digest, free.shares[at, device] << 8 | free.model[at, device])
+        digest = mixed(digest, free.shares[at, device] << 8 | free.model[at, device])
     version_N[at] = np.int64(digest >> np.uint64(1))  # not negative: -1 is the version of what was never computed
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _mixed(digest: Any, value: int) -> Any:
+def mixed(digest: Any, value: int) -> Any:
     """One step of a hash: the finaliser of splitmix64 over the sum."""
     mixed = digest * np.uint64(0x9E3779B97F4A7C15) + np.uint64(value) + np.uint64(0x632BE59BD9B4E019)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -8,8 +8,9 @@ Fragmentation as `fgd` counts it looks one request ahead. Here a cost has three 
 2. *Value of partly used devices* (`device_values.py`): other nodes compete for the few small requests that would fill a gap,
    which a rollout over one node does not see.
 3. *Scarcity.* Requests that few nodes can take (several whole devices, certain models) need room kept for them. For each
-   such kind, D is its demand until the cluster is full and S what the nodes could take of it now; taking away one unit of
-   S costs (D / S) ** 3, at most 1: next to nothing while there is plenty, all of it when the last room goes.
+   such kind, D is its demand until the cluster is full (more where requests leave: `scarcity.py`) and S what the nodes could
+   take of it now; taking away one unit of S costs (D / S) ** 3, at most 1: next to nothing while there is plenty, all of it
+   when the last room goes.
 
 The mix is learned from history and replaced by what arrives where the two differ beyond chance (`drift.py`).
 """
@@ -29,6 +30,7 @@ from bedplate.compute.scheduler.placement.drift import MixWatch
 from bedplate.compute.scheduler.placement.mix import Mix
 from bedplate.compute.scheduler.placement.request import WHOLE
 from bedplate.compute.scheduler.placement.scarcity import Scarcity
+from bedplate.compute.scheduler.placement.state_cache import StateCache
 
 NUM_SEQUENCES = 16
 OFFERED = 4
@@ -78,6 +80,7 @@ class RolloutPolicy:
             self._sequences = generator.choice(len(frequency_C), size=shape, p=frequency_C / frequency_C.sum())
         else:
             self._sequences = np.zeros((0, 0), np.int64)
+        self._cache = StateCache(self._compute, 1)
         self._scarcity = Scarcity(self._cluster, mix)
         self._table = CostTable(self._cluster, self._cost, Ties.FULLEST, self._scarcity.lost, self._scarcity.num_kinds)
         self._potential_N, self._version_N = np.zeros(0), np.zeros(0, np.int64)
@@ -98,9 +101,13 @@ class RolloutPolicy:
             self._version_N[changed] = self._cluster.version_N[changed]
 
     def _potential(self, states: States) -> Floats:
+        potential: Floats = self._cache.values(states)[:, 0]
+        return potential
+
+    def _compute(self, states: States) -> Floats:
         waste_M = rollout_waste(states, self._cluster.requests, self._sequences, OFFERED)
         potential: Floats = waste_M - self._value_R[states.shares].sum(axis=1)
-        return potential
+        return potential[:, None]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
