@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.compute.simulate.replay.question import JobsQuestion
+from bedplate.compute.simulate.replay.question import Estimates, JobsQuestion
 from bedplate.compute.simulate.replay.simulate import JobsResult, simulate_jobs
 from bedplate.compute.simulate.replay.summary import SIZE_CLASSES, distribution
 from bedplate.core.errors import UsageError
@@ -34,7 +34,7 @@ def test_the_numbers_of_two_jobs_are_those_that_are_worked_out_by_hand(tmp_path:
 
 def test_backfill_lets_small_jobs_pass_where_they_delay_nobody(tmp_path: Path) -> None:
     rows = "a,0,100,one,1,3,\nb,1,100,one,1,4,\nc,2,50,one,1,1,\n"
-    fifo, backfill = asked(tmp_path, rows, policy=("fifo", "backfill"), estimates="exact").policies
+    fifo, backfill = asked(tmp_path, rows, policy=("fifo", "backfill"), estimates=Estimates.EXACT).policies
     assert (fifo.makespan_s, backfill.makespan_s) == (250, 200)
     assert backfill.all_jobs.queueing_s.mean == pytest.approx(99 / 3)
 
