@@ -8,7 +8,7 @@ from tests.service.control.live_service import LiveService, gate, submit, wait_p
 from tests.service.control.test_life import all_cores
 from tests.training_run import make_micro_model, make_shards
 
-STEPS = 600
+STEPS = 120
 SEQUENCE, MICRO_BATCH, ACCUMULATE = 32, 2, 1
 
 
