@@ -9,7 +9,7 @@ it holds beyond that, over all models and in units, is within its guarantee of `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -38,12 +38,18 @@ class Tenant:
     """What it and all below it hold now."""
     pinned: dict[str, int] = field(default_factory=dict)
     """What of that is held by jobs that cannot be preempted."""
+    leaving: dict[str, int] = field(default_factory=dict)
+    """What of that was asked back; in trials only. Guarantees are judged without it, limits with it."""
     children: list[Tenant] = field(default_factory=list)
     changes: int = 0
     """Grows whenever what it holds changes, or its quota."""
     past: dict[str, float] = field(default_factory=dict)
     """Decayed average of what it held, by resource, as it was `past_s`."""
     past_s: float = 0.0
+
+    def staying(self, resource: str) -> int:
+        """What it holds and was not asked back."""
+        return self.used.get(resource, 0) - self.leaving.get(resource, 0)
 
     def guarantee(self, resource: str, now: float) -> int:
         """What is guaranteed and not lent now."""
@@ -57,7 +63,7 @@ class Ledger:
     def __init__(self, quotas: Iterable[Quota], units: Mapping[str, float], half_life_s: float = 0.0) -> None:
         self._units = units
         self._half_life_s = half_life_s
-        self._undo: list[tuple[Tenant, Charge, int, bool]] | None = None
+        self._undo: list[Callable[[], None]] | None = None
         self.top: list[Tenant] = []
         """Tenants right below the root."""
         self.has_guarantees = False
@@ -114,7 +120,16 @@ class Ledger:
                 for resource, amount in charge:
                     account[resource] = account.get(resource, 0) + sign * amount
         if self._undo is not None:
-            self._undo.append((tenant, charge, -sign, pinned))
+            self._undo.append(lambda: self.charge(tenant, charge, -sign, pinned=pinned))
+
+    def leave(self, tenant: Tenant, charge: Charge, sign: int = 1) -> None:
+        """Note in a trial that a tenant was asked for that much."""
+        assert self._undo is not None
+        for member in tenant.line:
+            member.changes += 1
+            for resource, amount in charge:
+                member.leaving[resource] = member.leaving.get(resource, 0) + sign * amount
+        self._undo.append(lambda: self.leave(tenant, charge, -sign))
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -123,18 +138,18 @@ class Ledger:
         try:
             yield
         finally:
-            undo, self._undo = self._undo, None
-            for tenant, charge, sign, pinned in reversed(undo):
-                self.charge(tenant, charge, sign, pinned=pinned)
+            undo, self._undo = self._undo, []
+            for change in reversed(undo):
+                change()
             self._undo = outer
 
     def over_limit(self, tenant: Tenant, charge: Charge) -> tuple[Tenant, str] | None:
-        """The first limit that would be exceeded if a tenant held that much more, and of what; None if it may."""
+        """The first limit that would be exceeded if a tenant held that much more, once what was asked back is gone."""
         for member in tenant.line:
             if member.limit:
                 for resource, amount in charge:
                     most = member.limit.get(resource)
-                    if most is not None and amount and member.used.get(resource, 0) + amount > most:
+                    if most is not None and amount and member.staying(resource) + amount > most:
                         return member, resource
         return None
 
@@ -152,20 +167,21 @@ class Ledger:
         """Whether a tenant would still be within its guarantee if it held that much more; its own level only."""
         if len(charge) == 2:
             (_, cpu), _ = charge
-            return tenant.used.get(CPU, 0) + cpu <= tenant.guarantee(CPU, now)
+            return tenant.staying(CPU) + cpu <= tenant.guarantee(CPU, now)
         _, _, (model, amount), _ = charge
         return self._excess(tenant, model, amount, now) <= 0
 
     def is_over(self, tenant: Tenant, model: str, now: float) -> bool:
         """Whether a tenant holds more of a model than its guarantee covers; of cores if `model` is empty."""
         if not model:
-            return tenant.used.get(CPU, 0) > tenant.guarantee(CPU, now)
+            return tenant.staying(CPU) > tenant.guarantee(CPU, now)
         return self._excess(tenant, model, 0, now) > 0
 
-    def may_pin(self, tenant: Tenant, charge: Charge, capacity: Capacity) -> bool:
+    def may_pin(self, tenant: Tenant, charge: Charge, capacity: Capacity, *, is_empty: bool = False) -> bool:
         """Whether a tenant may hold that much for good: what cannot be preempted must leave others their guarantees.
 
-        At every level, what siblings are guaranteed, or hold for good if that is more, is not for others.
+        At every level, what siblings are guaranteed, or hold for good if that is more, is not for others. With `is_empty` as if
+        nobody held anything.
         """
         for resource, amount in charge:
             if resource == MEMORY or (resource == CPU and len(charge) > 2):
@@ -173,9 +189,10 @@ class Ledger:
             left, siblings = capacity.of(resource), self.top
             for member in tenant.line:
                 others = (other for other in siblings if other is not member)
-                left -= sum(max(self._entitled(other, resource), other.pinned.get(resource, 0)) for other in others)
+                held = ((other, 0 if is_empty else other.pinned.get(resource, 0)) for other in others)
+                left -= sum(max(self._entitled(other, resource), pinned) for other, pinned in held)
                 siblings = member.children
-            if tenant.pinned.get(resource, 0) + amount > left:
+            if (0 if is_empty else tenant.pinned.get(resource, 0)) + amount > left:
                 return False
         return True
 
@@ -188,13 +205,13 @@ class Ledger:
 
     def _excess(self, tenant: Tenant, model: str, more: int, now: float) -> int:
         """How much of `model` is beyond the guarantee of it, or all models beyond that of `any`: the smaller one."""
-        beyond = tenant.used.get(model, 0) + more - tenant.guarantee(model, now)
+        beyond = tenant.staying(model) + more - tenant.guarantee(model, now)
         if beyond <= 0 or not tenant.guaranteed.get(ANY_MODEL):
             return beyond
         units = beyond * self._units.get(model, 1.0)
-        for name, used in tenant.used.items():
+        for name in tenant.used:
             if name != model and name not in _NO_MODELS:
-                units += max(0, used - tenant.guarantee(name, now)) * self._units.get(name, 1.0)
+                units += max(0, tenant.staying(name) - tenant.guarantee(name, now)) * self._units.get(name, 1.0)
         return min(beyond, round(units) - tenant.guarantee(ANY_MODEL, now))
 
 

@@ -30,11 +30,15 @@ def refusal(state: SchedulerState, entry: Entry) -> tuple[str, str] | None:
     if not state.nodes.machines:
         return None
     request, variants = entry.job.request, entry.shape.variants
-    if not any(_most(state, request, variant) >= fewest(request) for variant in variants):
+    fitting = [variant for variant in variants if _most(state, request, variant) >= fewest(request)]
+    if not fitting:
         return _why_not(state, request), _nearest(state, request)
-    limits = [_limit(state, entry, variant) for variant in variants if _most(state, request, variant) >= fewest(request)]
+    limits = [_limit(state, entry, variant) for variant in fitting]
     if all(limits):
-        return limits[0], f"a request within {limits[0].rpartition('limit of ')[2]}" if limits[0] else ""
+        return limits[0], f"a request within the limit of {limits[0].rpartition('limit of ')[2]}"
+    within = [variant for variant, limit in zip(fitting, limits, strict=True) if not limit]
+    if not entry.job.is_preemptible and not any(_leaves_guarantees(state, entry, variant) for variant in within):
+        return "it cannot be preempted, and what it needs is guaranteed to other tenants", "the same job, preemptible"
     return None
 
 
@@ -73,6 +77,12 @@ def _count(state: SchedulerState, request: Request, item: int, empty: States) ->
     if labelled_N is not None:
         room_N = room_N * labelled_N
     return most_workers(room_N, state.nodes.leaf_N, request.topology)
+
+
+def _leaves_guarantees(state: SchedulerState, entry: Entry, variant: Variant) -> bool:
+    """Whether others keep what they are guaranteed if a job holds its places for good and nobody else does."""
+    charge = state.charge_of(variant, entry.fewest)
+    return state.ledger.may_pin(entry.tenant, charge, state.nodes.capacity, is_empty=True)
 
 
 def _limit(state: SchedulerState, entry: Entry, variant: Variant) -> str:

@@ -10,12 +10,16 @@ import heapq
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bedplate.compute.scheduler.entry import Entry
 from bedplate.compute.scheduler.needs import Shape
 from bedplate.compute.scheduler.queue.order import Key
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.waiting import Group, Place
+
+Rank: TypeAlias = tuple[Key, Key, Key, Key]
+"""Rights, rules for jobs before the rule for tenants, that rule, rules for jobs after it."""
 
 
 class Walk:
@@ -42,7 +46,7 @@ class Walk:
         self._state, self._now = state, now
         self._before = state.order.num_before
         self._seen = {entry.sequence for entry in done}
-        self._heap: list[tuple[Key, Key, Key, int, int, _Cursor | _Single]] = []
+        self._heap: list[tuple[Rank, int, int, _Cursor | _Single]] = []
         self._pushes = itertools.count()
         self._open = {shape: len(state.queue.by_shape[shape]) for shape in hopeful}
         self.num_hopeful = sum(self._open.values())
@@ -58,13 +62,13 @@ class Walk:
     def next(self) -> Entry | None:
         """The next job; None at the end. Call `proceed` before the next one."""
         while self._heap:
-            _, key, _, _, _, source = heapq.heappop(self._heap)
+            rank, _, _, source = heapq.heappop(self._heap)
             entry = source.entry
             if entry.sequence in self._seen:
                 self._source = source
                 self.proceed(same_group=True)
                 continue
-            if source.changes != _changes(entry) and self._tenant_key(source) > key:
+            if source.changes != _changes(entry) and self._rank(source) > rank:
                 self._push(source)
                 continue
             self._source = source
@@ -93,16 +97,20 @@ class Walk:
             return
         entry = source.entry
         source.changes = _changes(entry)
-        before, after = entry.key[: self._before], entry.key[self._before :]
-        heapq.heappush(self._heap, (before, self._tenant_key(source), after, entry.sequence, next(self._pushes), source))
+        heapq.heappush(self._heap, (self._rank(source), entry.sequence, next(self._pushes), source))
 
-    def _tenant_key(self, source: _Cursor | _Single) -> Key:
-        if isinstance(source, _Single) and source.is_urgent:
-            return ()
-        entry = source.entry
-        variants = entry.shape.variants
-        charge = self._state.charge_of(variants[0], entry.fewest) if variants else ()
-        return self._state.order.tenant_key(entry.tenant, charge, self._now)
+    def _rank(self, source: _Cursor | _Single) -> Rank:
+        is_urgent = isinstance(source, _Single) and source.is_urgent
+        return rank_of(self._state, source.entry, self._now, is_urgent=is_urgent)
+
+
+def rank_of(state: SchedulerState, entry: Entry, now: float, *, is_urgent: bool) -> Rank:
+    """Where a job stands now; the lowest rank is looked at first."""
+    variants, before = entry.shape.variants, state.order.num_before
+    charge = state.charge_of(variants[0], entry.fewest) if variants else ()
+    rights = state.order.rights(entry.tenant, charge, now) if charge else ()
+    share = () if is_urgent else state.order.tenant_key(entry.tenant, charge, now)
+    return rights, entry.key[:before], share, entry.key[before:]
 
 
 def _changes(entry: Entry) -> int:

@@ -1,4 +1,4 @@
-"""`fair`: tenants within their guarantee first, then the one with the least dominant share; level by level of the tree.
+"""`fair`: the tenant with the least dominant share first; level by level of the tree.
 
 A tenant's share of a resource (devices of each model, cores, memory) is what it holds of all there is; the largest one is its
 dominant share, divided by its weight. Children are compared among siblings only, after their parents.
@@ -37,13 +37,8 @@ class FairRule:
         self._ledger, self._capacity = ledger, capacity
 
     def tenant_key(self, tenant: Tenant, charge: Charge, now: float) -> tuple[float, ...]:
-        """See `TenantRule`: for each level whether it would borrow, and its share."""
-        assert self._ledger is not None, "bound by the state"
-        key: list[float] = []
-        for member in tenant.line:
-            is_within = self._ledger.has_guarantees and self._ledger.covers(member, charge, now)
-            key += (0.0 if is_within else 1.0, self.share(member, now))
-        return tuple(key)
+        """See `TenantRule`: the share of each level, from the top."""
+        return tuple(self.share(member, now) for member in tenant.line)
 
     def share(self, tenant: Tenant, now: float) -> float:
         """Dominant share of one tenant, divided by its weight."""
@@ -55,10 +50,9 @@ class FairRule:
         return known[1]
 
     def _share(self, tenant: Tenant, now: float) -> float:
-        most = 0.0
+        most, capacity = 0.0, self._capacity.amounts
         for resource, amount in tenant.used.items():
-            have = self._capacity.of(resource)
-            if have and resource != ANY_MODEL:
+            if amount and resource != ANY_MODEL and (have := capacity.get(resource)):
                 most = max(most, amount / have)
         if tenant.past and self._ledger is not None:
             past = ((self._capacity.of(name), self._ledger.average(tenant, name, now)) for name in tenant.past)

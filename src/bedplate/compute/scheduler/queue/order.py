@@ -19,22 +19,37 @@ class QueueOrder:
     """The order in which jobs are looked at. Has one owner, the state."""
 
     def __init__(self, settings: SchedulerSettings, ledger: Ledger, capacity: Capacity) -> None:
-        rules = [open_rule(name, settings) for name in settings.order]
-        by_tenant = [at for at, rule in enumerate(rules) if hasattr(rule, "tenant_key")]
-        if len(by_tenant) > 1:
-            raise UsageError(
-                "the order of the queue has two rules for tenants", seen=", ".join(settings.order), expected="one at most"
-            )
-        self.num_before = by_tenant[0] if by_tenant else len(rules)
+        self._ledger = ledger
+        self._job_rules: list[JobRule] = []
+        self._tenant_rule: TenantRule | None = None
+        self.num_before = len(settings.order)
         """Job rules that come before the rule for tenants."""
-        self._job_rules: list[JobRule] = [rule for rule in rules if not hasattr(rule, "tenant_key")]  # type: ignore[misc]
-        self._tenant_rule: TenantRule | None = rules[by_tenant[0]] if by_tenant else None
+        for name in settings.order:
+            rule = open_rule(name, settings)
+            if isinstance(rule, JobRule):
+                self._job_rules.append(rule)
+            elif self._tenant_rule is None:
+                self._tenant_rule, self.num_before = rule, len(self._job_rules)
+            else:
+                raise UsageError(
+                    "the order of the queue has two rules for tenants", seen=", ".join(settings.order), expected="one at most"
+                )
         if self._tenant_rule is not None:
             self._tenant_rule.bind(ledger, capacity)
 
     def job_key(self, job: Job) -> Key:
         """Of all job rules; the same as long as the job waits."""
         return tuple(rule.job_key(job) for rule in self._job_rules)
+
+    def rights(self, tenant: Tenant, charge: Charge, now: float) -> Key:
+        """0 for each level of the tree at which a tenant stays within its guarantee, 1 where it borrows; before all rules.
+
+        Guaranteed work goes before what is borrowed, of whatever priority: else what an owner took back would go to the next
+        guest, and be taken back again.
+        """
+        if not self._ledger.has_guarantees:
+            return ()
+        return tuple(0.0 if self._ledger.covers(member, charge, now) else 1.0 for member in tenant.line)
 
     def tenant_key(self, tenant: Tenant, charge: Charge, now: float) -> Key:
         """Of the rule for tenants; changes with what tenants hold."""
