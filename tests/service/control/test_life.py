@@ -54,18 +54,18 @@ def test_a_job_that_ended_while_no_service_was_there_is_done(service: LiveServic
     assert wait_phase(service.start(), job, "done")["attempt"] == 1
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.15, 0.5])
+@pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.5])
 def test_killed_at_any_moment_no_job_is_lost_and_none_runs_twice(service: LiveService, tmp_path: Path, delay_s: float) -> None:
     cores = all_cores(tmp_path)
     client = service.start()
     whole = {"cpus_per_worker": cores}
-    jobs = [submit(client, gate(f"n{number}", whole)) for number in range(3)]
+    jobs = [submit(client, gate(f"n{number}", whole)) for number in range(2)]
     time.sleep(delay_s)
     service.kill()
     client = service.start()
     for number, job in enumerate(jobs):
         wait_phase(client, job, "running")
-        assert [client.job(other)["phase"] for other in jobs[number + 1 :]] == ["waiting"] * (2 - number)
+        assert [client.job(other)["phase"] for other in jobs[number + 1 :]] == ["waiting"] * (1 - number)
         assert list(service.runners()) == [job]
         service.open_gate(job)
         run_id = wait_phase(client, job, "done")["run_id"]
