@@ -136,17 +136,13 @@ def _series_result(series: DemandSeries, by_lead: Sequence[MemberTable], test_da
         num_gaps=int(np.isnan(series.values).sum()),
         scale=scale,
         horizons=tuple(
-            _horizon_result(
-                table, ship(table, series.steps_per_day, is_never_negative=is_never_negative), begin, scale, series
-            )
+            _horizon_result(table, ship(table, series.steps_per_day, is_never_negative=is_never_negative), begin, scale, series)
             for table in by_lead
         ),
     )
 
 
-def _horizon_result(
-    table: MemberTable, shipped: Shipped, begin: int, scale: Scale, series: DemandSeries
-) -> HorizonResult:
+def _horizon_result(table: MemberTable, shipped: Shipped, begin: int, scale: Scale, series: DemandSeries) -> HorizonResult:
     origins = slice(begin - table.lead, len(series) - table.lead)
     targets = table.targets[origins]
     centre, low, high = shipped.centre[origins], shipped.low[origins], shipped.high[origins]

@@ -58,9 +58,7 @@ def carried_forward(values: Floats) -> Floats:
     return values[last_seen]
 
 
-def regular(
-    name: str, times_s: Floats, observed: Floats, step_s: float | None = None, aggregate: str = "mean"
-) -> DemandSeries:
+def regular(name: str, times_s: Floats, observed: Floats, step_s: float | None = None, aggregate: str = "mean") -> DemandSeries:
     """Put observations on a grid.
 
     Args:
@@ -110,7 +108,7 @@ def _step(times_s: Floats, asked_s: float | None, aggregate: str) -> float:
         if aggregate != "mean":
             return FINEST_DEFAULT_S
         return _dividing_a_day(max(own_s, FINEST_DEFAULT_S))
-    divides = asked_s >= DAY_S and asked_s % DAY_S == 0 or abs(DAY_S / asked_s - round(DAY_S / asked_s)) < 1e-9
+    divides = (asked_s >= DAY_S and asked_s % DAY_S == 0) or abs(DAY_S / asked_s - round(DAY_S / asked_s)) < 1e-9
     if asked_s < 1 or not divides:
         raise UsageError("the step must divide a day", seen=f"{asked_s:g} s", expected="a second or more, such as 10m or 1h")
     if aggregate == "mean" and asked_s < 0.99 * own_s:
