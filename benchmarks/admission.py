@@ -107,7 +107,7 @@ def measure(state: StateStore, nodes: int, jobs: int, requests: list[Request], s
         change(*arguments)  # type: ignore[arg-type]
         commits.append(time.perf_counter() - began)
 
-    state.jobs.change = timed_change  # type: ignore[method-assign]
+    state.jobs.change = timed_change  # type: ignore[method-assign, assignment]
     started, cpu = time.perf_counter(), time.process_time()
     decisions = controller.step()
     pass_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu

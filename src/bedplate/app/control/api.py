@@ -26,6 +26,8 @@ from bedplate.state.records import EventRecord
 from bedplate.state.store import StateStore
 
 _MAX_EVENTS = 1_000
+_NODES = 8
+"""Nodes of which it is said why each was rejected, where one job is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,9 +226,9 @@ class ControlApi:
         return user
 
     def _view(self, caller: Caller, record: JobRecord) -> JsonObject:
-        return self._views(caller, (record,))[0]
+        return self._views(caller, (record,), _NODES)[0]
 
-    def _views(self, caller: Caller, records: tuple[JobRecord, ...]) -> tuple[JsonObject, ...]:
+    def _views(self, caller: Caller, records: tuple[JobRecord, ...], num_nodes: int = 0) -> tuple[JsonObject, ...]:
         now_s = self.state.clock.now()
         with self.controller.book() as book:
 
@@ -234,7 +236,7 @@ class ControlApi:
                 known = book.records.get(job_id) or self.state.jobs.get(job_id)
                 return known is not None and caller.sees(known)
 
-            return tuple(job_view(record, why_of(book, record, may_see, now_s)) for record in records)
+            return tuple(job_view(record, why_of(book, record, may_see, now_s, num_nodes)) for record in records)
 
     def _note(self, node_id: str, facts: object, message: str) -> None:
         subject = Subject(kind=SubjectKind.NODE, id=node_id)

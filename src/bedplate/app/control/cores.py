@@ -96,9 +96,13 @@ class CoreBook:
 
     def _free_cores(self, node: Node) -> list[int]:
         if node.id not in self._free:
-            taken, listed = self._taken[node.id], Counter(node.cores)
-            free = [(round_, core) for core, count in listed.items() for round_ in range(taken[core], count)]
-            self._free[node.id] = [core for _, core in sorted(free)]
+            cores, taken = node.cores, self._taken[node.id]
+            if len(set(cores)) == len(cores):
+                self._free[node.id] = [core for core in cores if not taken[core]] if taken else list(cores)
+            else:  # a core that is listed twice is given again only where all others are taken
+                listed = Counter(cores)
+                free = [(round_, core) for core, count in listed.items() for round_ in range(taken[core], count)]
+                self._free[node.id] = [core for _, core in sorted(free)]
         return self._free[node.id]
 
 

@@ -1,13 +1,13 @@
 """Which forecast is shipped: the best one that beat every naive forecast in the back-test, else the best naive one.
 
-Chosen anew every day from the last two weeks that were known then. A candidate must have the lower mean error and be better
-than the best naive one on at least half of the days, so that one lucky day decides nothing.
+Chosen anew every day from the last two weeks that were known then. What a candidate gains a day over each naive forecast must
+exceed half of its standard error, so that one lucky day decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,9 @@ from bedplate.compute.forecast.series import Floats
 from bedplate.compute.forecast.table import BOOSTED, THETA, MemberTable
 
 WINDOW_DAYS = 14
+STANDARD_ERRORS = 0.5
 LIVE = "live"
+ERRORS = "errors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,88 +49,105 @@ class Shipped:
 
 
 def ship(table: MemberTable, steps_per_day: int, *, is_never_negative: bool) -> Shipped:
-    """The forecast of every origin from the table's first on; each uses only what was known then."""
-    combined = combine(table.members, table.targets, table.lead, steps_per_day)
-    offered = {name: table.members[name] for name in (LIVE, BOOSTED, THETA)} | combined
-    naive = {name: table.members[name] for name in NAIVES}
-    ends = _Ends(table, steps_per_day)
+    """The forecast of every origin from the table's first on; each uses only what was known then.
+
+    Intervals rest on the errors of what was shipped, not on those of what is chosen now: the choice fell on it because its
+    errors were small lately, so they say too little of those to come.
+    """
+    candidates = _candidates(table, steps_per_day)
     num_steps = len(table.targets)
-    centre, low, high = (np.full(num_steps, np.nan) for _ in range(3))
+    starts = range(table.first, num_steps, steps_per_day)
+    centre = np.full(num_steps, np.nan)
     choices = []
-    for origin in range(table.first, num_steps, steps_per_day):
-        choice = _choose(naive, offered, ends, table, origin, steps_per_day)
+    for origin in starts:
+        choices.append(_choose(candidates, table, origin, steps_per_day))
         day = slice(origin, origin + steps_per_day)
-        centre[day] = (naive | offered)[choice.model][day]
-        low[day], high[day] = (end[day] for end in ends.of(choice.model, (naive | offered)[choice.model], choice.spread))
-        choices.append(choice)
+        centre[day] = candidates[choices[-1].model][day]
     least = 0.0 if is_never_negative else -np.inf
     centre = np.maximum(centre, least)
-    low = np.maximum(np.fmin(low, centre), least)
-    return Shipped(centre=centre, low=low, high=np.fmax(high, centre), choices=tuple(choices))
+    low, high, spreads = _ends(table, centre, starts, steps_per_day)
+    return Shipped(
+        centre=centre,
+        low=np.maximum(np.fmin(low, centre), least),
+        high=np.fmax(high, centre),
+        choices=tuple(replace(choice, spread=spread) for choice, spread in zip(choices, spreads, strict=True)),
+    )
 
 
-class _Ends:
-    """Calibrated interval ends of each centre; made when first asked for."""
-
-    def __init__(self, table: MemberTable, steps_per_day: int) -> None:
-        self._table, self._day = table, steps_per_day
-        self._made: dict[tuple[str, str], tuple[Floats, Floats]] = {}
-
-    def of(self, name: str, centre: Floats, spread: str) -> tuple[Floats, Floats]:
-        key = (name if spread == "errors" else BOOSTED, spread)
-        if key not in self._made:
-            bases = (centre, centre) if spread == "errors" else (self._table.boosted_low, self._table.boosted_high)
-            table = self._table
-            low, high = (
-                calibrated_end(base, table.targets, table.lead, self._day, level)
-                for base, level in zip(bases, (TAIL, 1 - TAIL), strict=True)
-            )
-            self._made[key] = low, high
-        return self._made[key]
+def _candidates(table: MemberTable, steps_per_day: int) -> dict[str, Floats]:
+    combined = combine(table.members, table.targets, table.lead, steps_per_day)
+    return {name: table.members[name] for name in (*NAIVES, LIVE, BOOSTED, THETA) if name in table.members} | combined
 
 
-def _choose(
-    naive: Mapping[str, Floats],
-    offered: Mapping[str, Floats],
-    ends: _Ends,
-    table: MemberTable,
-    origin: int,
-    steps_per_day: int,
-) -> Choice:
-    """From the origins whose targets are known at `origin`."""
-    last = origin - table.lead + 1
-    window = slice(max(table.first, last - WINDOW_DAYS * steps_per_day), max(table.first, last))
+def _ends(table: MemberTable, centre: Floats, starts: range, day: int) -> tuple[Floats, Floats, list[str]]:
+    """Low and high end by origin, and where they come from on each day: whichever lost less lately."""
+    made = {
+        spread: [
+            calibrated_end(base, table.targets, table.lead, day, level)
+            for base, level in zip(bases, (TAIL, 1 - TAIL), strict=True)
+        ]
+        for spread, bases in ((ERRORS, (centre, centre)), (BOOSTED, (table.boosted_low, table.boosted_high)))
+    }
+    low, high, spreads = np.full(len(centre), np.nan), np.full(len(centre), np.nan), []
+    for origin in starts:
+        window = _window(table, origin, day)
+        losses = {spread: _loss(*ends, table, window) for spread, ends in made.items()}
+        spreads.append(min(losses, key=lambda name: losses[name]))
+        today = slice(origin, origin + day)
+        low[today], high[today] = (end[today] for end in made[spreads[-1]])
+    return low, high, spreads
+
+
+def _window(table: MemberTable, origin: int, steps_per_day: int) -> slice:
+    """The latest origins whose targets are known at `origin`."""
+    last = max(table.first, origin - table.lead + 1)
+    return slice(max(table.first, last - WINDOW_DAYS * steps_per_day), last)
+
+
+def _choose(candidates: Mapping[str, Floats], table: MemberTable, origin: int, steps_per_day: int) -> Choice:
+    naive = _best_naive(candidates, table, origin, steps_per_day)
+    window = _window(table, origin, steps_per_day)
     targets = table.targets[window]
-    errors = {name: _errors(forecast[window], targets) for name, forecast in (naive | offered).items()}
-    known = {name: error for name, error in errors.items() if error.size and not np.isnan(error).any()}
-    usable = [name for name in naive if name in known]
-    if not usable:
-        return Choice(origin=origin, model="persistence", naive="persistence", skill_frac=None, spread="errors")
-    best_naive = min(usable, key=lambda name: known[name].mean())
-    model = min((name for name in known if name in offered), key=lambda name: known[name].mean(), default=best_naive)
-    skill = 1 - known[model].mean() / known[best_naive].mean() if known[best_naive].mean() > 0 else 0.0
-    if skill <= 0 or _share_of_days_better(known[model], known[best_naive], steps_per_day) < 0.5:
-        model, skill = best_naive, 0.0
-    centre = (naive | offered)[model]
-    losses = {spread: _loss(ends.of(model, centre, spread), table, window) for spread in ("errors", BOOSTED)}
-    spread = min(losses, key=lambda name: losses[name])
-    return Choice(origin=origin, model=model, naive=best_naive, skill_frac=float(skill), spread=spread)
+    is_known = ~np.isnan(targets)
+    errors = {name: np.abs(forecast[window] - targets)[is_known] for name, forecast in candidates.items()}
+    if is_known.sum() >= max(steps_per_day, 2 * table.lead):
+        better = {name for name, error in errors.items() if _beats_all(error, [errors[item] for item in NAIVES], steps_per_day)}
+        model = min(better, key=lambda name: errors[name].mean(), default=naive)
+    else:
+        model = naive
+    skill = 1 - errors[model].mean() / errors[naive].mean() if is_known.any() and errors[naive].mean() > 0 else None
+    return Choice(origin=origin, model=model, naive=naive, skill_frac=skill, spread=ERRORS)
 
 
-def _errors(forecast: Floats, targets: Floats) -> Floats:
-    return np.abs(forecast - targets)[~np.isnan(targets)]
+def _best_naive(candidates: Mapping[str, Floats], table: MemberTable, origin: int, steps_per_day: int) -> str:
+    """Over the same two weeks, which for naive forecasts may begin before the back-test does; ties go to the simpler one."""
+    last = max(0, origin - table.lead + 1)
+    window = slice(max(0, last - WINDOW_DAYS * steps_per_day), last)
+    errors = np.stack([np.abs(candidates[name][window] - table.targets[window]) for name in NAIVES])
+    is_known = ~np.isnan(table.targets[window]) & ~np.isnan(errors[1])
+    if not is_known.any():
+        return NAIVES[0]
+    means = errors[:, is_known].mean(axis=1)
+    return NAIVES[int(np.nanargmin(means))]
 
 
-def _share_of_days_better(errors: Floats, naive_errors: Floats, steps_per_day: int) -> float:
-    """Over whole days, counted back from the newest; ties count as better."""
+def _beats_all(errors: Floats, naives: Sequence[Floats], steps_per_day: int) -> bool:
+    """Whether the mean gain of a day exceeds its doubt, against every naive forecast that speaks."""
+    if np.isnan(errors).any():
+        return False
     starts = np.arange(0, len(errors), steps_per_day)
-    ours, theirs = (np.add.reduceat(item[::-1], starts) for item in (errors, naive_errors))
-    return float(np.mean(ours <= theirs))
+    for naive in naives:
+        if not np.isnan(naive).any():
+            by_day = np.add.reduceat((naive - errors)[::-1], starts)
+            doubt = by_day.std(ddof=1) / np.sqrt(len(by_day)) if len(by_day) > 1 else 0.0
+            if by_day.mean() <= STANDARD_ERRORS * doubt:
+                return False
+    return True
 
 
-def _loss(ends: tuple[Floats, Floats], table: MemberTable, window: slice) -> float:
+def _loss(low: Floats, high: Floats, table: MemberTable, window: slice) -> float:
     """Pinball loss of both ends over the window, which they must cover for the most part; else infinite."""
-    low, high, targets = ends[0][window], ends[1][window], table.targets[window]
+    low, high, targets = low[window], high[window], table.targets[window]
     covered = ~np.isnan(low + high)
     if covered.sum() < 0.5 * len(covered) or not covered.any():
         return float("inf")

@@ -36,32 +36,62 @@ class MemberTable:
     """What came `lead` steps after each origin; NaN where that is a gap or still ahead."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A boosted model and the first origin that it speaks for, in steps from the start of the series."""
+
+    origin: int
+    model: boosting.BoostedQuantiles
+
+
 def tables(
     series: Sequence[DemandSeries], leads: Sequence[int], reporter: Reporter | None = None
 ) -> dict[tuple[int, int], MemberTable]:
-    """The table of every series (by its place) and lead. Series of one length share fits; others are fitted alone."""
+    """The table of every series (by its place) and lead. Series of one grid share fits; others are fitted alone."""
     reporter = reporter or NullReporter()
+    theta = [_theta(item, leads, reporter) for item in series]
     result = {}
-    for group in _groups(series):
-        together = [series[at] for at in group]
-        for number, lead in enumerate(leads):
-            reporter.progress(number, len(leads), "horizons")
-            reporter.check_cancelled()
-            boosted = _boosted(together, lead, reporter)
-            for place, at in enumerate(group):
-                result[at, lead] = _table(series[at], lead, boosted[place])
-    for at, item in enumerate(series):
-        known = [lead for lead in leads if (at, lead) in result]
-        first = min(result[at, lead].first for lead in known)
-        theta = theta_forecasts(carried_forward(item.values), first, tuple(known), item.steps_per_day)
-        for lead in known:
-            result[at, lead] = _with(result[at, lead], THETA, theta[lead])
+    groups = _groups(series)
+    for number, lead in enumerate(leads):
+        reporter.progress(number, len(leads), "horizons")
+        for group in groups:
+            fits = _fits([series[at] for at in group], lead, reporter)
+            for at in group:
+                result[at, lead] = table_of(series[at], lead, fits, {THETA: theta[at][lead]})
     return result
+
+
+def table_of(series: DemandSeries, lead: int, fits: Sequence[Fit], more: Mapping[str, Floats]) -> MemberTable:
+    """The table of one series from models that were fitted before; `more` are further members."""
+    values, latest = carried_forward(series.values), carried_forward(series.latest)
+    num_steps = len(values)
+    targets = np.full(num_steps, np.nan)
+    targets[: max(0, num_steps - lead)] = series.values[lead:]
+    boosted = np.full((3, num_steps), np.nan)
+    for fit, end in zip(fits, [*(fit.origin for fit in fits[1:]), num_steps], strict=True):
+        origins = np.arange(fit.origin, end)
+        if len(origins):
+            boosted[:, origins] = fit.model.forecast(series, origins)
+    simple = simple_forecasts(values, latest, np.arange(num_steps), lead, series.steps_per_day)
+    return MemberTable(
+        lead=lead,
+        first=first_origin(num_steps, lead, series.steps_per_day),
+        members={**simple, BOOSTED: boosted[1], **more},
+        boosted_low=boosted[0],
+        boosted_high=boosted[2],
+        targets=targets,
+    )
 
 
 def first_origin(num_steps: int, lead: int, steps_per_day: int) -> int:
     """Where a back-test can begin: after a week and the lead, or after a third of a shorter history."""
     return min(7 * steps_per_day + lead, max(1, num_steps // 3 + lead))
+
+
+def _theta(series: DemandSeries, leads: Sequence[int], reporter: Reporter) -> dict[int, Floats]:
+    reporter.check_cancelled()
+    first = first_origin(len(series), min(leads), series.steps_per_day)
+    return theta_forecasts(carried_forward(series.values), first, tuple(leads), series.steps_per_day)
 
 
 def _groups(series: Sequence[DemandSeries]) -> list[list[int]]:
@@ -71,42 +101,11 @@ def _groups(series: Sequence[DemandSeries]) -> list[list[int]]:
     return list(by_grid.values())
 
 
-def _boosted(series: Sequence[DemandSeries], lead: int, reporter: Reporter) -> list[Floats]:
-    """Boosted quantiles of each series, shape (3, num_steps)."""
+def _fits(series: Sequence[DemandSeries], lead: int, reporter: Reporter) -> list[Fit]:
     num_steps, day = len(series[0]), series[0].steps_per_day
-    found = [np.full((3, num_steps), np.nan) for _ in series]
     first = first_origin(num_steps, lead, day)
-    apart = max(REFIT_DAYS * day, (num_steps - first) // 12)
-    for origin in range(first, num_steps, apart):
+    fits = []
+    for origin in range(first, num_steps, max(REFIT_DAYS * day, (num_steps - first) // 12)):
         reporter.check_cancelled()
-        fitted = boosting.fit(series, origin + 1, lead)
-        origins = np.arange(origin, min(origin + apart, num_steps))
-        for item, quantiles in zip(series, found, strict=True):
-            quantiles[:, origins] = fitted.forecast(item, origins)
-    return found
-
-
-def _table(series: DemandSeries, lead: int, boosted: Floats) -> MemberTable:
-    values, latest = carried_forward(series.values), carried_forward(series.latest)
-    origins = np.arange(len(values))
-    targets = np.full(len(values), np.nan)
-    targets[: len(values) - lead] = series.values[lead:]
-    return MemberTable(
-        lead=lead,
-        first=first_origin(len(values), lead, series.steps_per_day),
-        members=simple_forecasts(values, latest, origins, lead, series.steps_per_day) | {BOOSTED: boosted[1]},
-        boosted_low=boosted[0],
-        boosted_high=boosted[2],
-        targets=targets,
-    )
-
-
-def _with(table: MemberTable, name: str, forecasts: Floats) -> MemberTable:
-    return MemberTable(
-        lead=table.lead,
-        first=table.first,
-        members={**table.members, name: forecasts},
-        boosted_low=table.boosted_low,
-        boosted_high=table.boosted_high,
-        targets=table.targets,
-    )
+        fits.append(Fit(origin=origin, model=boosting.fit(series, origin + 1, lead)))
+    return fits

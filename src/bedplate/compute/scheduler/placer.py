@@ -13,12 +13,18 @@ from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints
 from bedplate.compute.scheduler.placement.cluster import Taken
 from bedplate.compute.scheduler.placement.mix import Mix
 from bedplate.compute.scheduler.room import room
+from bedplate.core.errors import UsageError
 
 
 class Placer:
     """Has one owner, the state; changes the cluster, in trials of `decide` only."""
 
     def __init__(self, nodes: NodeBook, policy: str) -> None:
+        """Raises UsageError for a policy that draws: the same state must give the same decisions."""
+        if policy == "random":
+            raise UsageError(
+                "the scheduler cannot place at random", seen=policy, expected="a policy that always decides the same"
+            )
         self._nodes = nodes
         self._cluster = nodes.cluster
         self._policy = open_policy(policy, self._cluster, Mix(count_C=np.ones(len(self._cluster.classes))))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
+from bedplate.compute.scheduler.admission import Admission
 from bedplate.compute.scheduler.decision import Decision, Grow, Refuse, Start
 from bedplate.compute.scheduler.entry import Entry, Phase
-from bedplate.compute.scheduler.gang import most_workers
 from bedplate.compute.scheduler.ledger import Tenant
 from bedplate.compute.scheduler.needs import Shape, Variant
 from bedplate.compute.scheduler.outcome import Outcome
@@ -34,6 +34,7 @@ class SchedulingPass:
         self._state, self._now = state, now
         self._decisions: list[Decision] = []
         self.reservations = Reservations(state, now)
+        self._admission = Admission(state, now)
         self._search = VictimSearch(state, self.reservations, now)
         self._is_untouched = True
         """Nothing was placed yet."""
@@ -123,64 +124,25 @@ class SchedulingPass:
     def start(self, entry: Entry) -> Outcome:
         """Start a job on the first model that it accepts, may have, and fits on."""
         state, shape = self._state, entry.shape
-        allowed, outcome = self._allowed(entry)
+        allowed, outcome = self._admission.allowed(entry)
         if not allowed:
             return outcome
         if shape in self._full or not state.memo.may_fit(shape):
             return Outcome.NO_ROOM
-        if shape in self._barred_s and self._shortest_s(entry) >= self._barred_s[shape]:
+        if shape in self._barred_s and self._admission.shortest_s(entry) >= self._barred_s[shape]:
             return Outcome.RESERVED
         for at, (variant, most) in enumerate(allowed):
-            end_s = self._end_s(entry, variant, entry.fewest)
+            end_s = self._admission.end_s(entry, variant, entry.fewest)
             if at and self._is_better_later(entry, allowed[:at], end_s):
                 return Outcome.LATER
             if self._place(entry, variant, most, self.reservations.caps(variant, end_s)):
                 return Outcome.STARTED
-        if not self._has_room(entry):
+        if not self._admission.has_room(entry):
             self._note_full(shape)
             return Outcome.NO_ROOM
         if len(allowed) == len(shape.variants):
-            self._barred_s[shape] = self._shortest_s(entry)
+            self._barred_s[shape] = self._admission.shortest_s(entry)
         return Outcome.RESERVED
-
-    def _allowed(self, entry: Entry) -> tuple[list[tuple[Variant, int]], Outcome]:
-        """Models that a job may have now, and how many workers; and why not, if there are none."""
-        allowed: list[tuple[Variant, int]] = []
-        outcome = Outcome.LIMIT
-        for variant in entry.shape.variants:
-            most = self._most_allowed(entry, variant)
-            if most >= entry.fewest:
-                if entry.job.is_preemptible or self._may_pin(entry, variant):
-                    allowed.append((variant, most))
-                else:
-                    outcome = Outcome.PINNED
-        return allowed, outcome
-
-    def _has_room(self, entry: Entry) -> bool:
-        """Whether a job would fit if nothing were reserved."""
-        request, nodes = entry.job.request, self._state.nodes
-        labelled_N = nodes.labelled(request.labels)
-        return any(
-            most_workers(self._state.placer.room(variant.item, labelled_N), nodes.leaf_N, request.topology) >= entry.fewest
-            for variant in entry.shape.variants
-        )
-
-    def _most_allowed(self, entry: Entry, variant: Variant) -> int:
-        """Workers that the limits of its tenant leave it, up to those that it wants."""
-        return self._state.ledger.most_within(entry.tenant, self._state.charge_of(variant, 1), entry.job.request.workers)
-
-    def _may_pin(self, entry: Entry, variant: Variant) -> bool:
-        charge = self._state.charge_of(variant, entry.fewest)
-        return self._state.ledger.may_pin(entry.tenant, charge, self._state.nodes.capacity)
-
-    def _end_s(self, entry: Entry, variant: Variant, workers: int) -> float:
-        duration_s = entry.duration_s(variant.model, workers)
-        return math.inf if duration_s is None else self._now + duration_s
-
-    def _shortest_s(self, entry: Entry) -> float:
-        """How long a job takes on the model that is fastest for it."""
-        duration_s = entry.duration_s(entry.shape.variants[0].model, entry.fewest) if entry.shape.variants else None
-        return math.inf if duration_s is None else duration_s
 
     def _is_better_later(self, entry: Entry, faster: list[tuple[Variant, int]], end_s: float) -> bool:
         """Whether waiting for a faster model, which others then leave alone, lets a job end earlier."""
@@ -202,7 +164,7 @@ class SchedulingPass:
         if taken is None:
             return False
         state.ledger.charge(entry.tenant, state.charge_of(variant, len(taken)), pinned=not entry.job.is_preemptible)
-        self.reservations.took(variant, taken, self._end_s(entry, variant, len(taken)))
+        self.reservations.took(variant, taken, self._admission.end_s(entry, variant, len(taken)))
         allocation = state.placer.allocation(variant.model, taken)
         reason = f"passes {self._num_blocked} blocked jobs without delaying them" if self._num_blocked else "next in order"
         self._decisions.append(Start(job_id=entry.job.id, allocation=allocation, reason=reason))
@@ -235,7 +197,7 @@ class SchedulingPass:
     def _make_room(self, entry: Entry) -> bool:
         """Ask others to end or to shrink, if a job then fits."""
         for variant in entry.shape.variants:
-            if not entry.job.is_preemptible and not self._may_pin(entry, variant):
+            if not entry.job.is_preemptible and not self._admission.may_pin(entry, variant):
                 continue
             found = self._search.find(entry, variant)
             if found is None:
@@ -256,7 +218,7 @@ class SchedulingPass:
         if variant is None or entry.shrinking or entry.phase is not Phase.RUNNING:
             return
         most = state.ledger.most_within(entry.tenant, state.charge_of(variant, 1), entry.missing)
-        end_s = self._end_s(entry, variant, entry.num_workers)
+        end_s = self._admission.end_s(entry, variant, entry.num_workers)
         caps_N = self.reservations.caps(variant, end_s)
         labelled_N = state.nodes.labelled(entry.job.request.labels)
         added = state.placer.extend(entry.shape, variant, most, labelled_N, caps_N, entry.taken) if most else None

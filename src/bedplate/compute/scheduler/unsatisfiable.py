@@ -30,12 +30,14 @@ def refusal(state: SchedulerState, entry: Entry) -> tuple[str, str] | None:
     if not state.nodes.machines:
         return None
     request, variants = entry.job.request, entry.shape.variants
-    if not any(_most(state, request, variant) >= fewest(request) for variant in variants):
+    fitting = [variant for variant in variants if _most(state, request, variant) >= fewest(request)]
+    if not fitting:
         return _why_not(state, request), _nearest(state, request)
-    limits = [_limit(state, entry, variant) for variant in variants if _most(state, request, variant) >= fewest(request)]
+    limits = [_limit(state, entry, variant) for variant in fitting]
     if all(limits):
         return limits[0], f"a request within the limit of {limits[0].rpartition('limit of ')[2]}"
-    if not entry.job.is_preemptible and not any(_leaves_guarantees(state, entry, variant) for variant in variants):
+    within = [variant for variant, limit in zip(fitting, limits, strict=True) if not limit]
+    if not entry.job.is_preemptible and not any(_leaves_guarantees(state, entry, variant) for variant in within):
         return "it cannot be preempted, and what it needs is guaranteed to other tenants", "the same job, preemptible"
     return None
 

@@ -18,7 +18,7 @@ from bedplate.compute.scheduler.queue.order import Key
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.waiting import Group, Place
 
-_Rank: TypeAlias = tuple[Key, Key, Key, Key]
+Rank: TypeAlias = tuple[Key, Key, Key, Key]
 """Rights, rules for jobs before the rule for tenants, that rule, rules for jobs after it."""
 
 
@@ -46,7 +46,7 @@ class Walk:
         self._state, self._now = state, now
         self._before = state.order.num_before
         self._seen = {entry.sequence for entry in done}
-        self._heap: list[tuple[_Rank, int, int, _Cursor | _Single]] = []
+        self._heap: list[tuple[Rank, int, int, _Cursor | _Single]] = []
         self._pushes = itertools.count()
         self._open = {shape: len(state.queue.by_shape[shape]) for shape in hopeful}
         self.num_hopeful = sum(self._open.values())
@@ -99,14 +99,18 @@ class Walk:
         source.changes = _changes(entry)
         heapq.heappush(self._heap, (self._rank(source), entry.sequence, next(self._pushes), source))
 
-    def _rank(self, source: _Cursor | _Single) -> _Rank:
-        entry, order = source.entry, self._state.order
-        variants = entry.shape.variants
-        charge = self._state.charge_of(variants[0], entry.fewest) if variants else ()
-        rights = order.rights(entry.tenant, charge, self._now) if charge else ()
+    def _rank(self, source: _Cursor | _Single) -> Rank:
         is_urgent = isinstance(source, _Single) and source.is_urgent
-        share = () if is_urgent else order.tenant_key(entry.tenant, charge, self._now)
-        return rights, entry.key[: self._before], share, entry.key[self._before :]
+        return rank_of(self._state, source.entry, self._now, is_urgent=is_urgent)
+
+
+def rank_of(state: SchedulerState, entry: Entry, now: float, *, is_urgent: bool) -> Rank:
+    """Where a job stands now; the lowest rank is looked at first."""
+    variants, before = entry.shape.variants, state.order.num_before
+    charge = state.charge_of(variants[0], entry.fewest) if variants else ()
+    rights = state.order.rights(entry.tenant, charge, now) if charge else ()
+    share = () if is_urgent else state.order.tenant_key(entry.tenant, charge, now)
+    return rights, entry.key[:before], share, entry.key[before:]
 
 
 def _changes(entry: Entry) -> int:

@@ -7,13 +7,14 @@ it must have started.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.job import Job
 from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
 
 
+@runtime_checkable
 class JobRule(Protocol):
     """Orders jobs."""
 

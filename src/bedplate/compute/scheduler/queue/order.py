@@ -20,16 +20,20 @@ class QueueOrder:
 
     def __init__(self, settings: SchedulerSettings, ledger: Ledger, capacity: Capacity) -> None:
         self._ledger = ledger
-        rules = [open_rule(name, settings) for name in settings.order]
-        by_tenant = [at for at, rule in enumerate(rules) if hasattr(rule, "tenant_key")]
-        if len(by_tenant) > 1:
-            raise UsageError(
-                "the order of the queue has two rules for tenants", seen=", ".join(settings.order), expected="one at most"
-            )
-        self.num_before = by_tenant[0] if by_tenant else len(rules)
+        self._job_rules: list[JobRule] = []
+        self._tenant_rule: TenantRule | None = None
+        self.num_before = len(settings.order)
         """Job rules that come before the rule for tenants."""
-        self._job_rules: list[JobRule] = [rule for rule in rules if not hasattr(rule, "tenant_key")]  # type: ignore[misc]
-        self._tenant_rule: TenantRule | None = rules[by_tenant[0]] if by_tenant else None
+        for name in settings.order:
+            rule = open_rule(name, settings)
+            if isinstance(rule, JobRule):
+                self._job_rules.append(rule)
+            elif self._tenant_rule is None:
+                self._tenant_rule, self.num_before = rule, len(self._job_rules)
+            else:
+                raise UsageError(
+                    "the order of the queue has two rules for tenants", seen=", ".join(settings.order), expected="one at most"
+                )
         if self._tenant_rule is not None:
             self._tenant_rule.bind(ledger, capacity)
 
