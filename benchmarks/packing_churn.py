@@ -35,8 +35,8 @@ from bedplate.compute.scheduler.placement.request import Node
 from bedplate.core.json import Json
 
 POLICIES = ("best-fit", "gpu-packing", "fgd", "rollout")
-WARM_UP, MEASURED = 3.0, 5.0
-"""In mean holding times."""
+WARM_UP, MEASURED = 1.0, 3.0
+"""In mean holding times, after a start in the steady state of a cluster without limits."""
 SIGMA = 1.2
 """Of the logarithm of holding times: the longest hundredth holds for more than eight times the mean."""
 
@@ -63,15 +63,26 @@ class Outcome:
 
 
 def arrivals_of(workload: Workload, cluster: Cluster, offered: float, seed: int) -> list[Arrival]:
-    """Arrivals whose demand is `offered` times the devices on average."""
+    """Arrivals whose demand is `offered` times the devices on average; what would be there already arrives at time 0.
+
+    What is met at a time holds on for a uniform part of its holding time, and long times are met in proportion to their length.
+    """
     generator = random.Random(seed)
     items = [cluster.class_of(need) for _, need in workload.pods]
     demand = mean(need.device_milli for _, need in workload.pods)
     rate = offered * cluster.capacity_milli / demand
-    arrivals, now = list[Arrival](), 0.0
+    mean_log, now = -(SIGMA**2) / 2, 0.0
+    arrivals = [
+        Arrival(
+            time=0.0,
+            item=generator.choice(items),
+            holds=generator.random() * generator.lognormvariate(mean_log + SIGMA**2, SIGMA),
+        )
+        for _ in range(round(rate))
+    ]
     while now < WARM_UP + MEASURED:
         now += generator.expovariate(rate)
-        holds = generator.lognormvariate(-(SIGMA**2) / 2, SIGMA)
+        holds = generator.lognormvariate(mean_log, SIGMA)
         arrivals.append(Arrival(time=now, item=generator.choice(items), holds=holds))
     return arrivals
 

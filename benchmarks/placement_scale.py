@@ -42,7 +42,8 @@ from bedplate.core.json import Json
 
 POLICIES = ("best-fit", "fgd", "rollout")
 MOST_MEDIAN_MS, MOST_P99_MS, MOST_GANG_MS = 5.0, 20.0, 1000.0
-FILLED = 0.97
+FILLED, MOST_REFUSED, MOST_OF_FILLED = 0.97, 50, 0.98
+"""It is filled to this part of its devices, or until so many in a row find no room; the load stays under this part of that."""
 GANGS = 10
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 NODES_PER_LEAF, LEAVES_PER_POD = 32, 16
@@ -117,7 +118,7 @@ class Churn:
     def __init__(self, nodes: Sequence[Node], load: Load, load_frac: float, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.cluster = Cluster(nodes)
-        self._load, self._load_frac = load, load_frac
+        self._load = load
         self._capacity = self.cluster.capacity_milli
         self._used = 0
         self._generator = random.Random(2)
@@ -125,9 +126,12 @@ class Churn:
         history = [self.cluster.class_of(need) for need in load.draw(self._generator, 20_000)]
         self._mix = mix_of(history, len(self.cluster.classes))
         filler = open_policy("best-fit", self.cluster, self._mix)
-        while self._used < FILLED * self._capacity:
-            self.arrive(filler)
-        while self._used > load_frac * self._capacity:
+        num_refused = 0
+        while self._used < FILLED * self._capacity and num_refused < MOST_REFUSED:
+            _, is_placed = self.arrive(filler)
+            num_refused = 0 if is_placed else num_refused + 1
+        self._most = min(load_frac * self._capacity, MOST_OF_FILLED * self._used)
+        while self._used > self._most:
             self.leave()
 
     def open(self, name: str) -> PlacementPolicy:
@@ -146,8 +150,6 @@ class Churn:
         if taken is not None:
             self._held.append(taken)
             self._used += len(taken.devices) * taken.milli
-        elif self._load_frac >= FILLED:
-            self.leave()
         return seconds, taken is not None
 
     def leave(self) -> None:
@@ -165,7 +167,7 @@ class Churn:
             seconds, is_placed = self.arrive(policy)
             times.append(1000 * seconds)
             skipped += not is_placed
-            while self._used > self._load_frac * self._capacity:
+            while self._used > self._most:
                 self.leave()
         return np.array(times), skipped
 

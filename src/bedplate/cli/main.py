@@ -31,7 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "nodes": ("bedplate.cli.nodes", "List nodes of the service; drain one."),
     "quota": ("bedplate.cli.quota", "Show and set what tenants may have."),
     "users": ("bedplate.cli.users", "Show, add and remove users of the service."),
-    "compute": ("bedplate.cli.compute", "Inventory of devices; scheduling policies on traces."),
+    "compute": ("bedplate.cli.compute", "Inventory of devices; scheduling policies on traces; forecasts of demand."),
     "storage": ("bedplate.cli.storage", "KV memory: inspect and verify a store."),
     "network": ("bedplate.cli.network", "Simulate a fabric: hash ECMP and planned paths."),
     "ops": ("bedplate.cli.ops", "Screen devices before a job."),

@@ -13,15 +13,17 @@ from dataclasses import dataclass, field
 from bedplate.core.errors import UnavailableError
 
 
-class Support(enum.StrEnum):
-    """How far a kind of device was tried."""
+class SupportLevel(enum.StrEnum):
+    """How far a vendor's devices were really tried."""
 
     PARSED = "parsed"
-    """Only what its tools print is read. A job gets such a device only where it asks for it by name."""
+    """What its tools print is understood, in the formats that the tests hold; nothing ran on such a device. A job gets one only
+    where it asks for it by name.
+    """
     LAUNCHED = "launched"
-    """A job ran on it."""
+    """A job ran on such a device."""
     MEASURED = "measured"
-    """Its rates were measured by our own screening."""
+    """Such a device was measured, with results in `docs/results/`."""
 
 
 class WordForm(enum.StrEnum):
@@ -72,7 +74,7 @@ class Backend:
     """Variables that a process on such a device starts with."""
     image: str = ""
     """Container image with the vendor's torch, as its documentation names it: a hint for people."""
-    support: Support = Support.PARSED
+    support: SupportLevel = SupportLevel.PARSED
     is_emulated: bool = False
     """Stand-in hardware: what is measured on it is `emulated`."""
     source: str = ""

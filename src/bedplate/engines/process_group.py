@@ -85,6 +85,9 @@ def _check_alike(context: TaskContext, backend: Backend, store: Any) -> None:
     store.set(f"bedplate/backend/{context.rank}", backend.name)
     names = [store.get(f"bedplate/backend/{rank}").decode() for rank in range(context.world_size)]
     if len(set(names)) > 1:
+        store.set(f"bedplate/heard/{context.rank}", "")
+        if context.rank == 0:  # the rendezvous ends with this process: the others must have heard first
+            store.wait([f"bedplate/heard/{rank}" for rank in range(context.world_size)])
         raise UsageError(
             "the devices of the gang are of several kinds",
             seen=", ".join(f"rank {rank}: {name}" for rank, name in enumerate(names)),

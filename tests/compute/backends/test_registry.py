@@ -2,8 +2,9 @@ import pytest
 
 from bedplate.compute.backends.prepare import prepared
 from bedplate.compute.backends.registry import BACKENDS, OWN_VARIABLE, backend, backend_for, backends
+from bedplate.compute.inventory.base import Vendor
 from bedplate.compute.inventory.registry import VENDORS
-from bedplate.core.backends import WIDER, Backend, Support
+from bedplate.core.backends import WIDER, Backend, SupportLevel
 from bedplate.core.devices import Device
 from bedplate.core.errors import UnavailableError, UsageError
 
@@ -17,9 +18,13 @@ def test_every_vendor_that_the_inventory_knows_has_a_backend() -> None:
 
 
 @pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS if vendor.visibility_variable], ids=lambda vendor: vendor.name)
-def test_backend_and_inventory_agree_on_the_visibility_variable(vendor: object) -> None:
-    variables = {item.visibility_variable for item in BACKENDS if item.vendor == vendor.name}  # type: ignore[attr-defined]
-    assert vendor.visibility_variable in variables  # type: ignore[attr-defined]
+def test_backend_and_inventory_agree_on_the_visibility_variable(vendor: Vendor) -> None:
+    assert vendor.visibility_variable in {item.visibility_variable for item in BACKENDS if item.vendor == vendor.name}
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+def test_backend_and_inventory_agree_on_how_far_a_vendor_was_tried(vendor: Vendor) -> None:
+    assert {item.support for item in BACKENDS if item.vendor == vendor.name} == {vendor.support}
 
 
 @pytest.mark.parametrize("item", BACKENDS, ids=lambda item: item.name)
@@ -31,7 +36,7 @@ def test_a_record_says_where_it_comes_from(item: Backend) -> None:
 
 
 def test_only_what_was_tried_here_claims_more_than_parsing() -> None:
-    assert {item.name for item in BACKENDS if item.support is not Support.PARSED} == {"cpu", "emulated"}
+    assert {item.name for item in BACKENDS if item.support is not SupportLevel.PARSED} == {"cpu", "emulated"}
 
 
 def test_tensors_in_host_memory_go_over_gloo() -> None:

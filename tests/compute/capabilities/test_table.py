@@ -67,11 +67,20 @@ def test_what_tools_print_is_found(printed: str, vendor: str, model: str) -> Non
     assert found(printed, vendor) == found(printed) == model
 
 
-@pytest.mark.parametrize(
-    "printed", ["A1000", "A100", "H100-SXM5-80GB-X", "NVIDIA", "910", "Ascend910", "MI300", "", "RTX 4090 D"]
-)
+@pytest.mark.parametrize("printed", ["A1000", "A100", "H100-SXM5-80GB-X", "NVIDIA", "9100", "MI300", "", "RTX 4090 D"])
 def test_a_similar_name_is_not_taken_for_a_known_one(printed: str) -> None:
     assert found(printed) is None
+
+
+@pytest.mark.parametrize(("memory_gib", "model"), [(31, "910A"), (64, "910C"), (61.5, "910C"), (48, None), (None, None)])
+def test_memory_decides_between_models_of_one_spelling(memory_gib: float | None, model: str | None) -> None:
+    memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
+    found_model = published().find("Ascend 910", "huawei", memory_bytes)
+    assert (found_model.model if found_model else None) == model
+
+
+def test_memory_decides_nothing_else() -> None:
+    assert published().find("910B3", "huawei", 2**30) is published().find("910B3")
 
 
 def test_a_spelling_belongs_to_its_vendor() -> None:

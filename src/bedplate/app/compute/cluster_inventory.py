@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bedplate.app.compute.device_figures import device_json
 from bedplate.app.wiring import engine_factory
 from bedplate.core.devices import Device
 from bedplate.core.errors import UnavailableError, UsageError
@@ -39,11 +40,11 @@ class ClusterInventory:
                     "labels": dict(node.labels),
                     "has_answered": node.has_answered,
                     "troubles": list(node.troubles),
-                    "devices": [device.as_json() for device in node.devices],
+                    "devices": [device_json(device) for device in node.devices],
                 }
                 for node in self.nodes
             ],
-            "devices": [{"node": node, **device.as_json()} for node, device in self.devices],
+            "devices": [{"node": node, **device_json(device)} for node, device in self.devices],
         }
 
 

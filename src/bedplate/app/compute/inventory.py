@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bedplate.app.compute.device_figures import device_json
 from bedplate.compute.inventory import ProbeTrouble, take_inventory
 from bedplate.compute.inventory.tools.output import ToolOutput
 from bedplate.core.devices import Device
@@ -41,7 +42,7 @@ class InventoryReport:
     def as_json(self) -> JsonObject:
         """What `compute inventory -o json` prints. Readings of a saved output are `replayed`."""
         return {
-            "devices": [device.as_json() for device in self.devices],
+            "devices": [device_json(device) for device in self.devices],
             "troubles": [{"probe": item.probe, "kind": item.kind, "message": item.message} for item in self.troubles],
             "provenance": "replayed" if self.files else "measured",
             "files": list(self.files),

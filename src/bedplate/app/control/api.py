@@ -26,6 +26,8 @@ from bedplate.state.records import EventRecord
 from bedplate.state.store import StateStore
 
 _MAX_EVENTS = 1_000
+_NODES = 8
+"""Nodes of which it is said why each was rejected, where one job is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +122,18 @@ class ControlApi:
         self._note(node_id, NodeUndrained(by=caller.name), f"used again, says {caller.name}")
         self.wake()
 
-    def quotas(self, caller: Caller, page: PageRequest) -> Page[JsonObject]:
-        """Tenants by name, with what they may have and what they hold: all of them, or the caller's own and those below."""
+    def quotas(self, caller: Caller, below: tuple[str, ...] | None, page: PageRequest) -> Page[JsonObject]:
+        """Tenants by name, with what they may have and what they hold: all of them, or the caller's own and those below.
+
+        With `below`, only these tenants and those below them.
+        """
         with self.controller.book() as book:
             ledger = book.scheduler.ledger.tenants
             used = {name: {key: amount / 1000 for key, amount in ledger[name].used.items() if amount} for name in ledger}
             known = {name: TenantRecord(name=name) for name in used if name} | book.quotas
         known |= {tenant.name: tenant for tenant in self.state.tenants.all()}
         shown = [tenant for tenant in known.values() if caller.sees_all or under(tenant.name, caller.own_tenants)]
+        shown = [tenant for tenant in shown if below is None or under(tenant.name, below)]
         found = page_by_name(shown, page, lambda tenant: tenant.name)
         return Page(items=tuple(quota_view(tenant, used.get(tenant.name, {})) for tenant in found.items), next=found.next)
 
@@ -154,10 +160,11 @@ class ControlApi:
             raise NotFoundError(f"no quota is set for '{name}'", next_step="'bedplate quota' lists them")
         self.wake()
 
-    def users(self, caller: Caller, page: PageRequest) -> Page[JsonObject]:
-        """Users by name."""
+    def users(self, caller: Caller, role: str | None, page: PageRequest) -> Page[JsonObject]:
+        """Users by name; with `role`, only those who have it."""
         caller.check_role("list users", Role.ADMIN)
-        found = page_by_name(self.state.users.all(), page, lambda user: user.name)
+        shown = [user for user in self.state.users.all() if role in (None, user.role)]
+        found = page_by_name(shown, page, lambda user: user.name)
         return Page(items=tuple(map(user_view, found.items)), next=found.next)
 
     def add_user(self, caller: Caller, name: str, role: str, tenants: tuple[str, ...]) -> tuple[JsonObject, str]:
@@ -224,9 +231,9 @@ class ControlApi:
         return user
 
     def _view(self, caller: Caller, record: JobRecord) -> JsonObject:
-        return self._views(caller, (record,))[0]
+        return self._views(caller, (record,), _NODES)[0]
 
-    def _views(self, caller: Caller, records: tuple[JobRecord, ...]) -> tuple[JsonObject, ...]:
+    def _views(self, caller: Caller, records: tuple[JobRecord, ...], num_nodes: int = 0) -> tuple[JsonObject, ...]:
         now_s = self.state.clock.now()
         with self.controller.book() as book:
 
@@ -234,7 +241,7 @@ class ControlApi:
                 known = book.records.get(job_id) or self.state.jobs.get(job_id)
                 return known is not None and caller.sees(known)
 
-            return tuple(job_view(record, why_of(book, record, may_see, now_s)) for record in records)
+            return tuple(job_view(record, why_of(book, record, may_see, now_s, num_nodes)) for record in records)
 
     def _note(self, node_id: str, facts: object, message: str) -> None:
         subject = Subject(kind=SubjectKind.NODE, id=node_id)

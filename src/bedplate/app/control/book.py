@@ -13,6 +13,7 @@ from bedplate.app.control.batch import Batch
 from bedplate.app.control.cores import CoreBook
 from bedplate.app.control.requests import Placed, job_of, placed_from_json
 from bedplate.compute.scheduler.entry import Phase as SchedulerPhase
+from bedplate.compute.scheduler.job import Request
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.tenants import Quota
@@ -32,6 +33,10 @@ class JobBook:
             self.cores.add(node)
         self.records: dict[str, JobRecord] = {}
         """Jobs that have not ended, by id."""
+        self.requests: dict[str, Request] = {}
+        """What each of them asks for."""
+        self.seen_nodes: tuple[Node, ...] = nodes
+        """The newest answer of the engine about its nodes that was taken in."""
         self.placed: dict[str, Placed] = {}
         """What each placed job holds; while it grows, what it is to have."""
         self.adrift: set[str] = set()
@@ -61,7 +66,9 @@ class JobBook:
     def admit(self, record: JobRecord) -> None:
         """A job is there, and waits."""
         self.records[record.id] = record
-        self.scheduler.submit(job_of(record), check=False)
+        job = job_of(record)
+        self.requests[record.id] = job.request
+        self.scheduler.submit(job, check=False)
 
     def change(self, batch: Batch, job_id: str, **values: Any) -> JobRecord:
         """New values of a job, here and in the batch."""
@@ -82,7 +89,7 @@ class JobBook:
         """A job has ended; the scheduler was told."""
         self.let_go(job_id)
         self.adrift.discard(job_id)
-        del self.records[job_id]
+        del self.records[job_id], self.requests[job_id]
 
     def wait_again(self, job_id: str, now_s: float, not_before_s: float = 0.0) -> None:
         """A placed job waits again."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import assert_never
 
 from bedplate.app.control.batch import Batch
 from bedplate.app.control.book import JobBook
 from bedplate.app.control.endings import Ending, Why
 from bedplate.app.control.following import after_ending, stop
-from bedplate.app.control.requests import Placed, job_of, placed_as_json
-from bedplate.compute.scheduler.decide import apply, shrunk
+from bedplate.app.control.requests import Placed, placed_as_json
+from bedplate.compute.scheduler.decide import apply
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
-from bedplate.compute.scheduler.job import Allocation
+from bedplate.compute.scheduler.job import Allocation, WorkerPlace
 from bedplate.core.errors import ResourcesError, UsageError
 from bedplate.core.events.kinds import JobPlaced, JobRefused
 from bedplate.core.json import JsonObject, plain
@@ -30,7 +31,7 @@ def carry_out(book: JobBook, batch: Batch, decision: Decision) -> None:
             stop(book, batch, record, Why.PREEMPTED, decision.reason, beneficiary=decision.beneficiary)
         case Shrink():
             apply(book.scheduler, decision, batch.now_s)
-            to = shrunk(book.scheduler, decision.job_id)
+            to = _without(book.placed[decision.job_id].allocation, decision.released)
             stop(book, batch, book.records[decision.job_id], Why.RESIZED, decision.reason, to=encode(to))
         case Grow():
             _grow(book, batch, decision)
@@ -43,7 +44,7 @@ def carry_out(book: JobBook, batch: Batch, decision: Decision) -> None:
 def _start(book: JobBook, batch: Batch, decision: Start) -> None:
     record = book.records[decision.job_id]
     try:
-        placed = book.cores.give(job_of(record).request, decision.allocation)
+        placed = book.cores.give(book.requests[record.id], decision.allocation)
     except ResourcesError:  # a job that is adrift still has them; it ends soon
         return
     apply(book.scheduler, decision, batch.now_s)
@@ -67,12 +68,23 @@ def _start(book: JobBook, batch: Batch, decision: Start) -> None:
     batch.note_job(record.id, facts, f"{placed.num_workers} workers on {', '.join(nodes)}: {decision.reason}", record.run_id)
 
 
+def _without(held: Allocation, released: tuple[WorkerPlace, ...]) -> Allocation:
+    """Places that look alike are as many as they are: two workers on cores of one node."""
+    gone, kept = Counter(released), []
+    for place in held.places:
+        if gone[place]:
+            gone[place] -= 1
+        else:
+            kept.append(place)
+    return Allocation(model=held.model, places=tuple(kept))
+
+
 def _grow(book: JobBook, batch: Batch, decision: Grow) -> None:
     """The places are its own from now on; it gets to use them once its process has ended and was started again."""
     record, held = book.records[decision.job_id], book.placed[decision.job_id]
     added = Allocation(model=held.allocation.model, places=decision.added)
     try:
-        more = book.cores.give(job_of(record).request, added)
+        more = book.cores.give(book.requests[record.id], added)
     except ResourcesError:
         return
     apply(book.scheduler, decision, batch.now_s)

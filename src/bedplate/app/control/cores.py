@@ -22,6 +22,8 @@ class CoreBook:
     def __init__(self) -> None:
         self._nodes: dict[str, Node] = {}
         self._taken: dict[str, Counter[int]] = {}
+        self._free: dict[str, list[int]] = {}
+        """Free cores of a node in the order in which they are given; made when it is wanted."""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -35,6 +37,7 @@ class CoreBook:
     def add(self, node: Node) -> None:
         """A node is there; what jobs hold of it is kept while it is away."""
         self._nodes[node.id] = node
+        self._free.pop(node.id, None)
         self._taken.setdefault(node.id, Counter())
 
     def remove(self, node_id: str) -> None:
@@ -62,11 +65,13 @@ class CoreBook:
         """Book what a job has already."""
         for part in parts:
             self._taken.setdefault(part.node, Counter()).update(part.cores)
+            self._free.pop(part.node, None)
 
     def take_back(self, parts: Iterable[NodeAllocation]) -> None:
         """A job does not hold this any more."""
         for part in parts:
             self._taken[part.node].subtract(part.cores)
+            self._free.pop(part.node, None)
 
     def num_free(self, node_id: str) -> int:
         """Cores of a node that no job has."""
@@ -84,14 +89,21 @@ class CoreBook:
                 next_step="nothing is lost: the job waits on",
             )
         cores = tuple(sorted(free[:num_cores]))
+        del free[:num_cores]
         self._taken[node_id].update(cores)
-        devices = accelerators(node)
+        devices = accelerators(node) if positions else ()
         return NodeAllocation(node=node_id, cores=cores, devices=tuple(devices[position].id for position in positions))
 
     def _free_cores(self, node: Node) -> list[int]:
-        taken, listed = self._taken[node.id], Counter(node.cores)
-        free = [core for core, count in listed.items() for _ in range(count - taken[core])]
-        return sorted(free, key=lambda core: (taken[core], core))
+        if node.id not in self._free:
+            cores, taken = node.cores, self._taken[node.id]
+            if len(set(cores)) == len(cores):
+                self._free[node.id] = [core for core in cores if not taken[core]] if taken else list(cores)
+            else:  # a core that is listed twice is given again only where all others are taken
+                listed = Counter(cores)
+                free = [(round_, core) for core, count in listed.items() for round_ in range(taken[core], count)]
+                self._free[node.id] = [core for _, core in sorted(free)]
+        return self._free[node.id]
 
 
 def accelerators(node: Node) -> tuple[Device, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from bedplate.app.control.batch import Batch
 from bedplate.app.control.book import JobBook
 from bedplate.app.control.cores import accelerators
 from bedplate.app.control.endings import Ending, Why
-from bedplate.app.control.requests import job_of, placed_as_json
+from bedplate.app.control.requests import placed_as_json
 from bedplate.compute.scheduler.job import Allocation
 from bedplate.core.devices import Node
 from bedplate.core.events.kinds import (
@@ -29,8 +28,11 @@ _CRASH_BACKOFF_S = 1.0
 """A job whose process ended without a word waits so long, longer each time, before it starts again."""
 
 
-def follow_nodes(book: JobBook, batch: Batch, nodes: Iterable[Node]) -> None:
+def follow_nodes(book: JobBook, batch: Batch, nodes: tuple[Node, ...]) -> None:
     """Take in nodes that came and went. A node with other cores or accelerators than before went, and another came."""
+    if nodes is book.seen_nodes:
+        return
+    book.seen_nodes = nodes
     now = {node.id: node for node in nodes}
     for known in book.cores.nodes:
         if _identity(now.get(known.id)) != _identity(known):
@@ -115,7 +117,7 @@ def _start_resized(book: JobBook, batch: Batch, record: JobRecord, ending: Endin
     before = book.placed[record.id].num_workers
     allocation = decode(Allocation, record.stop["to"])
     book.let_go(record.id)
-    placed = book.cores.give(job_of(record).request, allocation)
+    placed = book.cores.give(book.requests[record.id], allocation)
     book.hold(record.id, placed)
     book.scheduler.resized(record.id, allocation, batch.now_s)
     book.change(

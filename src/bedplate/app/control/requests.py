@@ -11,7 +11,7 @@ from bedplate.compute.scheduler.job import WHOLE, Allocation, Job, Request, Topo
 from bedplate.core.allocation import NodeAllocation
 from bedplate.core.devices import Node
 from bedplate.core.json import JsonObject
-from bedplate.core.messages import decode, encode
+from bedplate.core.messages import decode
 from bedplate.state.job_records import JobRecord
 
 
@@ -104,7 +104,13 @@ def job_of(record: JobRecord) -> Job:
 
 def placed_as_json(placed: Placed) -> JsonObject:
     """The form in which the state keeps it."""
-    return encode(placed)
+    return {  # written out: a pass may have thousands of them
+        "allocation": {
+            "model": placed.allocation.model,
+            "places": [{"node": place.node, "devices": list(place.devices)} for place in placed.allocation.places],
+        },
+        "nodes": [{"node": part.node, "cores": list(part.cores), "devices": list(part.devices)} for part in placed.nodes],
+    }
 
 
 def placed_from_json(document: JsonObject) -> Placed:

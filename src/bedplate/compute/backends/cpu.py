@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedplate.core.backends import Backend, Support
+from bedplate.core.backends import Backend, SupportLevel
 
 BACKEND = Backend(
     name="cpu",
@@ -13,6 +13,6 @@ BACKEND = Backend(
     interface_variable="GLOO_SOCKET_IFNAME",
     precisions=("fp32", "bf16", "int8"),
     image="",
-    support=Support.MEASURED,
+    support=SupportLevel.MEASURED,
     source="pytorch.org/docs/stable/distributed.html",
 )

@@ -9,7 +9,7 @@ of their own. A job that runs on both unchanged is programmed in the one way. It
 
 from __future__ import annotations
 
-from bedplate.core.backends import Backend, Support
+from bedplate.core.backends import Backend, SupportLevel
 
 BACKEND = Backend(
     name="emulated",
@@ -21,7 +21,7 @@ BACKEND = Backend(
     visibility_variable="EMULATED_VISIBLE_DEVICES",
     precisions=("fp32", "int8"),
     environment={"ALTCCL_BUFFER_BYTES": "1048576", "TORCH_GLOO_LAZY_INIT": "1"},
-    support=Support.LAUNCHED,
+    support=SupportLevel.LAUNCHED,
     is_emulated=True,
     source="made here",
 )

@@ -14,6 +14,6 @@ BACKEND = Backend(
     visibility_variable="ASCEND_RT_VISIBLE_DEVICES",
     precisions=("fp32", "fp16"),
     environment={"HCCL_WHITELIST_DISABLE": "1"},
-    image="quay.io/ascend/cann",
+    image="ascend/cann with torch_npu",
     source="github.com/Ascend/pytorch; hiascend.com: environment variables of CANN",
 )

@@ -12,6 +12,6 @@ BACKEND = Backend(
     interface_variable="NCCL_SOCKET_IFNAME",
     visibility_variable="HIP_VISIBLE_DEVICES",
     precisions=("fp32", "fp16"),
-    image="image.sourcefind.cn:5000/dcu/admin/base/pytorch",
+    image="pytorch of the DTK, from Hygon",
     source="developer.sourcefind.cn: DTK and its torch",
 )

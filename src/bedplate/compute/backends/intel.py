@@ -27,6 +27,6 @@ GAUDI = Backend(
     interface_variable="HCCL_SOCKET_IFNAME",
     visibility_variable="HABANA_VISIBLE_MODULES",
     precisions=("fp32", "bf16"),
-    image="vault.habana.ai/gaudi-docker",
+    image="gaudi-docker of Habana",
     source="docs.habana.ai: PyTorch gateway, multiple workloads on a node",
 )

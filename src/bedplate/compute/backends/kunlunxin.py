@@ -11,7 +11,7 @@ BACKEND = Backend(
     torch_plugin="torch_xmlir",
     collectives="nccl",
     interface_variable="BKCL_SOCKET_IFNAME",
-    visibility_variable="CUDA_VISIBLE_DEVICES",
+    visibility_variable="XPU_VISIBLE_DEVICES",
     precisions=("fp32", "fp16"),
     source="FlagScale and vLLM-Kunlun: how they start P800",
 )

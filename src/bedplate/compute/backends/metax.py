@@ -10,7 +10,7 @@ BACKEND = Backend(
     torch_device="cuda",
     collectives="nccl",
     interface_variable="MCCL_SOCKET_IFNAME",
-    visibility_variable="CUDA_VISIBLE_DEVICES",
+    visibility_variable="MACA_VISIBLE_DEVICES",
     precisions=("fp32", "fp16", "bf16"),
     source="developer.metax-tech.com: MACA and its torch",
 )

@@ -13,6 +13,6 @@ BACKEND = Backend(
     visibility_variable="CUDA_VISIBLE_DEVICES",
     visibility_form=WordForm.UUID,
     environment={"CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
-    image="nvcr.io/nvidia/pytorch",
+    image="pytorch of NVIDIA NGC",
     source="CUDA programming guide, environment variables; NCCL user guide",
 )

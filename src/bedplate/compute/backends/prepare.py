@@ -26,7 +26,7 @@ def precisions_of(device: Device, backend: Backend) -> tuple[str, ...]:
         return backend.precisions
     from bedplate.compute.capabilities.table import published  # reads ten files: only where there are accelerators
 
-    capability = published().find(device.model, device.vendor)
+    capability = published().find(device.model, device.vendor, device.memory_bytes)
     known = {*backend.precisions, *device.features, *(capability.precisions if capability else ())}
     return tuple(name for name in PRECISIONS if name in known)
 

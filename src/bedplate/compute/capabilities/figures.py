@@ -58,7 +58,7 @@ def figures_of(device: Device, table: CapabilityTable | None = None) -> DeviceFi
 
     Rates that were measured while other work disturbed the device are lower bounds, and not taken.
     """
-    capability = (table or published()).find(device.model, None if device.kind == "cpu" else device.vendor)
+    capability = (table or published()).find(device.model, None if device.kind == "cpu" else device.vendor, device.memory_bytes)
     paper = DeviceFigures(model=device.model, precisions=()) if capability is None else published_figures(capability)
     rates, source = device.measured, f"measured on {device.id}"
     measured = {

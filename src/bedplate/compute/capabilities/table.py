@@ -2,7 +2,8 @@
 
 The look-up is exact. A spelling belongs to a model if it is the model's name, one of its aliases, or all of it matches one of
 its patterns; case and runs of spaces do not count, and one of the vendor's prefixes may stand before it (`NVIDIA A10`, `A10`).
-Nothing is guessed from a similar name: an A100 is not an A10, and a card that nobody entered has no published figures.
+Nothing is guessed from a similar name: an A100 is not an A10, and a card that nobody entered has no published figures. A tool
+may print one spelling for two models (`Ascend 910` is a 910A of 32 GB or a die of a 910C of 64 GB): then the memory decides.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ class CapabilityTable:
     """Published figures by what tools print.
 
     Raises:
-        ConfigurationError: A spelling belongs to two models of one vendor.
+        ConfigurationError: A spelling belongs to two models of one vendor that their memory does not tell apart.
     """
 
     def __init__(self, files: Iterable[VendorFigures]) -> None:
         self.files = tuple(files)
-        self._spellings: dict[tuple[str, str], Capability] = {}
+        self._spellings: dict[tuple[str, str], list[Capability]] = {}
         for file in self.files:
             for model in file.models:
                 for spelling in (model.model, *model.aliases):
@@ -52,15 +53,16 @@ class CapabilityTable:
         """All models, file by file."""
         return tuple(model for file in self.files for model in file.models)
 
-    def find(self, printed: str, vendor: str | None = None) -> Capability | None:
-        """The model that a tool printed; None where it is in no file, or belongs to models of several vendors.
+    def find(self, printed: str, vendor: str | None = None, memory_bytes: int | None = None) -> Capability | None:
+        """The model that a tool printed; None where it is in no file, or several models have that spelling.
 
         Args:
             printed: What the tool prints.
             vendor: Whose device it is, as in `Device.vendor`; None: any vendor's.
+            memory_bytes: What the device says of its memory; it decides between models of one spelling, and nothing else.
         """
         files = [file for file in self.files if vendor in (None, file.vendor)]
-        found = [model for file in files if (model := self._find_in(file, printed)) is not None]
+        found = [model for file in files if (model := self._find_in(file, printed, memory_bytes)) is not None]
         return found[0] if len(found) == 1 else None
 
     def wanted(self, word: str) -> tuple[Capability, ...]:
@@ -83,19 +85,22 @@ class CapabilityTable:
         )
 
     def _enter(self, vendor: str, spelling: str, model: Capability) -> None:
-        key = (vendor, _plain(spelling))
-        if self._spellings.setdefault(key, model) is not model:
-            raise ConfigurationError(
-                f"'{spelling}' is two models of '{vendor}'",
-                seen=f"{self._spellings[key].model} and {model.model}",
-                expected="each spelling once",
-            )
+        known = self._spellings.setdefault((vendor, _plain(spelling)), [])
+        for other in known:
+            if other is not model and _are_alike(other.memory, model.memory):
+                raise ConfigurationError(
+                    f"'{spelling}' is two models of '{vendor}'",
+                    seen=f"{other.model} and {model.model}",
+                    expected="each spelling once, or models whose memory differs",
+                )
+        known.append(model)
 
-    def _find_in(self, file: VendorFigures, printed: str) -> Capability | None:
+    def _find_in(self, file: VendorFigures, printed: str, memory_bytes: int | None) -> Capability | None:
         spellings = list(_without_prefixes(printed, file.prefixes))
         for spelling in spellings:
-            if (model := self._spellings.get((file.vendor, spelling))) is not None:
-                return model
+            if known := self._spellings.get((file.vendor, spelling)):
+                fitting = known if len(known) == 1 else [item for item in known if _are_alike(item.memory, memory_bytes)]
+                return fitting[0] if len(fitting) == 1 and (len(known) == 1 or memory_bytes is not None) else None
         matching = [model for model in file.models if any(_matches(model, spelling) for spelling in spellings)]
         return matching[0] if len(matching) == 1 else None
 
@@ -132,6 +137,11 @@ def read_figures(file: Traversable) -> VendorFigures:
     for model in figures.models:
         _check_patterns(model, file.name)
     return replace(figures, models=tuple(replace(model, vendor=figures.vendor) for model in figures.models))
+
+
+def _are_alike(one: int | None, other: int | None) -> bool:
+    """Whether two sizes of memory may be the same: drivers and error correction keep up to a tenth for themselves."""
+    return one is None or other is None or abs(one - other) < 0.15 * max(one, other)
 
 
 def _check_patterns(model: Capability, where: str) -> None:

@@ -10,7 +10,6 @@ files.
 
 from __future__ import annotations
 
-import enum
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from bedplate.compute.inventory.tools.reader import ToolReader
+from bedplate.core.backends import SupportLevel as SupportLevel
 from bedplate.core.devices import Device, HealthState
 
 TroubleKind = Literal["broken", "hung"]
@@ -36,17 +36,6 @@ class DeviceProbe(Protocol):
     def devices(self) -> tuple[Device, ...]:
         """The devices that this process may use, without measured rates. May raise, crash or hang."""
         ...
-
-
-class SupportLevel(enum.StrEnum):
-    """How far a vendor's devices were really tried."""
-
-    PARSED = "parsed"
-    """What its tools print is understood, in the formats that the tests hold; nothing ran on such a device."""
-    LAUNCHED = "launched"
-    """A job ran on such a device."""
-    MEASURED = "measured"
-    """Such a device was measured, with results in `docs/results/`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

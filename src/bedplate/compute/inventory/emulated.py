@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bedplate.compute.inventory.base import Vendor
+from bedplate.compute.inventory.base import SupportLevel, Vendor
 from bedplate.compute.inventory.cgroups import memory_limit_bytes
 from bedplate.core.devices import Device, DeviceHealth, HealthState, Visibility
 
@@ -18,6 +18,9 @@ MODEL = "Emulated CPU"
 
 VENDOR = Vendor(
     name="emulated",
+    device_prefix="emulated",
+    device_kind="emulated",
+    support=SupportLevel.LAUNCHED,
     probe="bedplate.compute.inventory.emulated:EmulatedProbe",
     reads_files_only=True,
     device_files=("proc/meminfo",),

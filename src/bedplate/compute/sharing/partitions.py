@@ -10,7 +10,7 @@ from bedplate.core.devices import Device, DevicePartition
 
 
 def _detect(device: Device, machine: Machine) -> str:
-    return "" if device.partitions else "the driver has cut no slices of this device"
+    return "" if _slices(device) else "the driver has cut no slices of this device"
 
 
 def _launch(device: Device, share: Share, machine: Machine) -> Launch | None:
@@ -23,7 +23,12 @@ def _launch(device: Device, share: Share, machine: Machine) -> Launch | None:
 def _smallest(device: Device, share: Share) -> DevicePartition | None:
     """By memory: a slice's share of the computing is that of its memory, give or take a slice."""
     wanted_bytes = max(share.memory_bytes, int(share.frac * device.memory_bytes * 0.8))  # slices lose some memory to the driver
-    return min((item for item in device.partitions if item.memory_bytes >= wanted_bytes), key=_size, default=None)
+    return min((item for item in _slices(device) if item.memory_bytes >= wanted_bytes), key=_size, default=None)
+
+
+def _slices(device: Device) -> list[DevicePartition]:
+    """What can be given to a task; other kinds of partitions (XCDs of a package, virtual functions) are not slices."""
+    return [item for item in device.partitions if item.kind in ("mig", "vnpu")]
 
 
 def _size(partition: DevicePartition) -> int:

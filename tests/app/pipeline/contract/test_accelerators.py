@@ -19,7 +19,7 @@ MIXED = node(("nvidia", "NVIDIA A100-SXM4-80GB"), ("huawei", "910B3"), ("emulate
 
 
 def models(accelerator: str, *nodes: Node) -> list[str]:
-    return [choice.model for choice in device_choices(accelerator, nodes)]
+    return [choice.model for choice in device_choices((accelerator,), nodes)]
 
 
 def test_any_takes_kinds_that_were_tried_before_processors_and_no_others() -> None:
@@ -43,15 +43,15 @@ def test_a_family_may_be_several_models_the_most_frequent_first() -> None:
 
 def test_what_is_not_there_is_refused_with_what_is() -> None:
     with pytest.raises(ResourcesError, match="no accelerator 'MI300X'") as caught:
-        device_choices("MI300X", [MIXED])
+        device_choices(("MI300X",), [MIXED])
     assert "910B3" in str(caught.value)
 
 
 def test_a_choice_asks_for_one_accelerator_a_worker() -> None:
-    (choice,) = device_choices("910B3", [MIXED])
+    (choice,) = device_choices(("910B3",), [MIXED])
     wanted = choice.resources(2)
     assert (wanted.cpus, wanted.accelerators, wanted.accelerator) == (2, 1, "910B3")
-    assert device_choices("cpu", [MIXED])[0].resources(2).accelerators == 0
+    assert device_choices(("cpu",), [MIXED])[0].resources(2).accelerators == 0
 
 
 def test_only_stand_in_hardware_is_emulated() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bedplate.compute.backends.registry import backends
 from bedplate.compute.capabilities.table import published
-from bedplate.core.backends import Support
+from bedplate.core.backends import SupportLevel
 from bedplate.core.devices import Device, Node
 from bedplate.core.errors import NotFoundError, ResourcesError
 from bedplate.core.workload import Resources
@@ -88,13 +88,13 @@ def _choices(devices: Iterable[Device]) -> tuple[DeviceChoice, ...]:
 
 def _has_run_jobs(device: Device) -> bool:
     known = backends().get(device.runtime.backend)
-    return known is not None and known.support is not Support.PARSED
+    return known is not None and known.support is not SupportLevel.PARSED
 
 
 def _is_meant(word: str, device: Device) -> bool:
     if word.casefold() in {device.model.casefold(), device.vendor, device.runtime.backend}:
         return True
-    capability = published().find(device.model, device.vendor)
+    capability = published().find(device.model, device.vendor, device.memory_bytes)
     try:
         return capability is not None and capability in published().wanted(word)
     except NotFoundError:

@@ -57,8 +57,7 @@ def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
     per_step = settings.tokens_per_step(workers.want)
     lines = [
         f"train {settings.num_steps(workers.want)} steps of {per_step} tokens in {settings.precision} "
-        f"with {workers.want} workers (at least {workers.min}), {context.needs.cpus_per_worker} cores each, "
-        f"on {' or else '.join(map(str, device_choices(context.needs.words, context.engine.resources())))}",
+        f"with {workers.want} workers (at least {workers.min}), {context.needs.cpus_per_worker} cores each",
         f"checkpoint every {settings.checkpoint.every} steps in {settings.checkpoint.in_}: "
         "at most this many steps are repeated after a failure",
     ]
@@ -70,6 +69,8 @@ def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
         lines.append(f"about {format_bytes(needed)} of memory for workers and checkpoints")
     if settings.drill:
         lines.append(f"drill: worker {settings.drill.kill} is killed after step {settings.drill.at_step}")
+    kinds = device_choices(context.needs.words, context.engine.resources())  # last: only an open engine knows
+    lines.append(f"on {' or else '.join(map(str, kinds))}")
     return lines
 
 

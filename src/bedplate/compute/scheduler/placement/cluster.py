@@ -43,6 +43,8 @@ class Cluster:
         """Models of all devices that there have been; the index of one is its bit."""
         self.most_cpu_milli = self.most_devices = 1
         """Of any node that there has been."""
+        self.taken_milli = self.released_milli = 0
+        """Thousandths of devices that were ever taken and given back, trials apart."""
         self._classes = ClassTable()
         self._index: dict[str, int] = {}
         self._vacant: list[int] = []
@@ -187,6 +189,9 @@ class Cluster:
         cpu, memory = left.cpu[at] + sign * taken.cpu_milli, left.memory[at] + sign * taken.memory_mib
         assert 0 <= cpu <= have.cpu_milli and 0 <= memory <= have.memory_mib, problem
         assert all(0 <= left.shares[at, device] + sign * taken.milli <= WHOLE for device in devices), problem
+        if not self._states.is_trial:
+            self.taken_milli += taken.milli * len(devices) * (sign < 0)
+            self.released_milli += taken.milli * len(devices) * (sign > 0)
         self._states.move(at, sign * taken.cpu_milli, sign * taken.memory_mib, devices, sign * taken.milli)
 
     def _expose(self) -> None:

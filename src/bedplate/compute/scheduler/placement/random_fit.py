@@ -23,19 +23,25 @@ class RandomPolicy:
 
     def choose(self, item: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Choice | None:
         """See `PlacementPolicy`; only the nodes of the least bias are drawn from."""
-        ranking = self.rank(item, 1, allowed_N, bias_N)
-        if not len(ranking.nodes):
+        nodes = self._fitting(item, allowed_N)
+        if not len(nodes):
             return None
-        return Choice(node=int(ranking.nodes[0]), device=int(ranking.devices[0]), cost=float(ranking.costs[0]))
+        bias = np.zeros(len(nodes)) if bias_N is None else bias_N[nodes]
+        node = int(self._generator.choice(nodes[bias == bias.min()]))
+        return Choice(node=node, device=int(self._generator.choice(self._devices(item, node))), cost=float(bias.min()))
 
     def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
         """See `PlacementPolicy`; nodes of one bias come in a random order."""
-        nodes = np.flatnonzero(self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N)
-        nodes = self._generator.permutation(nodes[fits(self._cluster.free, self._cluster.requests, item, nodes)])
+        nodes = self._generator.permutation(self._fitting(item, allowed_N))
         costs = np.zeros(len(nodes)) if bias_N is None else bias_N[nodes]
         order = np.argsort(costs, kind="stable")[:most]
         devices = [self._generator.choice(self._devices(item, node)) for node in nodes[order]]
         return Ranking(nodes[order], np.array(devices, np.int64), costs[order])
+
+    def _fitting(self, item: int, allowed_N: Bools | None) -> Ints:
+        nodes = np.flatnonzero(self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N)
+        fitting: Ints = nodes[fits(self._cluster.free, self._cluster.requests, item, nodes)]
+        return fitting
 
     def _devices(self, item: int, node: int) -> Ints:
         device_M: Ints = find_candidates(self._cluster.free, self._cluster.requests, item, np.array([node]))[1]

@@ -8,8 +8,9 @@ Fragmentation as `fgd` counts it looks one request ahead. Here a cost has three 
 2. *Value of partly used devices* (`device_values.py`): other nodes compete for the few small requests that would fill a gap,
    which a rollout over one node does not see.
 3. *Scarcity.* Requests that few nodes can take (several whole devices, certain models) need room kept for them. For each
-   such kind, D is its demand until the cluster is full and S what the nodes could take of it now; taking away one unit of
-   S costs (D / S) ** 3, at most 1: next to nothing while there is plenty, all of it when the last room goes.
+   such kind, D is its demand until the cluster is full (more where requests leave: `scarcity.py`) and S what the nodes could
+   take of it now; taking away one unit of S costs (D / S) ** 3, at most 1: next to nothing while there is plenty, all of it
+   when the last room goes.
 
 The mix is learned from history and replaced by what arrives where the two differ beyond chance (`drift.py`).
 """

@@ -2,6 +2,10 @@
 
 A kind is all classes that need the same number of whole devices (two or more), or accept the same models only. Its supply
 is what every node could take of it, were it the only one to arrive, in thousandths of a device.
+
+Its demand is its part of what is free: what will arrive until the cluster is full. Where requests leave, the cluster does not
+fill up for good, and the number of a kind's requests that are there at one time fluctuates as a Poisson number does; so demand
+grows by the fluctuation, in proportion to how much of what was ever taken has been given back.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from bedplate.compute.scheduler.placement.mix import Mix
 from bedplate.compute.scheduler.placement.state_cache import StateCache
 
 EXPONENT = 3
+NUM_DEVIATIONS = 2
+"""Of the number of a kind's requests that are there at one time: room for 98 % of the fluctuation."""
 
 
 class Scarcity:
@@ -24,6 +30,8 @@ class Scarcity:
     def __init__(self, cluster: Cluster, mix: Mix) -> None:
         self._cluster = cluster
         kind_C, weight_C, self._demand_frac_J = _kinds(cluster, mix)
+        size_J = np.bincount(kind_C[kind_C >= 0], (weight_C * cluster.requests.devices * cluster.requests.share)[kind_C >= 0])
+        self._deviation_J = np.sqrt(self._demand_frac_J * cluster.capacity_milli * size_J)
         scarce = np.flatnonzero(kind_C >= 0)
         self._classes = Classes(*(field[scarce] for field in cluster.requests))
         self._kind_C, self._weight_C = kind_C[scarce], weight_C[scarce]
@@ -39,7 +47,8 @@ class Scarcity:
         if not self._demand_frac_J.size:
             return self._demand_frac_J
         self._follow()
-        demand_J = self._demand_frac_J * self._free
+        turnover = self._cluster.released_milli / max(self._cluster.taken_milli, 1)
+        demand_J = self._demand_frac_J * self._free + turnover * NUM_DEVIATIONS * self._deviation_J
         price_J: Floats = np.minimum(demand_J / np.maximum(self._supply_J, 1.0), 1.0) ** EXPONENT
         return price_J
 
