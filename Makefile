@@ -60,6 +60,7 @@ bench: setup peers
 
 reference: $(STAMP)
 	$(BIN)/python -m bedplate.cli.reference docs/reference
+	$(BIN)/python -m bedplate.compute.inventory.support docs/inventory.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -5,7 +5,7 @@ are given, they stand beside ours, which must be within 0.3 points). Ours: rollo
 
 Workloads: those of a folder, or drawn ones of the same shape. Then, for each, mixes that nobody looked at while the policy was
 made (more shares, more CPU, more devices per pod, more pods bound to a model: pods of the kind are drawn more often), and
-drift: policies learn from one workload, and another arrives.
+drift: policies learn from one workload, and another, or the same in such proportions, arrives.
 
     python benchmarks/packing_vs_fgd.py [--data DIR] [--expected CSV] [--seeds 42:52] [--unseen] [--drift] [-o json]
 
@@ -22,12 +22,12 @@ import platform
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
 
 from bedplate.cli.terminal.output import note, print_json, print_table
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Node, RequestClass
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.simulate.openb import read_nodes, read_pods
 from bedplate.compute.simulate.packing import PackingRun, PackingTrace
 from bedplate.core.json import Json
@@ -110,9 +110,11 @@ def _bound(need: RequestClass, generator: random.Random, models: Sequence[str]) 
     )
 
 
-def drifts(workloads: Sequence[Workload]) -> Iterator[Workload]:
-    """Each workload arrives after every other was learned."""
+def drifts(workloads: Sequence[Workload], models: Sequence[str]) -> Iterator[Workload]:
+    """Each workload arrives after every other was learned, and its own pods in other proportions."""
     for learned in workloads:
+        for other in unseen(learned, models):
+            yield replace(other, name=f"{other.name} after {learned.name}", history=learned.pods)
         for arriving in workloads:
             if learned is not arriving:
                 yield Workload(name=f"{arriving.name} after {learned.name}", pods=arriving.pods, history=learned.pods)
@@ -193,7 +195,7 @@ def main() -> int:
     rows = [summary(item.name, measure(nodes, item, POLICIES, seeds), expected) for item in workloads]
     models = [node.model for node in nodes for _ in range(node.num_devices)]
     more = [item for workload in workloads for item in unseen(workload, models)] if options.unseen else []
-    more += list(drifts(workloads)) if options.drift else []
+    more += list(drifts(workloads, models)) if options.drift else []
     rows += [summary(item.name, measure(nodes, item, ("fgd", "rollout"), seeds), {}) for item in more]
     ok = holds(rows, LEAST_CLOSED_FRAC if options.data else 0.0)
     if options.output == "json":

@@ -33,7 +33,7 @@ class CommandLine:
     def start(self, *arguments: object, **options: Any) -> "subprocess.Popen[str]":
         """Options are those of Popen, `environment` (added to this one's), and `prefix`: a command that runs the verb."""
         words = [str(argument) for argument in arguments]
-        if words[0] in ("run", "plan"):
+        if words[0] in ("run", "plan", "up", "submit"):
             words += [word for name, module in USES.items() for word in ("--use", f"{name}={module}")]
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),

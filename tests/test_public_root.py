@@ -41,6 +41,8 @@ EXPORTED = {
     "__version__",
     "plan",
     "run",
+    "ControlClient",
+    "connect",
 }
 
 

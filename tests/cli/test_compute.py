@@ -38,6 +38,59 @@ def test_inventory_as_a_table_names_each_device() -> None:
     assert done.stdout.splitlines()[1].startswith("cpu:0\tcpu\t")
 
 
+FIXTURES = Path(__file__).parents[1] / "compute" / "inventory" / "fixtures"
+
+
+def test_inventory_from_a_saved_output_has_the_same_record() -> None:
+    """The keys that others script against, and those beside them."""
+    done = call("compute", "inventory", "--from", str(FIXTURES / "npu-smi/info-910b.txt"), "--tool", "npu-smi", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [device["id"] for device in answer["devices"]] == ["npu:0", "npu:1", "npu:2", "npu:3"]
+    first, second, *_ = answer["devices"]
+    assert (first["kind"], first["vendor"], first["model"]) == ("npu", "huawei", "Ascend 910B3")
+    assert first["memory_bytes"] == 65536 * 2**20
+    assert first["measured"]["matmul_flops"] == {"fp32": None, "bf16": None, "int8": None}
+    assert second["usage"]["memory_used_bytes"] == 59356 * 2**20
+    assert second["health"]["state"] == "degraded" and second["health"]["codes"] == ["Warning"]
+    assert answer["provenance"] == "replayed"
+
+
+def test_inventory_joins_several_outputs_and_shows_links_and_health() -> None:
+    files = [f"--from={FIXTURES / 'npu-smi' / name}" for name in ("info-910b.txt", "mapping-910b.txt", "topo-910b.txt")]
+    done = call("compute", "inventory", *files)
+    rows = [
+        dict(zip(done.stdout.splitlines()[0].split("\t"), line.split("\t"), strict=True))
+        for line in done.stdout.splitlines()[1:]
+    ]
+    assert (rows[0]["health"], rows[0]["links"], rows[0]["temperature"]) == ("ok", "hccs to 2", "38 °C")
+    assert rows[1]["memory used/total"] == "62.2 GB / 68.7 GB"
+    assert "npu:2 is failed: Alarm" in done.stderr
+
+
+def test_inventory_reads_standard_input() -> None:
+    text = (FIXTURES / "nvidia-smi/query.xml").read_text()
+    command = [sys.executable, "-m", "bedplate", "compute", "inventory", "--from", "-", "-o", "json"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+    assert [device["generation"] for device in json.loads(done.stdout)["devices"]] == ["Hopper", "Hopper"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--from", str(FIXTURES / "npu-smi/info-910b.txt"), "--tool", "npusmi"], 2, "did you mean 'npu-smi'?"),
+        (["--from", str(FIXTURES / "npu-smi/info-910b.txt"), "--tool", "amd-smi"], 2, "it looks like one of npu-smi"),
+        (["--from", str(FIXTURES / "README.md")], 2, "no known tool prints what is in"),
+        (["--from", "absent.txt", "--tool", "npu-smi"], 3, "absent.txt"),
+        (["--tool", "npu-smi"], 2, "--from FILE"),
+    ],
+)
+def test_inventory_refuses_what_it_cannot_read(arguments: list[str], code: int, words: str) -> None:
+    done = call("compute", "inventory", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+
+
 def test_simulate_packs_a_trace(tmp_path: Path) -> None:
     nodes, pods = write_traces(tmp_path, make_nodes(12), make_pods(80))
     traces = ("compute", "simulate", "--nodes", str(nodes), "--pods", str(pods), "--seeds", "42:44")

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 
 def call(home: Path | str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "XDG_STATE_HOME": str(home), "XDG_CACHE_HOME": str(home)}
@@ -60,6 +62,28 @@ def test_what_was_never_measured_is_null_and_unknown(tmp_path: Path) -> None:
     report = json.loads(call(tmp_path, "doctor", "--no-measure", "-o", "json").stdout)
     assert report["devices"][0]["measured"]["matmul_flops"] == {"fp32": None, "bf16": None, "int8": None}
     assert {check["name"]: check["status"] for check in report["checks"]}["measure-cpu:0"] == "unknown"
+
+
+def test_accelerators_are_listed_with_their_health_and_not_measured_as_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixtures = Path(__file__).parents[1] / "compute" / "inventory" / "fixtures" / "npu-smi"
+    tool = tmp_path / "npu-smi"
+    tool.write_text(
+        f'#!/bin/sh\ncase "$*" in info) cat {fixtures}/info-910b.txt;; *topo) cat {fixtures}/topo-910b.txt;; *) exit 2;; esac\n'
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    done = call(tmp_path, "doctor", "--budget", "300ms", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    npus = [device for device in report["devices"] if device["vendor"] == "huawei"]
+    assert len(npus) == 4 and npus[0]["cores"]  # near cores, which must not be measured in its name
+    assert all(device["measured"]["memory_bandwidth_bytes_per_s"] is None for device in npus)
+    checks = {check["name"]: check for check in report["checks"]}
+    assert checks["measure-npu:0"]["status"] == "unknown"
+    assert {name for name in checks if name.startswith("health-")} == {"health-npu:1", "health-npu:2", "health-npu:3"}
+    assert "Alarm" in checks["health-npu:2"]["seen"]
 
 
 def test_rates_that_were_damaged_on_disk_count_as_never_measured(tmp_path: Path) -> None:

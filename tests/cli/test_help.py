@@ -40,7 +40,7 @@ def test_help_has_an_example_of_that_command(path: tuple[str, ...]) -> None:
 
 
 def check(command: click.Command, context: click.Context, words: list[str]) -> None:
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and not (command.invoke_without_command and not words):
         found = command.get_command(context, words.pop(0))
         assert found is not None
         command, context = found, click.Context(found, parent=context)

@@ -4,7 +4,7 @@ import csv
 import random
 from pathlib import Path
 
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Node, RequestClass
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 
 KINDS = (("A", 8, 96_000, 393_216), ("B", 2, 104_000, 524_288), ("C", 2, 16_000, 122_880), ("D", 4, 32_000, 131_072))
 NEEDS = (

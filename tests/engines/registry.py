@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bedplate.app.wiring import local_engine
-from bedplate.compute.inventory import NODE_READER, this_node
+from bedplate.compute.inventory import this_node
 from bedplate.core.clock import VirtualClock
 from bedplate.core.devices import Device, Node, Visibility
-from bedplate.core.errors import UnavailableError, UsageError
+from bedplate.core.errors import UnavailableError
 from bedplate.engines.base import CanLoseNodes, Engine
 from bedplate.engines.local.engine import LocalEngine
 from bedplate.engines.remote.engine import RemoteEngine
@@ -173,7 +173,7 @@ def ray_cluster() -> "tuple[LocalRayCluster, RayTransport]":
 
     cluster = LocalRayCluster(this_node(), (2, 2, 2))
     atexit.register(cluster.close)
-    transport = RayTransport(node_reader=NODE_READER, cluster=cluster)
+    transport = RayTransport(node_reader="tests.engines.registry:node_with_card", cluster=cluster)
     atexit.register(transport.close)
     return cluster, transport
 
@@ -224,7 +224,6 @@ GAPS: dict[str, dict[str, Gap]] = {
         "inherited descriptors": Gap(
             reason="an open file belongs to one kernel: it cannot cross to another machine", raises=(AssertionError,)
         ),
-        "accelerators": Gap(reason="its placement groups count cores and memory only, so far", raises=(UsageError,)),
     },
 }
 """Engine -> what it cannot do -> why, and how that shows."""

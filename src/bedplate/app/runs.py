@@ -177,6 +177,22 @@ class Runs:
         return RunView(run=run, steps=steps, directory=self._folder / run.id, holder=holder)
 
 
+def event_as_json(event: EventRecord) -> JsonObject:
+    """One entry of `events -o json`, and of the service's list of events."""
+    return {
+        "number": event.number,
+        "subject": {"kind": event.subject.kind.value, "id": event.subject.id},
+        "run_id": event.run_id,
+        "step": event.step,
+        "kind": event.kind,
+        "at_s": event.at_s,
+        "severity": event.severity,
+        "source": event.source,
+        "message": event.message,
+        "attributes": event.attributes,
+    }
+
+
 @contextlib.contextmanager
 def open_runs(state: str | None) -> Iterator[Runs | None]:
     """The runs of the state that `--state` names; None when nothing was ever stored there. Makes nothing."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bedplate.compute.inventory.node import NODE_READER
+from bedplate.core.allocation import NodeAllocation
 from bedplate.core.errors import BedplateError, UnavailableError, check_known
 from bedplate.core.events.event import EventSink, NullEventSink, Subject, SubjectKind
 from bedplate.core.paths import state_home
@@ -61,8 +62,12 @@ def service_events(service: str, state: str | None = None) -> Iterator[EventSink
         store.close()
 
 
-def engine_factory(url: str) -> EngineFactory:
+def engine_factory(url: str, only: Sequence[NodeAllocation] = ()) -> EngineFactory:
     """What opens the engine at `url`: a scheme of `ENGINES`, or `scheme://location`. Nothing is opened yet.
+
+    Args:
+        url: Names the engine.
+        only: What of its nodes it may use; all of them where nothing is named.
 
     Raises:
         UsageError: There is no such kind of engine.
@@ -77,7 +82,7 @@ def engine_factory(url: str) -> EngineFactory:
         raise UnavailableError(
             f"the engine '{scheme}' is not installed", seen=error, next_step=f"pip install 'bedplate[{scheme}]'"
         ) from error
-    return lambda root: opener(root, location, NODE_READER)
+    return lambda root: opener(root, location, NODE_READER, only=only)
 
 
 def local_engine(directory: Path, cores: Sequence[int] | None = None) -> Engine:

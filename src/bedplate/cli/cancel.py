@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from bedplate.cli.terminal.output import note, output_option, print_json
@@ -17,7 +19,8 @@ from bedplate.cli.terminal.state_option import state_option
 def command(run: str, wait_s: float, force: bool, state: str | None, output: str) -> None:
     """Ask RUN to end and wait until it has; rerun 'bedplate run' to resume it.
 
-    RUN is a run's id or a prefix of it, a pipeline's name, or 'last'. With --force its process is killed if it
+    RUN is a run's id or a prefix of it, a pipeline's name, or 'last'; or a job of the service
+    ('job-17'). With --force its process is killed if it
     does not end; only one of this machine and PID namespace, identified for certain.
 
     \b
@@ -25,6 +28,9 @@ def command(run: str, wait_s: float, force: bool, state: str | None, output: str
       bedplate cancel last
       bedplate cancel lifecycle --wait 60 --force
     """
+    if re.fullmatch(r"job-[0-9]+", run):
+        _cancel_job(run, wait_s, state, output)
+        return
     from bedplate.app.runs import existing, open_runs
 
     with open_runs(state) as found:
@@ -34,3 +40,22 @@ def command(run: str, wait_s: float, force: bool, state: str | None, output: str
         print_json({"run_id": view.run.id, "status": view.run.status.value})
     else:
         note(f"run {view.run.id}: {view.run.status.value}")
+
+
+def _cancel_job(job_id: str, wait_s: float, state: str | None, output: str) -> None:
+    from bedplate.cli.terminal.service_option import connected
+    from bedplate.core.errors import UnavailableError
+
+    service = connected(None, state)
+    service.cancel(job_id)
+    job = service.wait(job_id, timeout_s=wait_s)
+    if job["status"] not in ("done", "failed", "cancelled"):
+        raise UnavailableError(
+            f"{job_id} has not ended yet",
+            seen=f"{job['phase']} after {wait_s:g} s",
+            next_step="wait: it is killed when its grace is over",
+        )
+    if output == "json":
+        print_json({"job_id": job_id, "run_id": job["run_id"], "status": job["status"]})
+    else:
+        note(f"{job_id}: {job['status']}")

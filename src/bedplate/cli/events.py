@@ -15,7 +15,6 @@ from bedplate.cli.terminal.state_option import state_option
 if TYPE_CHECKING:
     from bedplate.app.runs import EventRecord, Runs
     from bedplate.core.events.event import Subject
-    from bedplate.core.json import JsonObject
 
 _LOOK_EVERY_S = 0.5
 
@@ -49,7 +48,7 @@ def command(
       bedplate events --subject service:doctor
       bedplate events --subject device -o json --limit 100
     """
-    from bedplate.app.runs import existing, open_runs
+    from bedplate.app.runs import event_as_json, existing, open_runs
     from bedplate.core.events.event import parse_subject
 
     about = None if subject is None else parse_subject(subject)
@@ -65,7 +64,7 @@ def command(
             return
         events = runs.events(after, run_id=run_id, subject=about, kind=kind, limit=limit)
         if output == "json":
-            documents = [_as_json(event) for event in events]
+            documents = [event_as_json(event) for event in events]
             print_json({"run_id": run_id, "events": documents, "next": documents[-1]["number"] if documents else after})
         else:
             for event in events:
@@ -81,12 +80,14 @@ def _check_kind(kind: str | None) -> None:
 
 
 def _follow(runs: Runs, run_id: str | None, about: Subject | None, kind: str | None, after: int, *, as_json: bool) -> None:
+    from bedplate.app.runs import event_as_json
+
     is_last = False
     while True:
         for event in runs.events(after, run_id=run_id, subject=about, kind=kind, limit=None):
             after = event.number
             click.echo(
-                json.dumps(_as_json(event), ensure_ascii=False) if as_json else _line(event, with_subject=run_id is None)
+                json.dumps(event_as_json(event), ensure_ascii=False) if as_json else _line(event, with_subject=run_id is None)
             )
         if is_last:
             return
@@ -100,18 +101,3 @@ def _line(event: EventRecord, *, with_subject: bool) -> str:
     severity = "" if event.severity == "info" else event.severity.upper()
     about = str(event.subject) if with_subject else event.step or "-"
     return " ".join(filter(None, (at, about, event.kind, severity, event.message)))
-
-
-def _as_json(event: EventRecord) -> JsonObject:
-    return {
-        "number": event.number,
-        "subject": {"kind": event.subject.kind.value, "id": event.subject.id},
-        "run_id": event.run_id,
-        "step": event.step,
-        "kind": event.kind,
-        "at_s": event.at_s,
-        "severity": event.severity,
-        "source": event.source,
-        "message": event.message,
-        "attributes": event.attributes,
-    }

@@ -17,17 +17,24 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @click.argument("file", type=click.Path())
+@click.option("--submit", is_flag=True, help="Ask the service what would become of it there: start, wait, and why.")
 @engine_option
 @state_option
 @use_option
 @output_option
-def command(file: str, engine: str, state: str | None, use: dict[str, str], output: str) -> None:
+def command(file: str, submit: bool, engine: str, state: str | None, use: dict[str, str], output: str) -> None:
     """Show what 'bedplate run FILE' would do: order, settings with defaults, devices, what is done. Writes nothing.
 
     \b
     Example:
       bedplate plan examples/lifecycle.yaml
     """
+    if submit:
+        from bedplate.cli.submit import show_forecast
+        from bedplate.cli.terminal.service_option import connected
+
+        show_forecast(connected(None, state).forecast(file, uses=use), output)
+        return
     from bedplate.app.api import plan
 
     planned = plan(file, engine=engine, state=state, uses=use)

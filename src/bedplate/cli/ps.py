@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @click.argument("run", required=False)
 @click.option("--limit", metavar="N", type=WholeNumber(1), default=100, show_default=True, help="At most N runs.")
 @click.option("--before", metavar="RUN", help="Only runs older than this one (the last of the previous page).")
+@click.option("--verbose", "-v", is_flag=True, help="Jobs of the service that have not ended too, and why they wait.")
 @state_option
 @output_option
-def command(run: str | None, limit: int, before: str | None, state: str | None, output: str) -> None:
+def command(run: str | None, limit: int, before: str | None, verbose: bool, state: str | None, output: str) -> None:
     """List runs and their steps, newest run first; with RUN, only that one.
 
     RUN is a run's id or a prefix of it, a pipeline's name, or 'last'.
@@ -34,13 +35,24 @@ def command(run: str | None, limit: int, before: str | None, state: str | None, 
 
     with open_runs(state) as runs:
         views = (existing(runs).find(run),) if run else runs.page(limit, before) if runs else ()
+    jobs = _open_jobs(state) if verbose else []
     if output == "json":
         is_full = not run and len(views) == limit
-        print_json({"runs": [view.as_json() for view in views], "next": views[-1].run.id if is_full else None})
+        document = {"runs": [view.as_json() for view in views], "next": views[-1].run.id if is_full else None}
+        print_json({**document, "jobs": jobs} if verbose else document)
     elif views:
         print_table(("run", "step", "status", "time", "what"), [row for view in views for row in _rows(view)])
     else:
         note("no runs yet; start one with 'bedplate run FILE'")
+    if jobs and output != "json":
+        print_table(("job", "run", "phase", "why"), [(job["id"], job["run_id"], job["phase"], job["why"]) for job in jobs])
+
+
+def _open_jobs(state: str | None) -> list[dict[str, Any]]:
+    from bedplate.cli.terminal.service_option import connected
+
+    service = connected(None, state)
+    return list(service.pages(service.queue, "jobs", phase=("waiting", "starting", "running", "stopping"), order="oldest"))
 
 
 def _rows(view: RunView) -> list[tuple[object, ...]]:

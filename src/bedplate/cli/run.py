@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("file", type=click.Path())
 @click.option("--new", is_flag=True, help="Start a new run even if one for the same file and inputs exists.")
+@click.option("--submit", is_flag=True, help="Let the service run it ('bedplate up'), and show what becomes of it.")
 @click.option("--explain", is_flag=True, help="Explain each step before it runs, and suggest what to try next at the end.")
 @lang_option
 @engine_option
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 def command(
     file: str,
     new: bool,
+    submit: bool,
     explain: bool,
     engine: str,
     state: str | None,
@@ -42,6 +44,9 @@ def command(
       bedplate run examples/lifecycle.yaml --explain
       bedplate run pipeline.yaml --engine ray://auto
     """
+    if submit:
+        _submit(file, state, use, output, new=new)
+        return
     from bedplate.app.api import run
     from bedplate.cli.terminal.watching import open_watcher
 
@@ -62,6 +67,17 @@ def command(
         from bedplate.cli.terminal.closing import closing_words
 
         note(closing_words(outcome))
+
+
+def _submit(file: str, state: str | None, use: dict[str, str], output: str, *, new: bool) -> None:
+    from bedplate.cli.terminal.service_option import connected, follow_job
+
+    service = connected(None, state)
+    job = follow_job(service, service.submit(file, new=new, uses=use)["id"])
+    if output == "json":
+        print_json(job)
+    else:
+        note(f"run {job['run_id']}: done; 'bedplate ps {job['run_id']}' shows its steps")
 
 
 def _print_outcome(outcome: RunOutcome) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from bedplate.core.errors import UsageError
-from bedplate.core.json import JsonObject
+from bedplate.core.json import JsonObject, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,27 @@ class DeviceHealth:
     state: HealthState = HealthState.UNKNOWN
     findings: tuple[str, ...] = ()
     """Why it is not `ok`, for people; each with the vendor's code where there is one."""
+    codes: tuple[str, ...] = ()
+    """The vendor's own words for it: `Xid 48`, `0x80E01801`, `Alarm`; keys of its `health_codes` where known."""
+
+
+class Proximity(enum.StrEnum):
+    """What lies between two devices of one node, nearest first."""
+
+    BOARD = "board"
+    """Two chips of one card."""
+    LINK = "link"
+    """A direct connection, or one over a switch of its own kind: NVLink, HCCS, xGMI …; `Device.links` say which."""
+    PCIE_SWITCH = "pcie-switch"
+    """One PCIe switch."""
+    PCIE_SWITCHES = "pcie-switches"
+    """Several PCIe switches, without the host bridge."""
+    HOST_BRIDGE = "host-bridge"
+    """The PCIe host bridge, often the processor itself."""
+    NUMA_NODE = "numa-node"
+    """Several host bridges of one NUMA node."""
+    SYSTEM = "system"
+    """The link between NUMA nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +88,46 @@ class DeviceLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicePartition:
-    """A hardware slice of a device that can be given away by itself (MIG and its kin)."""
+    """A slice of a device that can be given away by itself, as its driver made it (MIG and its kin)."""
 
     id: str
     profile: str
     """The vendor's name for its size: `1g.10gb`."""
     memory_bytes: int
+    """0 where its profile does not say."""
+    kind: str = "mig"
+    """`mig`, `vnpu`, `compute` (AMD: XCDs of a package), `smlu`, `sriov` …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceAddress:
+    """How the system and a container runtime name a device; empty where its tools do not say."""
+
+    pci_bus_id: str = ""
+    """`0000:c1:00.0`: as the kernel writes it, whatever the vendor's tool prints."""
+    uuid: str = ""
+    serial: str = ""
+    """Of the board; two chips of one card have the same."""
+    board: str = ""
+    """The card that it sits on, unique in its node; set where a card may carry several devices."""
+    numa_node: int | None = None
+    device_files: tuple[str, ...] = ()
+    """What a container needs to reach this device: `/dev/davinci0`, `/dev/dri/renderD128`. Files that all share are not."""
+    cdi: str = ""
+    """Its name in the Container Device Interface: `nvidia.com/gpu=GPU-8a56…`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceUsage:
+    """What a device did when it was asked; None where its tools do not say."""
+
+    utilisation_frac: float | None = None
+    """Share of the last sampling period in which it computed, 0 to 1."""
+    memory_used_bytes: int | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    """What it is allowed to draw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +138,18 @@ class Visibility:
     """`CUDA_VISIBLE_DEVICES`; the words of several devices are joined by commas."""
     word: str
     """`3`, `GPU-8a56…`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRuntime:
+    """What a process needs to compute on a device, beside seeing it; whoever reads the node fills it in."""
+
+    backend: str = "cpu"
+    """`Backend.name`: by which a worker finds the rest."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that an engine sets for a task on the device, before its process starts."""
+    precisions: tuple[str, ...] = ()
+    """What it computes in; empty where nobody knows, and the backend's own rules hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +169,18 @@ class Device:
     """Instruction sets and abilities: `avx512_bf16`, `amx_bf16`, `fp8`."""
     measured: DeviceRates = field(default_factory=DeviceRates)
     links: tuple[DeviceLink, ...] = ()
+    distances: Mapping[str, Proximity] = field(default_factory=dict)
+    """`Device.id` of another device in the node -> what lies between; those that nobody described are missing."""
     health: DeviceHealth = field(default_factory=DeviceHealth)
     partitions: tuple[DevicePartition, ...] = ()
+    generation: str = ""
+    """Its architecture, as the vendor calls it: `Hopper`, `gfx942`, `Ascend 910B`. Empty where that is not known."""
+    address: DeviceAddress = field(default_factory=DeviceAddress)
+    usage: DeviceUsage = field(default_factory=DeviceUsage)
     visibility: Visibility | None = None
     """How an engine shows it to a task and hides it from others. None: every process of the machine sees it, as with CPUs."""
+    runtime: DeviceRuntime = field(default_factory=DeviceRuntime)
+    """What a process on it needs."""
 
     def as_json(self) -> JsonObject:
         """One entry of `doctor -o json`."""
@@ -122,10 +197,16 @@ class Device:
                 {"to": link.to, "kind": link.kind, "count": link.count, "bandwidth_bytes_per_s": link.bandwidth_bytes_per_s}
                 for link in self.links
             ],
-            "health": {"state": self.health.state.value, "findings": list(self.health.findings)},
-            "partitions": [
-                {"id": item.id, "profile": item.profile, "memory_bytes": item.memory_bytes} for item in self.partitions
-            ],
+            "distances": {other: proximity.value for other, proximity in self.distances.items()},
+            "health": {
+                "state": self.health.state.value,
+                "findings": list(self.health.findings),
+                "codes": list(self.health.codes),
+            },
+            "partitions": [plain(asdict(item)) for item in self.partitions],
+            "generation": self.generation,
+            "address": plain(asdict(self.address)),
+            "usage": plain(asdict(self.usage)),
         }
 
 
@@ -137,6 +218,8 @@ class Node:
     devices: tuple[Device, ...]
     memory_bytes: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()
+    """What could not be read of it, for people: a vendor's tool that is broken or hangs."""
 
     @property
     def num_cores(self) -> int:

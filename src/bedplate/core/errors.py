@@ -4,14 +4,16 @@
     ├── UsageError                exit 2   the request is wrong
     │   ├── ConfigurationError             … in a file; names the file, the line and the nearest right word
     │   │   └── MistakesError              … several of them, all that were found
-    │   └── ContextLengthError             prompt and answer do not fit the model's context
+    │   ├── ContextLengthError             prompt and answer do not fit the model's context
+    │   └── ForbiddenError                 whoever asks may not do this
     ├── NotFoundError             exit 3   the thing named does not exist
     ├── CheckFailedError          exit 4   a check ran, and its answer is no
     │   └── IntegrityError                 stored bytes are not what was written
     ├── UnavailableError          exit 5   a tool, port, device, network or lock is not available now
     │   ├── ResourcesError                 the request is larger than what there is
     │   ├── QueueFullError                 a bounded queue takes no more at the moment
-    │   └── AgentLostError                 a node, or the agent on it, went away
+    │   ├── AgentLostError                 a node, or the agent on it, went away
+    │   └── LockLostError                  what this process alone may do, another one does now
     ├── TaskError                 exit 1   a launched process ended badly
     │   └── PeerLostError                  … because another process of its gang did
     ├── MessageError              exit 1   what another process sent is not what was agreed
@@ -134,6 +136,12 @@ class ContextLengthError(UsageError):
     code = "BP210"
 
 
+class ForbiddenError(UsageError):
+    """Whoever asks may not do this."""
+
+    code = "BP220"
+
+
 class NotFoundError(BedplateError):
     """A file, run, step, model or device that was named does not exist."""
 
@@ -177,6 +185,12 @@ class AgentLostError(UnavailableError):
     """A node of the engine, or bedplate's agent on it, went away."""
 
     code = "BP520"
+
+
+class LockLostError(UnavailableError):
+    """What this process alone might do, another one does now."""
+
+    code = "BP530"
 
 
 class TaskError(BedplateError):

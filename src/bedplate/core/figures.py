@@ -50,6 +50,8 @@ class Figure:
     """With its unit: `tokens/s`."""
     series: tuple[Series, ...]
     provenance: Provenance
+    is_x_logarithmic: bool = False
+    """Of a line: equal steps of x are equal ratios; points whose x is not above 0 are not drawn."""
     marks: tuple[tuple[float, AnyText], ...] = ()
     """Vertical lines at x with a label: `(12.5, text("worker {rank} lost", rank=1))`."""
 

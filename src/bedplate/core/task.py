@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bedplate.core.devices import DeviceRuntime
 from bedplate.core.errors import BedplateError
 from bedplate.core.implements import implements
 from bedplate.core.json import Json, JsonObject, plain
@@ -39,6 +40,8 @@ class TaskContext:
     """Cores that the process is pinned to; thread counts are already set to their number."""
     devices: tuple[str, ...] = ()
     """Accelerators made visible, by id."""
+    runtime: DeviceRuntime = field(default_factory=DeviceRuntime)
+    """How they are programmed; without any, how processors are."""
     descriptors: Mapping[str, int] = field(default_factory=dict)
     """Inherited open files by name."""
     scratch: str = ""

@@ -17,6 +17,9 @@ class Resources:
     """Number of cores; the engine pins the task to them and sets thread counts to match."""
     memory_bytes: int | None = None
     """Upper limit of resident memory; a task that passes it is ended with cause `memory`. None: no limit."""
+    cpu_milli: int | None = None
+    """Upper limit of processor time over its cores, in thousandths of a core, as the kernel's control groups enforce it; an
+    engine refuses it where it cannot. `memory_bytes` is then a hard limit too. None: its cores are the only limit."""
     accelerators: int = 0
     """Number of accelerators, made visible through the vendor's variable."""
     accelerator: str = "any"

@@ -22,18 +22,20 @@ places by itself; where tasks run on other machines, a transport for `engines/re
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from bedplate.core.devices import Exclusion, Node
+from bedplate.core.allocation import NodeAllocation
+from bedplate.core.devices import Device, Exclusion, Node
 from bedplate.core.workload import Gang, GangHandle, GangStatus, Placement, TaskEvent
 
 __all__ = [
     "CanExclude",
     "CanInheritDescriptors",
     "CanLoseNodes",
+    "CanSurvey",
     "Engine",
     "EngineFactory",
     "EngineOpener",
@@ -41,6 +43,7 @@ __all__ = [
     "FaultInjection",
     "GangHandle",
     "HasResources",
+    "NodeReport",
     "num_usable_cores",
 ]
 
@@ -183,13 +186,48 @@ class CanExclude(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """What one machine of a cluster says it is."""
+
+    id: str
+    """`Node.id`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
+    troubles: tuple[str, ...] = ()
+    """What could not be read there, for people; why the node is silent, if it is."""
+    has_answered: bool = True
+
+
+@runtime_checkable
+class CanSurvey(Protocol):
+    """An engine whose machines can be read anew, each by itself."""
+
+    def survey(self, timeout_s: float) -> tuple[NodeReport, ...]:
+        """A report of every node that is alive; takes no cores. One that is silent until then is in it, with its trouble."""
+        ...
+
+
 EngineFactory = Callable[[Path], Engine]
 """Opens an engine that keeps logs and scratch under the given directory."""
 
-EngineOpener = Callable[[Path, str, str], Engine]
-"""How each kind of engine is opened from a URL: directory for logs and scratch, what follows `scheme://` (may be empty), and
-the name of the function that reads a machine (see `engines/node_reader.py`).
-"""
+
+class EngineOpener(Protocol):
+    """How each kind of engine is opened from a URL."""
+
+    def __call__(self, root: Path, location: str, node_reader: str, *, only: Sequence[NodeAllocation] = ()) -> Engine:
+        """An engine; its caller closes it.
+
+        Args:
+            root: Directory for logs and scratch.
+            location: What follows `scheme://`; may be empty.
+            node_reader: Name of the function that reads a machine (see `engines/node_reader.py`).
+            only: What of the nodes it may use; all of them where nothing is named.
+
+        Raises:
+            ResourcesError: No node of `only` is there.
+        """
+        ...
 
 
 class HasResources(Protocol):

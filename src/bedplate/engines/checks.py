@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from bedplate.core.control_groups import MIN_CPU_MILLI
 from bedplate.core.errors import UsageError
 from bedplate.core.json import canonical
 from bedplate.core.workload import Gang, Task
@@ -41,6 +42,13 @@ def _check_task(rank: int, task: Task) -> None:
             f"rank {rank}: a task needs at least one core",
             seen=task.resources,
             expected="cpus of 1 or more, accelerators of 0 or more",
+        )
+    limit = task.resources.cpu_milli
+    if limit is not None and not MIN_CPU_MILLI <= limit <= 1000 * task.resources.cpus:
+        raise UsageError(
+            f"rank {rank}: no such limit of processor time",
+            seen=f"{limit} thousandths of a core, on {task.resources.cpus} cores",
+            expected=f"{MIN_CPU_MILLI} to {1000 * task.resources.cpus}",
         )
     try:
         canonical({"spec": task.spec, "stores": task.stores}).encode()

@@ -71,10 +71,22 @@ def _fit(wanted: Resources, free: FreeNode) -> TaskPlacement | None:
     if wanted.cpus > free.num_free or (wanted.memory_bytes or 0) > free.memory_bytes:
         return None
     cores = _choose_cores(wanted.cpus, free)
-    fitting = sorted(device.id for device in free.devices if wanted.accelerator in ("any", device.model))
-    if cores is None or len(fitting) < wanted.accelerators:
+    devices = _choose_devices(wanted, free)
+    if cores is None or devices is None:
         return None
-    return TaskPlacement(node=free.node.id, cores=cores, devices=tuple(fitting[: wanted.accelerators]))
+    return TaskPlacement(node=free.node.id, cores=cores, devices=devices)
+
+
+def _choose_devices(wanted: Resources, free: FreeNode) -> tuple[str, ...] | None:
+    """Accelerators of one model: a process does not program two kinds. The model with the fewest free ones that suffice."""
+    if not wanted.accelerators:
+        return ()
+    groups: dict[tuple[str, str], list[str]] = {}
+    for device in free.devices:
+        if wanted.accelerator in ("any", device.model):
+            groups.setdefault((device.vendor, device.model), []).append(device.id)
+    fitting = [sorted(group) for group in groups.values() if len(group) >= wanted.accelerators]
+    return tuple(min(fitting, key=lambda group: (len(group), group))[: wanted.accelerators]) if fitting else None
 
 
 def _choose_cores(count: int, free: FreeNode) -> tuple[int, ...] | None:

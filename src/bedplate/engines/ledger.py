@@ -50,6 +50,7 @@ class NodeLedger:
 
         Raises:
             ResourcesError: It names a core, an accelerator or memory that is not free; nothing is booked then.
+            UsageError: It names accelerators that are programmed in different ways.
         """
         free = self.free()
         missing = [f"core {core}" for core in place.cores if core not in free.cores]
@@ -60,6 +61,13 @@ class NodeLedger:
                 f"{', '.join(missing)} of node '{self.node.id}' is not free",
                 seen=f"free: {free.describe()}",
                 next_step="place on what `resources` lists, less what runs and what is excluded",
+            )
+        backends = {self._accelerators[device].runtime.backend for device in place.devices}
+        if len(backends) > 1:
+            raise UsageError(
+                f"one task on accelerators of several kinds: {', '.join(place.devices)}",
+                seen=", ".join(sorted(backends)),
+                expected="accelerators that are programmed alike",
             )
         self._taken.update(place.cores)
         self._free_memory_bytes -= wanted.memory_bytes or 0
@@ -110,7 +118,7 @@ def reserve(gang: Gang, placement: Placement | None, ledgers: Iterable[NodeLedge
         for place, task in zip(placement.tasks, gang.tasks, strict=True):
             by_id[place.node].take(place, task.resources)
             taken.append((place, task.resources))
-    except ResourcesError:
+    except (ResourcesError, UsageError):
         for place, resources in taken:
             by_id[place.node].release(place, resources)
         raise

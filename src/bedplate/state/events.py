@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select
 
-from bedplate.core.events.event import Subject, SubjectKind
+from bedplate.core.events.event import Event, Subject, SubjectKind
+from bedplate.core.json import plain
 from bedplate.state.database.connections import Database
-from bedplate.state.database.rows import record_from
+from bedplate.state.database.rows import record_from, storable
 from bedplate.state.database.tables import events
 from bedplate.state.records import EventRecord
 
@@ -51,6 +52,23 @@ class EventStore:
             query = query.where(or_(events.c.kind == kind, events.c.kind.startswith(f"{kind}.", autoescape=True)))
         with self._database.reading() as connection:
             return tuple(_one(row) for row in connection.execute(query).mappings())
+
+
+def event_row(event: Event, run_id: str | None = None) -> dict[str, Any]:
+    """A row of the table, for an event that has a subject of its own."""
+    assert event.subject is not None
+    return {
+        "subject_kind": event.subject.kind.value,
+        "subject_id": storable(event.subject.id),
+        "run_id": run_id,
+        "step": "",
+        "kind": event.kind,
+        "at_s": event.at_s,
+        "severity": event.severity.value,
+        "source": event.source,
+        "message": storable(event.message),
+        "attributes": plain(event.attributes),
+    }
 
 
 def insert_events(database: Database, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

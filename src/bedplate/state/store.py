@@ -10,13 +10,18 @@ from bedplate.state.database.connections import Database
 from bedplate.state.database.location import StateLocation
 from bedplate.state.database.locks import RunLocks
 from bedplate.state.database.opening import open_database
+from bedplate.state.drains import DrainStore
 from bedplate.state.events import EventStore, insert_events
 from bedplate.state.exclusions import ExclusionStore
 from bedplate.state.gangs import GangStore
+from bedplate.state.jobs import JobStore
 from bedplate.state.measurements import MeasurementStore
 from bedplate.state.metrics import MetricStore, insert_samples
 from bedplate.state.runs import RunStore
+from bedplate.state.services import ServiceStore
 from bedplate.state.steps import StepStore
+from bedplate.state.tenants import TenantStore
+from bedplate.state.users import UserStore
 
 
 class StateStore:
@@ -36,6 +41,11 @@ class StateStore:
         self.locks = RunLocks(database)
         self.events = EventStore(database)
         self.metrics = MetricStore(database)
+        self.jobs = JobStore(database, self.clock)
+        self.tenants = TenantStore(database)
+        self.users = UserStore(database, self.clock)
+        self.drains = DrainStore(database, self.clock)
+        self.services = ServiceStore(database)
 
     @classmethod
     def open(cls, location: StateLocation, clock: Clock | None = None) -> StateStore:

@@ -20,6 +20,7 @@ from bedplate.operations.preflight.messages import (
 )
 from bedplate.operations.preflight.pairs import PairMember
 from bedplate.operations.preflight.products import has_torch
+from bedplate.workers.device import backend_of, torch_device_of
 
 
 def main(context: TaskContext) -> JsonObject:
@@ -28,7 +29,9 @@ def main(context: TaskContext) -> JsonObject:
         import torch.distributed  # before the first heartbeat: an import may take longer than the silence that is allowed
 
         torch.set_num_threads(max(1, len(context.cores)))
-    member = PairMember(context.heartbeat)
+    backend = backend_of(context)
+    device = str(torch_device_of(context)) if has_torch() else "cpu"
+    member = PairMember(context.heartbeat, backend, device)
 
     def carry_out(order: Order) -> Answer:
         match order:
@@ -38,6 +41,8 @@ def main(context: TaskContext) -> JsonObject:
                     order.budget_s,
                     precisions=order.precisions,
                     largest_buffer_bytes=order.largest_buffer_bytes,
+                    device=device,
+                    able=context.runtime.precisions or backend.precisions,
                     beat=context.heartbeat,
                 )
                 return RatesAnswer(rates=rates)

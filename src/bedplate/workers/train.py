@@ -43,8 +43,9 @@ from bedplate.toolchain.train.messages import (
     WaitBegan,
 )
 from bedplate.toolchain.train.recovery import NamedStore, make_shard, resume
-from bedplate.toolchain.train.settings import CheckpointPlace
+from bedplate.toolchain.train.settings import CheckpointPlace, Precision
 from bedplate.toolchain.train.trainer import Trainer
+from bedplate.workers.device import backend_of, torch_device_of
 
 
 @worker_errors
@@ -53,12 +54,13 @@ def main(context: TaskContext) -> JsonObject:
 
     Raises:
         PeerLostError: Another rank ended; it has the cause.
+        UnavailableError: The devices cannot be programmed here: no backend, plugin, torch or driver for them.
     """
     observer = Observer(context)
     observer.report(Imported())
     rank = _Rank(context, observer, decode(TrainSpec, context.spec))
-    observer.report(Built())
-    with joined(context, timeout_s=2 * rank.settings.hang_timeout):
+    observer.report(Built(backend=rank.backend.name, precision=rank.trainer.precision))
+    with joined(context, rank.backend, timeout_s=2 * rank.settings.hang_timeout):
         observer.report(Joined())
         return rank.train().as_json()
 
@@ -103,6 +105,8 @@ class _Rank:
         self.context, self.observer, self.spec, self.settings = context, observer, spec, spec.settings
         self.exchange = Exchange(rank=context.rank, world_size=context.world_size)
         self.base = Path(self.settings.model)
+        self.backend = backend_of(context)
+        precision = self.backend.precision(self.settings.precision, tuple(Precision), context.runtime.precisions)
         shards = TokenShards(Path(self.settings.data), "train", verify=False)
         self.trainer = Trainer(
             model=shape_only(read_config(self.base)),
@@ -111,6 +115,8 @@ class _Rank:
             exchange=self.exchange,
             data=ShardBatches(shards, self.settings, spec.workers),
             observer=observer,
+            device=torch_device_of(context),
+            precision=Precision(precision),
         )
         self.stores = _open_stores(context)
         self.meta = CheckpointMeta(run=spec.run)
@@ -129,6 +135,8 @@ class _Rank:
             perplexity_before=self.meta.perplexity_before,
             perplexity_after=self._perplexity("after"),
             world_size=self.context.world_size,
+            backend=self.backend.name,
+            precision=self.trainer.precision,
             tokens_per_step=self.settings.tokens_per_step(self.spec.workers),
             collectives=self.exchange.collectives(self.trainer.flat.layout, self.trainer.flat.weights.itemsize),
         )

@@ -148,3 +148,27 @@ def test_help_has_texts_defaults_as_people_write_them_and_ranges() -> None:
         assert piece in text
     assert "second paragraph" not in text
     assert "--labels" not in text
+
+
+@settings
+class Errand:
+    """Another question of the same verb."""
+
+    where: str
+    """Place."""
+    seed: str = "1:3"
+    """Range of seeds."""
+
+
+@click.command()
+@settings_options(Job, Errand)
+def verb_of_two(settings: dict[str, Any]) -> None:
+    click.echo(repr(settings))
+
+
+def test_a_verb_of_several_questions_takes_the_options_of_all_and_requires_none() -> None:
+    result = CliRunner().invoke(verb_of_two, ["--where", "here", "--seed", "4"], catch_exceptions=False)
+    assert eval(result.output) == {"where": "here", "seed": 4}, "of an option that both have, the first one's form"
+    with pytest.raises(UsageError, match="model"):
+        read_settings(Job, {"seed": 4})
+    assert CliRunner().invoke(verb_of_two, [], catch_exceptions=False).output == "{}\n"

@@ -5,7 +5,17 @@ import signal
 import time
 from dataclasses import replace
 
-from bedplate.core.devices import Device, DeviceHealth, DeviceLink, DevicePartition, HealthState, Visibility
+from bedplate.core.devices import (
+    Device,
+    DeviceAddress,
+    DeviceHealth,
+    DeviceLink,
+    DevicePartition,
+    DeviceUsage,
+    HealthState,
+    Proximity,
+    Visibility,
+)
 
 
 class Absent:
@@ -49,8 +59,11 @@ class Rich(Present):
             replace(
                 device,
                 links=(DeviceLink(to="npu:1", kind="hccs", count=7, bandwidth_bytes_per_s=30e9),),
-                health=DeviceHealth(state=HealthState.DEGRADED, findings=("a lane is down",)),
+                health=DeviceHealth(state=HealthState.DEGRADED, findings=("a lane is down",), codes=("E7",)),
                 partitions=(DevicePartition(id="slice-0", profile="1g.10gb", memory_bytes=10**10),),
+                distances={"npu:1": Proximity.LINK},
+                address=DeviceAddress(pci_bus_id="0000:c1:00.0", numa_node=1, device_files=("/dev/odd0",)),
+                usage=DeviceUsage(utilisation_frac=0.5, memory_used_bytes=7, temperature_c=41.0),
                 visibility=Visibility(variable="ODD_VISIBLE", word="0"),
             ),
         )

@@ -8,7 +8,16 @@ import pytest
 from bedplate.compute.inventory import VENDORS, Vendor, cpu, take_inventory
 from bedplate.compute.inventory.take import load_probe
 from bedplate.core.clock import VirtualClock
-from bedplate.core.devices import DeviceHealth, DeviceLink, DevicePartition, HealthState, Visibility
+from bedplate.core.devices import (
+    DeviceAddress,
+    DeviceHealth,
+    DeviceLink,
+    DevicePartition,
+    DeviceUsage,
+    HealthState,
+    Proximity,
+    Visibility,
+)
 from bedplate.core.errors import UsageError
 from tests.recording_sink import RecordingSink
 
@@ -87,7 +96,18 @@ def test_every_vendor_has_its_own_name_and_a_loadable_probe() -> None:
 def test_device_details_survive_the_probe_process() -> None:
     (device,) = take_inventory((odd("Rich"),)).devices
     assert device.links == (DeviceLink(to="npu:1", kind="hccs", count=7, bandwidth_bytes_per_s=30e9),)
-    assert device.health == DeviceHealth(state=HealthState.DEGRADED, findings=("a lane is down",))
+    assert device.health == DeviceHealth(state=HealthState.DEGRADED, findings=("a lane is down",), codes=("E7",))
     assert device.partitions == (DevicePartition(id="slice-0", profile="1g.10gb", memory_bytes=10**10),)
+    assert device.distances == {"npu:1": Proximity.LINK}
+    assert device.address == DeviceAddress(pci_bus_id="0000:c1:00.0", numa_node=1, device_files=("/dev/odd0",))
+    assert device.usage == DeviceUsage(utilisation_frac=0.5, memory_used_bytes=7, temperature_c=41.0)
     assert device.visibility == Visibility(variable="ODD_VISIBLE", word="0")
-    assert device.as_json()["health"] == {"state": "degraded", "findings": ["a lane is down"]}
+    assert device.as_json()["health"] == {"state": "degraded", "findings": ["a lane is down"], "codes": ["E7"]}
+    assert device.as_json()["distances"] == {"npu:1": "link"}
+    assert device.as_json()["usage"] == {
+        "utilisation_frac": 0.5,
+        "memory_used_bytes": 7,
+        "temperature_c": 41.0,
+        "power_w": None,
+        "power_limit_w": None,
+    }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.compute.backends.prepare import prepared
 from bedplate.compute.inventory import NODE_READER, cpu, take_inventory, this_node
 from bedplate.core.errors import UsageError
 from bedplate.engines.node_reader import read_node
@@ -16,7 +17,8 @@ from bedplate.engines.node_reader import read_node
 
 def test_the_engine_gets_exactly_what_the_inventory_lists() -> None:
     node = this_node()
-    assert node.devices == take_inventory().devices
+    assert node.devices == prepared(take_inventory().devices)
+    assert {device.runtime.backend for device in node.devices if device.kind == "cpu"} == {"cpu"}
     assert node.memory_bytes == sum(device.memory_bytes for device in node.devices if device.kind == "cpu")
     assert read_node(NODE_READER) == node
 

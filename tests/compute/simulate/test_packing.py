@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Node, RequestClass
+from bedplate.compute.scheduler.placement.cluster import Cluster
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.simulate.bound import allocation_bound
 from bedplate.compute.simulate.inflate import inflated_arrivals, sorted_classes, until_demand
 from bedplate.compute.simulate.openb import read_nodes, read_pods
@@ -63,7 +64,7 @@ def test_arrivals_stop_with_the_pod_that_reaches_the_capacity() -> None:
         ([node(4)], [need(600)], [9], 0.6),
         ([node(4)], [need(600), need(400)], [4, 2], (4 * 0.6 + 2 * 0.4) / 4),
         ([node(4, cpu_milli=2_000)], [need(WHOLE, cpu_milli=1_000)], [9], 0.5),
-        ([node(2), node(2)], [need(WHOLE, count=4)], [1], 0.0),
+        ([node(2), node(2, cpu_milli=999_999)], [need(WHOLE, count=4)], [1], 0.0),
     ],
     ids=["all", "few", "one a device", "two a device", "cpu", "too large for a node"],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from bedplate.compute.inventory import NODE_READER
 from bedplate.core.errors import ResourcesError, UnavailableError, UsageError
-from bedplate.core.workload import ExitCause, Resources, Task, TaskEventKind, TaskState
+from bedplate.core.workload import ExitCause, Task, TaskEventKind, TaskState
 from bedplate.engines.base import GangHandle
 from bedplate.engines.ray.cluster import LocalRayCluster
 from bedplate.engines.ray.transport import RayTransport
@@ -127,8 +127,6 @@ def test_refused_cancelled_and_excluded_resources_are_returned(open_engine: Call
 def test_what_cannot_cross_machines_is_refused(engine: RemoteEngine) -> None:
     with pytest.raises(UsageError, match="cannot pass open descriptors"):
         engine.submit(gang(Task(entry="a:b", inherited={"memory": 0})))
-    with pytest.raises(UsageError, match="hands out cores only"):
-        engine.submit(gang(Task(entry="a:b", resources=Resources(accelerators=1))))
 
 
 def test_a_second_connection_of_one_process_is_refused(cluster: LocalRayCluster) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as some
 
-from bedplate.scorecard.report.axis import axis, tick_text
+from bedplate.scorecard.report.axis import axis, logarithmic_axis, tick_text
 
 
 @given(some.floats(-1e9, 1e9, allow_subnormal=False), some.floats(-1e9, 1e9, allow_subnormal=False))
@@ -37,3 +37,18 @@ def test_a_tight_axis_ends_with_its_data_and_has_round_ticks_inside() -> None:
     found = axis(1.0, 64.0, 0.0, 100.0, num_ticks=6, is_tight=True)
     assert (found.place(1), found.place(64)) == (0, 100)
     assert found.ticks == (20, 40, 60)
+
+
+def test_a_logarithmic_axis_has_a_tick_at_each_power_of_ten() -> None:
+    found = logarithmic_axis(3.0, 2_000.0, 0.0, 400.0)
+    assert found.ticks == pytest.approx((1, 10, 100, 1_000, 10_000))
+    assert (found.place(1), found.place(100), found.place(10_000)) == pytest.approx((0, 200, 400))
+    assert found.place(0) == 0
+
+
+@given(some.floats(1e-9, 1e9), some.floats(1e-9, 1e9))
+def test_a_logarithmic_axis_holds_every_value_with_few_ticks(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    found = logarithmic_axis(low, high, 0.0, 100.0)
+    assert found.low <= low * (1 + 1e-6) and found.high >= high * (1 - 1e-6)
+    assert 2 <= len(found.ticks) <= 9

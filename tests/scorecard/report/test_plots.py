@@ -38,6 +38,14 @@ def test_a_gap_lifts_the_pen() -> None:
     assert path.get("d", "").count("M") == 2
 
 
+def test_on_a_logarithmic_axis_equal_ratios_are_equal_steps_and_what_is_not_above_zero_is_not_drawn() -> None:
+    series = Series(name="a", x=(0, 1, 10, 100), y=(1, 2, 3, 4))
+    dots = with_class(drawn(figure(FigureKind.LINE, series, is_x_logarithmic=True)), "dot")
+    places = [float(dot.get("cx", "")) for dot in dots]
+    assert len(places) == 3
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
+
+
 def test_marks_are_lines_with_labels() -> None:
     svg = drawn(figure(FigureKind.LINE, Series(name="a", x=(0, 9), y=(1, 2)), marks=((4.0, "killed"),)))
     assert len(with_class(svg, "mark")) == 1

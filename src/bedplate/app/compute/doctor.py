@@ -20,7 +20,7 @@ from bedplate.app.wiring import local_engine, service_events
 from bedplate.compute.inventory import VENDORS, Inventory, take_inventory
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.clock import SystemClock
-from bedplate.core.devices import Device, DeviceRates
+from bedplate.core.devices import Device, DeviceRates, HealthState
 from bedplate.core.errors import BedplateError, TaskError
 from bedplate.core.events.event import EventSink, Subject, SubjectKind
 from bedplate.core.events.kinds import DeviceMeasured, HostCheckFailed, make_event
@@ -88,10 +88,10 @@ def _examine(events: EventSink, store: DeviceRateStore, settings: Settings, say:
         memory_limit_bytes=memory_limit_bytes(),
         vendor_tools={vendor.name: vendor.tools for vendor in VENDORS if vendor.tools},
     )
-    checks = [*check_host(facts), *_probe_checks(inventory)]
+    checks = [*check_host(facts), *_probe_checks(inventory), *_health_checks(inventory)]
     devices = []
     for device in inventory.devices:
-        if settings.measure and device.cores:
+        if settings.measure and device.kind == "cpu":
             say(f"measuring {device.id}: {device.model}, {len(device.cores)} cores, about {settings.budget + 3:.0f} s")
             device, check = _measured(device, settings.budget, store)
         else:
@@ -123,6 +123,15 @@ def _probe_checks(inventory: Inventory) -> Iterator[Check]:
     for trouble in inventory.troubles:
         fix = "its devices are missing from the inventory; see that the vendor's own tool works first"
         yield Check(name=f"probe-{trouble.probe}", status="warn", seen=f"{trouble.kind}: {trouble.message}", fix=fix)
+
+
+def _health_checks(inventory: Inventory) -> Iterator[Check]:
+    """What accelerators say of themselves: a warning, since bedplate works without them."""
+    for device in inventory.devices:
+        if device.health.state in (HealthState.DEGRADED, HealthState.FAILED):
+            seen = f"{device.health.state.value}: {'; '.join(device.health.findings)}"
+            fix = "give it no work until that is done; bedplate compute inventory shows the rest"
+            yield Check(name=f"health-{device.id}", status="warn", seen=seen, fix=fix)
 
 
 def _measured(device: Device, budget_s: float, store: DeviceRateStore) -> tuple[Device, Check]:
@@ -177,6 +186,8 @@ def _measure_on_engine(device: Device, budget_s: float) -> RateReport:
 def _remembered(device: Device, store: DeviceRateStore) -> tuple[Device, Check]:
     """The device with the rates that were last measured on it undisturbed, if any."""
     name, now_s = f"measure-{device.id}", SystemClock().now()
+    if device.kind != "cpu":
+        return device, Check(name=name, status="unknown", seen="only CPUs are measured so far")
     if (stored := store.get(device, now_s)) is None:
         return device, Check(name=name, status="unknown", seen="not measured lately", fix="bedplate doctor")
     seen = f"measured {format_duration(now_s - stored.at_s)} ago"

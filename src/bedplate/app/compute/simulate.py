@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from bedplate.compute.scheduler.placement import DEFAULT_POLICY
 from bedplate.compute.simulate.question import PackingQuestion as Settings
 from bedplate.core.json import JsonObject
 from bedplate.core.reporter import NullReporter, Reporter
@@ -15,7 +16,7 @@ from bedplate.core.reporter import NullReporter, Reporter
 if TYPE_CHECKING:
     from bedplate.compute.simulate.packing import PackingRun
 
-__all__ = ["PackingResult", "Settings", "simulate"]
+__all__ = ["DEFAULT_POLICY", "PackingResult", "Settings", "simulate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

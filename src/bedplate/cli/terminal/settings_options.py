@@ -7,7 +7,7 @@ what was not given is left out, so the default is the class's.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ _WITHOUT_OPTION = (Kind.ANYTHING, Kind.MAPPING)
 
 def settings_options(
     cls: type,
-    *,
+    *more: type,
     without: tuple[str, ...] = (),
     names: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
@@ -37,6 +37,9 @@ def settings_options(
 
     Args:
         cls: The settings class.
+        more: Further classes, for a verb that answers several kinds of question: it takes the options of all, none of them
+            required, and reads the class that was meant; that refuses what the others have. A key that several have is an
+            option once, as the first one has it.
         without: Keys that the verb takes in another way, as an argument.
         names: Other names by key, for options that scripts rely on: `{"schemes": "--scheme"}`.
         environment: Variables by key that stand in for an option.
@@ -44,7 +47,7 @@ def settings_options(
     """
     options = tuple(
         _Option(field=field, path=path, name=(names or {}).get(".".join(path), "--" + "-".join(path).replace("_", "-")))
-        for field, path in _leaves(cls, ())
+        for path, field in _fields_of((cls, *more)).items()
         if path[0] not in without
     )
 
@@ -56,10 +59,19 @@ def settings_options(
         complete: Any = called
         for option in reversed(options):
             variable = (environment or {}).get(".".join(option.path))
-            complete = option.added_to(complete, variable, is_required=option.is_required and not is_overlay)
+            complete = option.added_to(complete, variable, is_required=option.is_required and not is_overlay and not more)
         return complete  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _fields_of(classes: Sequence[type]) -> dict[tuple[str, ...], SettingField]:
+    """Fields by path; of a path that several classes have, that of the first."""
+    fields: dict[tuple[str, ...], SettingField] = {}
+    for cls in classes:
+        for field, path in _leaves(cls, ()):
+            fields.setdefault(path, field)
+    return fields
 
 
 def _leaves(cls: Any, path: tuple[str, ...]) -> Iterator[tuple[SettingField, tuple[str, ...]]]:

@@ -15,12 +15,16 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from bedplate.compute.inventory.base import Vendor
+from bedplate.compute.inventory.base import SupportLevel, Vendor
 from bedplate.compute.inventory.cgroups import cpu_limit, memory_limit_bytes
 from bedplate.core.devices import Device
 
 VENDOR = Vendor(
     name="cpu",
+    title="CPUs: x86-64, aarch64",
+    device_prefix="cpu",
+    device_kind="cpu",
+    support=SupportLevel.MEASURED,
     probe="bedplate.compute.inventory.cpu:CpuProbe",
     reads_files_only=True,
     device_files=("proc/cpuinfo",),

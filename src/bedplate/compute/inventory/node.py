@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
+from bedplate.compute.backends.prepare import prepared
 from bedplate.compute.inventory.base import Vendor
 from bedplate.compute.inventory.registry import VENDORS
 from bedplate.compute.inventory.take import take_inventory
@@ -22,8 +23,11 @@ NODE_READER = "bedplate.compute.inventory.node:this_node"
 def this_node(vendors: Sequence[Vendor] = VENDORS) -> Node:
     """This machine, as far as this process may use it; its memory is what the control groups leave of it.
 
+    Each device says what a process on it needs (`Device.runtime`).
+
     Raises:
         UnavailableError: The processors cannot be read: not Linux, or /proc is hidden.
+        UsageError: `BEDPLATE_BACKENDS` names something that is no backend.
     """
     inventory = take_inventory(vendors)
     cpus = [device for device in inventory.devices if device.kind == "cpu"]
@@ -34,5 +38,6 @@ def this_node(vendors: Sequence[Vendor] = VENDORS) -> Node:
             expected="Linux with /proc and /sys mounted",
             next_step="bedplate doctor --no-measure",
         )
+    troubles = tuple(f"probe '{item.probe}' is {item.kind}: {item.message}" for item in inventory.troubles)
     memory_bytes = sum(device.memory_bytes for device in cpus)
-    return Node(id=socket.gethostname(), devices=inventory.devices, memory_bytes=memory_bytes)
+    return Node(id=socket.gethostname(), devices=prepared(inventory.devices), memory_bytes=memory_bytes, troubles=troubles)

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from bedplate.compute.inventory import amd, cambricon, cpu, huawei, hygon, iluvatar, intel, metax, moore_threads, nvidia
+from bedplate.compute.inventory import (
+    amd,
+    cambricon,
+    cpu,
+    emulated,
+    huawei,
+    hygon,
+    iluvatar,
+    intel,
+    kunlunxin,
+    metax,
+    moore_threads,
+    nvidia,
+)
 from bedplate.compute.inventory.base import Vendor
 
 VENDORS: tuple[Vendor, ...] = (
@@ -14,7 +27,9 @@ VENDORS: tuple[Vendor, ...] = (
     hygon.VENDOR,
     iluvatar.VENDOR,
     intel.VENDOR,
+    kunlunxin.VENDOR,
     metax.VENDOR,
     moore_threads.VENDOR,
+    emulated.VENDOR,
 )
 """In the order in which their devices are listed."""

@@ -17,8 +17,10 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Floats, Ints
+from bedplate.compute.scheduler.placement.arrays import Floats, Ints
+from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.device_values import best_packings, packing_of
+from bedplate.compute.scheduler.placement.request import WHOLE
 
 PRECISION = 1e-3
 """The bound may be this fraction above the programme's optimum."""
@@ -30,8 +32,8 @@ _TOLERANCE = 1e-7
 class _NodeKind:
     cpu: int
     memory: int
-    num_devices: int
-    model: int
+    models: tuple[int, ...]
+    """Of each device."""
     count: int
 
 
@@ -57,12 +59,12 @@ class _Programme:
 
     def __init__(self, cluster: Cluster, count_C: Floats) -> None:
         free, requests = cluster.free, cluster.requests
-        fields = (free.cpu, free.memory, free.devices, free.model)
-        alike = Counter(zip(*(field.tolist() for field in fields), strict=True))
+        fields = zip(*(field.tolist() for field in (free.cpu, free.memory, free.devices, free.model)), strict=True)
+        alike = Counter((cpu, memory, tuple(model[:devices])) for cpu, memory, devices, model in fields)
         self._kinds = [
-            _NodeKind(cpu=cpu, memory=memory, num_devices=devices, model=model, count=count)
-            for (cpu, memory, devices, model), count in alike.items()
-            if devices
+            _NodeKind(cpu=cpu, memory=memory, models=models, count=count)
+            for (cpu, memory, models), count in alike.items()
+            if models
         ]
         self._requests, self._count_C = requests, count_C
         self._used: list[int] = np.flatnonzero((count_C > 0) & (requests.devices > 0)).tolist()
@@ -89,14 +91,14 @@ class _Programme:
             best, last = best_packings(self._sizes, price_S, WHOLE)
             gain = best[WHOLE] - price_row[3 * at + 2]
             if gain > _TOLERANCE:
-                addable += gain * kind.num_devices * kind.count
+                addable += gain * len(kind.models) * kind.count
                 self._packings.append((at, packing_of(self._sizes, last, WHOLE)))
         return allocated, addable
 
     def _may_go(self, item: int, kind: _NodeKind) -> bool:
         need = self._requests
-        fits = need.cpu[item] <= kind.cpu and need.memory[item] <= kind.memory and need.devices[item] <= kind.num_devices
-        return bool(fits and (need.models[item] >> kind.model) & 1)
+        num_accepted = sum((int(need.models[item]) >> model) & 1 for model in kind.models)
+        return bool(need.cpu[item] <= kind.cpu and need.memory[item] <= kind.memory and need.devices[item] <= num_accepted)
 
     def _request_entries(self) -> list[tuple[int, int, float]]:
         """(row, column, value) of the columns of requests."""
@@ -143,4 +145,4 @@ class _Programme:
 
 
 def _limits(kind: _NodeKind) -> tuple[float, float, float]:
-    return float(kind.cpu * kind.count), float(kind.memory * kind.count), float(kind.num_devices * kind.count)
+    return float(kind.cpu * kind.count), float(kind.memory * kind.count), float(len(kind.models) * kind.count)

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.cluster import Ints, RequestClass
+from bedplate.compute.scheduler.placement.arrays import Ints
+from bedplate.compute.scheduler.placement.request import RequestClass
 
 
 def sorted_classes(pods: Sequence[tuple[str, RequestClass]]) -> tuple[list[RequestClass], Ints]:

@@ -10,8 +10,9 @@ import numpy as np
 
 from bedplate.compute.scheduler.placement import open_policy
 from bedplate.compute.scheduler.placement.candidates import find_candidates
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Node, RequestClass
+from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.mix import mix_of
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.simulate.bound import allocation_bound
 from bedplate.compute.simulate.inflate import inflated_arrivals, sorted_classes, until_demand
 from bedplate.core.errors import UsageError
@@ -89,6 +90,7 @@ class PackingTrace:
         placement = open_policy(policy, cluster, self._mix, seed)
         num_skipped = 0
         for item in arriving.tolist():
+            placement.observe(item)
             choice = placement.choose(item)
             if choice is None:
                 num_skipped += 1

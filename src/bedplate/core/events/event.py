@@ -26,6 +26,8 @@ class SubjectKind(enum.StrEnum):
     RUN = "run"
     STEP = "step"
     """Of a run; its id is `RUN/STEP`."""
+    JOB = "job"
+    """Of the service; a job has one run, and a run of the service one job."""
     NODE = "node"
     DEVICE = "device"
     LINK = "link"

@@ -16,8 +16,9 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bedplate.core.devices import DeviceRuntime
 from bedplate.core.json import JsonObject
-from bedplate.core.messages import to_bytes
+from bedplate.core.messages import decode, to_bytes
 from bedplate.core.task import TaskContext
 from bedplate.engines.local.channel import Outcome, SocketChannel
 
@@ -46,6 +47,7 @@ def _context(launch: Mapping[str, Any]) -> TaskContext:
     words = dict(launch["context"])
     words["cores"] = tuple(words["cores"])
     words["devices"] = tuple(words["devices"])
+    words["runtime"] = decode(DeviceRuntime, words["runtime"])
     return TaskContext(**words, channel=SocketChannel(socket.socket(fileno=launch["channel"])))
 
 

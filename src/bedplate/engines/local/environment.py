@@ -1,4 +1,4 @@
-"""Environment of a task: threads, accelerators and import path as its place wants them.
+"""Environment of a task: threads, accelerators, what their vendors want, and import path.
 
 Import path: the child gets this process's `sys.path` (without the standard library and site-packages, which its own
 interpreter finds) as PYTHONPATH, so an entry that can be imported here can be imported there. `-P` keeps the working directory
@@ -36,6 +36,7 @@ def task_environment(task: Task, place: TaskPlacement, owned: Sequence[Device], 
         **os.environ,
         **dict.fromkeys(_THREAD_VARIABLES, threads),
         **_device_masks(owned, place.devices),
+        **{name: value for device in owned if device.id in place.devices for name, value in device.runtime.environment.items()},
         "PYTHONPATH": os.pathsep.join(import_path()),
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",

@@ -15,9 +15,9 @@ supervisor sweeps the rest by a mark in their environment. Standard library only
 6 MB. Nothing is polled but memory: the task's end arrives as SIGCHLD through a wakeup pipe.
 
 Memory: the sum over the tree, every `MEMORY_INTERVAL_S`, of RSS and, only when that is over the limit, of PSS (memory
-files that ranks share count once). RLIMIT_AS would break torch, which maps far more than it touches; a cgroup would be
-tighter, and is not writable on most machines. A burst between two looks can overshoot by what the machine can touch in
-that time.
+files that ranks share count once). RLIMIT_AS would break torch, which maps far more than it touches; a control group is
+tighter, and not writable on most machines: a task with a share of a core gets one, for its memory too. A burst between two
+looks can overshoot by what the machine can touch in that time.
 """
 
 from __future__ import annotations
@@ -91,9 +91,23 @@ class _Keeper:
             self._kill_when_grace_is_over()
             self._reap()
         end_children()
+        self._remove_group()
         exit_code = -signal.SIGKILL if self._status is None else self._status
         self._tell({"exited": exit_code, "cause": self._cause, "message": self._message})
         _remove(self._launch["scratch"])
+
+    def _enter_group(self, keeper: int) -> None:
+        """In the task: the control group of a task that has a share of its cores."""
+        if self._launch["cpu_milli"] is not None:
+            from bedplate.core.control_groups import enter_new_group  # 20 ms that other tasks do not pay
+
+            enter_new_group(str(keeper), self._launch["cpu_milli"], self._launch["memory_bytes"])
+
+    def _remove_group(self) -> None:
+        if self._launch["cpu_milli"] is not None:
+            from bedplate.core.control_groups import remove_group
+
+            remove_group(str(os.getpid()))
 
     def _start_task(self) -> int:
         parent = os.getpid()
@@ -112,8 +126,9 @@ class _Keeper:
             os.setsid()
             Path(self._launch["scratch"]).mkdir()
             os.sched_setaffinity(0, self._launch["cores"])
+            self._enter_group(parent)
             os.execv(self._launch["argv"][0], self._launch["argv"])  # noqa: S606 (no shell wanted)
-        except OSError as error:
+        except Exception as error:  # any error: the child must never go on as a second keeper
             os.write(2, f"the task could not be started: {error}\n".encode())
         os._exit(127)
 

@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.core.devices import Node
+from bedplate.core.devices import DeviceRuntime, Node
 from bedplate.core.errors import MessageError
 from bedplate.core.json import JsonObject
-from bedplate.core.messages import from_bytes
+from bedplate.core.messages import encode, from_bytes
 from bedplate.core.workload import Task, TaskPlacement
 from bedplate.engines.local.channel import Outcome
 from bedplate.engines.local.environment import MARK_VARIABLE, task_environment
@@ -147,6 +147,7 @@ def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> Json
             "argv": [sys.executable, "-P", "-m", "bedplate.engines.local.bootstrap", str(launch_fd)],
             "cores": launch.place.cores,
             "memory_bytes": launch.task.resources.memory_bytes,
+            "cpu_milli": launch.task.resources.cpu_milli,
             "close": sorted(set(passed)),
             "scratch": str(scratch),
         },
@@ -163,11 +164,19 @@ def _launch_words(launch: Launch, launch_fd: int, passed: Sequence[int]) -> Json
                 "stores": dict(launch.task.stores),
                 "cores": launch.place.cores,
                 "devices": launch.place.devices,
+                "runtime": encode(_runtime(launch)),
                 "descriptors": dict(launch.task.inherited),
                 "scratch": str(scratch),
             },
         },
     }
+
+
+def _runtime(launch: Launch) -> DeviceRuntime:
+    """Of the accelerators that the task got, which are of one kind; else of the processors."""
+    granted = [device for device in launch.node.devices if device.id in launch.place.devices]
+    processors = [device for device in launch.node.devices if device.kind == "cpu"]
+    return (granted or processors)[0].runtime
 
 
 def _own_pidfd(owner: ExitStack) -> int:

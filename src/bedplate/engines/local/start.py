@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from bedplate.core.control_groups import power, remove_abandoned
 from bedplate.core.devices import Node
-from bedplate.core.errors import UsageError
+from bedplate.core.errors import UnavailableError, UsageError
 from bedplate.core.workload import Gang, Placement
 from bedplate.engines.local.files import new_directory
 from bedplate.engines.local.launch import Launch, TaskProcess, start_task
@@ -55,9 +56,10 @@ def start_tasks(gang: Gang, placement: Placement, part: GangPart | None, root: P
     Raises:
         UsageError: A descriptor that a task should inherit is not open.
         OSError: The machine refused a process or a file.
-        UnavailableError: Its loopback interface is down.
+        UnavailableError: Its loopback interface is down, or a limit of processor time cannot be enforced here.
     """
     _check_descriptors(gang)
+    _check_limits(gang)
     if part is None and len(gang.tasks) > 1:
         check_loopback()
     with ExitStack() as undo:
@@ -90,6 +92,21 @@ def _launch(gang: Gang, placement: Placement, part: GangPart, index: int, direct
         directory=directory,
         node=node,
     )
+
+
+def _check_limits(gang: Gang) -> None:
+    """A share of a core is given only where the kernel holds the task to it."""
+    if all(task.resources.cpu_milli is None for task in gang.tasks):
+        return
+    able = power()
+    if not (able.cpu and able.memory):
+        raise UnavailableError(
+            "this machine cannot hold a task to a share of a core",
+            seen=able.why_not,
+            expected="control groups that may be written",
+            next_step="run as root or under 'systemd-run --user -p Delegate=yes', or ask for whole cores",
+        )
+    remove_abandoned()
 
 
 def _check_descriptors(gang: Gang) -> None:

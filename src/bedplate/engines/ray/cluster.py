@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import shutil
 import signal
 import tempfile
@@ -49,14 +50,18 @@ class LocalRayCluster:
     Args:
         machine: This machine, whose cores the nodes share.
         cores: Cores of each node, as Ray counts them; together they may be more than the machine has.
+        accelerators: Model and number of those that each node claims to have, for trying placement; none where not given.
 
     Raises:
         UnavailableError: A raylet did not come up.
     """
 
-    def __init__(self, machine: Node, cores: tuple[int, ...] = (2, 2, 2)) -> None:
+    def __init__(
+        self, machine: Node, cores: tuple[int, ...] = (2, 2, 2), accelerators: tuple[tuple[str, int], ...] = ()
+    ) -> None:
         remove_abandoned()
         self._cores = cores
+        self._accelerators = dict(enumerate(accelerators))
         self._root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
         self._lock = _hold_lock(self._root)
         self._machine = machine
@@ -88,8 +93,9 @@ class LocalRayCluster:
         missing = [(index, f"node-{index}") for index in range(len(self._cores)) if f"node-{index}" not in self._nodes]
         joining = []
         for index, name in missing:
-            label = ["--address", self.address, "--labels", f"{NODE_LABEL}={name}"]
-            self._nodes[name] = self._start(name, _HEAD + 1 + index, self._cores[index], label)
+            arguments = ["--address", self.address, "--labels", f"{NODE_LABEL}={name}"]
+            arguments += self._claimed(index)
+            self._nodes[name] = self._start(name, _HEAD + 1 + index, self._cores[index], arguments)
             joining.append(self._nodes[name])
         for handle in joining:
             self._wait_joined(handle)
@@ -100,6 +106,10 @@ class LocalRayCluster:
         self._engine.close()
         shutil.rmtree(self._root, ignore_errors=True)
         self._lock.close()
+
+    def _claimed(self, index: int) -> list[str]:
+        model, count = self._accelerators.get(index, ("", 0))
+        return ["--num-gpus", str(count), "--resources", json.dumps({f"accelerator_type:{model}": 1})] if count else []
 
     def _start(self, name: str, host: int, cores: int, arguments: list[str]) -> GangHandle:
         common = ["--node-ip-address", f"127.0.0.{host}", "--num-cpus", str(cores), "--num-gpus", "0"]

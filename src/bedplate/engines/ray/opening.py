@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from bedplate.core.allocation import NodeAllocation
 from bedplate.core.errors import UsageError
 from bedplate.engines.node_reader import read_node
 from bedplate.engines.ray.cluster import LocalRayCluster
@@ -15,7 +17,7 @@ from bedplate.engines.remote.engine import RemoteEngine
 _NUM_NODES = 3
 
 
-def open_engine(root: Path, location: str, node_reader: str) -> RemoteEngine:
+def open_engine(root: Path, location: str, node_reader: str, *, only: Sequence[NodeAllocation] = ()) -> RemoteEngine:
     """The engine of a Ray cluster; see `engines/base.EngineOpener`.
 
     Args:
@@ -23,6 +25,7 @@ def open_engine(root: Path, location: str, node_reader: str) -> RemoteEngine:
         location: `HOST:PORT` of the cluster's control store, or `auto` for the cluster that `ray start` has started on this
             machine. Empty: what the environment variable RAY_ADDRESS says.
         node_reader: What reads a machine; each agent calls it.
+        only: What of the nodes a scheduler has given; all where nothing is named.
 
     Raises:
         UsageError: There is no location, or it is no address.
@@ -38,10 +41,10 @@ def open_engine(root: Path, location: str, node_reader: str) -> RemoteEngine:
     with contextlib.ExitStack() as owned:
         transport = RayTransport(address, node_reader=node_reader)
         owned.callback(transport.close)
-        return RemoteEngine(root, transport, owned=owned.pop_all())
+        return RemoteEngine(root, transport, owned=owned.pop_all(), only=only)
 
 
-def open_local_engine(root: Path, location: str, node_reader: str) -> RemoteEngine:
+def open_local_engine(root: Path, location: str, node_reader: str, *, only: Sequence[NodeAllocation] = ()) -> RemoteEngine:
     """A Ray cluster of three nodes on this machine, for trying; it ends with the engine. See `engines/base.EngineOpener`.
 
     Its nodes share the machine's cores, one each at least.
@@ -59,4 +62,4 @@ def open_local_engine(root: Path, location: str, node_reader: str) -> RemoteEngi
         owned.callback(cluster.close)
         transport = RayTransport(node_reader=node_reader, cluster=cluster)
         owned.callback(transport.close)
-        return RemoteEngine(root, transport, owned=owned.pop_all())
+        return RemoteEngine(root, transport, owned=owned.pop_all(), only=only)

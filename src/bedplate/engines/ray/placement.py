@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.core.errors import ResourcesError, UsageError
+from bedplate.core.errors import ResourcesError
 from bedplate.core.implements import implements
 from bedplate.core.workload import Gang, Placement, Task
 from bedplate.engines.remote.transport import RemoteNode, Reservation
@@ -44,15 +44,13 @@ def place(gang: Gang, nodes: Mapping[str, RemoteNode], held: Mapping[str, int], 
 
     Raises:
         ResourcesError: It does not fit now.
-        UsageError: It asks for accelerators.
     """
-    _check_cores_only(gang)
     from ray.util.placement_group import placement_group
 
     if not _may_fit(gang, nodes, held):
         raise _refusal(gang, nodes)
     selectors = _selectors(gang, nodes, placement)
-    group = placement_group([_bundle(task) for task in gang.tasks], strategy="PACK", bundle_label_selector=selectors)
+    group = placement_group(_bundles(gang, nodes, placement), strategy="PACK", bundle_label_selector=selectors)
     try:
         if group.wait(PLACEMENT_S):
             return RayReservation(group=group, node_ids=_node_ids(group))
@@ -67,16 +65,6 @@ def hold_back(node: RemoteNode, num_cores: int) -> RayReservation:
     from ray.util.placement_group import placement_group
 
     return RayReservation(group=placement_group([{"CPU": num_cores}], bundle_label_selector=[{"ray.io/node-id": node.id}]))
-
-
-def _check_cores_only(gang: Gang) -> None:
-    for rank, task in enumerate(gang.tasks):
-        if task.resources.accelerators:
-            raise UsageError(
-                f"rank {rank}: the Ray engine hands out cores only",
-                seen=f"{task.resources.accelerators} accelerators",
-                next_step="use the local engine on the machine that has them",
-            )
 
 
 def _node_ids(group: Any) -> tuple[str, ...]:
@@ -111,9 +99,17 @@ def _selectors(gang: Gang, nodes: Mapping[str, RemoteNode], placement: Placement
     return [{"ray.io/node-id": by_name[place.node]} for place in placement.tasks]
 
 
-def _bundle(task: Task) -> dict[str, float]:
+def _bundles(gang: Gang, nodes: Mapping[str, RemoteNode], placement: Placement | None) -> list[dict[str, float]]:
+    by_name = {node.name: node for node in nodes.values()}
+    places = [None] * len(gang.tasks) if placement is None else [by_name[place.node] for place in placement.tasks]
+    return [_bundle(task, node) for task, node in zip(gang.tasks, places, strict=True)]
+
+
+def _bundle(task: Task, node: RemoteNode | None) -> dict[str, float]:
+    """What Ray counts of it; accelerators that it does not count are the agent's ledger's alone."""
     memory = {"memory": task.resources.memory_bytes} if task.resources.memory_bytes else {}
-    return {"CPU": task.resources.cpus, **memory}
+    counted = node.accelerators[:1] if node is not None and task.resources.accelerators else ()
+    return {"CPU": task.resources.cpus, **memory, **{item.resource: task.resources.accelerators for item in counted}}
 
 
 def _refusal(gang: Gang, nodes: Mapping[str, RemoteNode]) -> ResourcesError:

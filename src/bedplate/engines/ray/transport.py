@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bedplate.core.errors import AgentLostError, UnavailableError, UsageError
@@ -19,11 +19,13 @@ from bedplate.core.workload import Gang, Placement
 from bedplate.engines.ray.address import check_cluster, no_cluster
 from bedplate.engines.ray.cluster import NODE_LABEL, LocalRayCluster
 from bedplate.engines.ray.placement import RayReservation, hold_back, place
-from bedplate.engines.remote.transport import ANSWER_S, Agent, Call, RemoteNode, Transport
+from bedplate.engines.remote.transport import ANSWER_S, Accelerators, Agent, Call, RemoteNode, Transport
 
 _SPARE_CALLS = 16
 """Threads of an agent in addition to one per core: each gang of a node has one poll under way there, and at least one core."""
 _LOOK_EVERY_S = 0.1
+_ACCELERATORS = ("GPU", "NPU", "TPU", "HPU")
+_MODEL_PREFIX = "accelerator_type:"
 
 
 class RayTransport:
@@ -152,7 +154,19 @@ def _read_node(node: Mapping[str, Any]) -> RemoteNode:
         host=node["NodeManagerAddress"],
         num_cores=int(node["Resources"]["CPU"]),
         labels=labels,
+        accelerators=tuple(_accelerators(node["Resources"])),
     )
+
+
+def _accelerators(resources: Mapping[str, float]) -> Iterator[Accelerators]:
+    """Ray counts accelerators of all models of a kind together, and names the model in a resource of its own.
+
+    Source: https://docs.ray.io/en/latest/ray-core/scheduling/accelerators.html
+    """
+    models = [name.removeprefix(_MODEL_PREFIX) for name in resources if name.startswith(_MODEL_PREFIX)]
+    for name in _ACCELERATORS:
+        if count := int(resources.get(name, 0)):
+            yield Accelerators(resource=name, model=models[0] if models else name, count=count)
 
 
 def _connect(address: str, *, is_known: bool) -> Any:

@@ -33,6 +33,7 @@ from bedplate.engines.remote.orders import (
     OpenSession,
     Order,
     ReadLog,
+    ReadMachine,
     ReleaseRendezvous,
     StartPart,
 )
@@ -79,6 +80,8 @@ class NodeAgent:
                 return self._drop(engine, order)
             case Describe():
                 return Described(node=self._session(engine).describe())
+            case ReadMachine():
+                return Described(node=read_node(order.node_reader))
             case Exclude():
                 self._session(engine).exclude(order.cores, order.reason)
             case HoldRendezvous():

@@ -15,15 +15,18 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bedplate.core.allocation import NodeAllocation
 from bedplate.core.clock import Clock, SystemClock
 from bedplate.core.devices import Exclusion, Node
 from bedplate.core.errors import AgentLostError, NotFoundError
-from bedplate.core.workload import Gang, GangHandle, Placement
-from bedplate.engines.ledger import check_placement
+from bedplate.core.workload import Gang, GangHandle, Placement, Resources, TaskPlacement
+from bedplate.engines.base import NodeReport
+from bedplate.engines.default_placement import default_placement
+from bedplate.engines.ledger import NodeLedger, check_placement
 from bedplate.engines.local.files import new_directory
 from bedplate.engines.recorded import RecordedEngine
 from bedplate.engines.remote.answers import Described
@@ -31,6 +34,7 @@ from bedplate.engines.remote.gang import RemoteGang
 from bedplate.engines.remote.orders import Describe, ReleaseRendezvous
 from bedplate.engines.remote.sessions import EngineSessions
 from bedplate.engines.remote.start import StartedParts, start_parts
+from bedplate.engines.remote.survey import survey
 from bedplate.engines.remote.transport import RemoteNode, Reservation, Transport
 
 _NODE_LOSS_S = 20.0
@@ -39,13 +43,14 @@ _RETRY_S = 0.2
 
 
 class RemoteEngine(RecordedEngine[RemoteGang]):
-    """The engine of a cluster. Implements FaultInjection, CanExclude and, where the cluster is ours, CanLoseNodes.
+    """The engine of a cluster. Implements FaultInjection, CanExclude, CanSurvey and, where the cluster is ours, CanLoseNodes.
 
     Args:
         root: Logs and scratch directories go here, under the same path on every node.
         transport: The way to the cluster. Engines may share it.
         owned: What is closed with the engine, after it: the transport, where it is this engine's alone.
         clock: Where the times of events come from that the engine itself finds.
+        only: What of the nodes it may use; all of them where nothing is named.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
         *,
         owned: contextlib.ExitStack | None = None,
         clock: Clock | None = None,
+        only: Sequence[NodeAllocation] = (),
     ) -> None:
         super().__init__()
         self._root = Path(root).resolve()
@@ -63,13 +69,14 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
         self._transport = transport
         self._clock = clock or SystemClock()
         self._owned = owned or contextlib.ExitStack()
-        self._sessions = EngineSessions(uuid.uuid4().hex, self._root, transport)
+        self._only = {part.node: part for part in only}
+        self._sessions = EngineSessions(uuid.uuid4().hex, self._root, transport, self._only)
         self._conversation = self._sessions.conversation
 
     def resources(self) -> tuple[Node, ...]:
         """Nodes that are alive, by name: the name that the transport gives them."""
         with self._placing:
-            nodes = self._transport.nodes()
+            nodes = self._nodes()
             agents = self._sessions.open(nodes.values())
         calls = [(nodes[node_id], agent, self._conversation.order(agent, Describe())) for node_id, agent in agents.items()]
         described = []
@@ -78,6 +85,10 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
                 seen = self._conversation.answer_of(agent, call, Described).node
                 described.append(replace(seen, labels={**seen.labels, **node.labels}))
         return tuple(sorted(described, key=lambda node: node.id))
+
+    def survey(self, timeout_s: float) -> tuple[NodeReport, ...]:
+        """See `CanSurvey.survey`."""
+        return survey(self._transport, timeout_s)
 
     def kill(self, handle: GangHandle, rank: int, signal: int) -> None:
         """See `FaultInjection.kill`; goes through the agent of the task's node."""
@@ -90,7 +101,7 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
             NotFoundError: No such node, or one of these cores is excluded already.
         """
         with self._placing:
-            nodes = {node.name: node for node in self._transport.nodes().values()}
+            nodes = {node.name: node for node in self._nodes().values()}
             if node_id not in nodes:
                 raise NotFoundError(f"no node '{node_id}'", expected=", ".join(sorted(nodes)))
             self._sessions.exclude(nodes[node_id], cores, reason)
@@ -98,7 +109,7 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
     def exclusions(self) -> tuple[Exclusion, ...]:
         """See `CanExclude.exclusions`; of nodes that are alive."""
         with self._placing:
-            return self._sessions.exclusions(self._transport.nodes())
+            return self._sessions.exclusions(self._nodes())
 
     def remove_node(self, node_id: str) -> None:
         """See `CanLoseNodes.remove_node`; returns when the cluster no longer counts it.
@@ -130,7 +141,9 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
             self._sessions.close()
 
     def _place_and_start(self, gang: Gang, wanted: Placement | None) -> RemoteGang:
-        nodes = self._transport.nodes()
+        nodes = self._nodes()
+        if wanted is None and (self._only or any(task.resources.accelerators for task in gang.tasks)):
+            wanted = self._default_placement(gang)
         if wanted is not None:
             check_placement(gang, wanted, {node.name: node.labels for node in nodes.values()})
         reservation = self._transport.reserve(gang, wanted, self._held())
@@ -167,6 +180,25 @@ class RemoteEngine(RecordedEngine[RemoteGang]):
             clock=self._clock,
             on_end=lambda: self._give_back(started, reservation),
         )
+
+    def _nodes(self) -> Mapping[str, RemoteNode]:
+        """Nodes that are alive and that the engine may use, by the cluster manager's id."""
+        nodes = self._transport.nodes()
+        return {id_: node for id_, node in nodes.items() if not self._only or node.name in self._only}
+
+    def _default_placement(self, gang: Gang) -> Placement:
+        """Where the default policy puts a gang whose places the cluster manager cannot choose: it knows numbers, not ids."""
+        ledgers = {node.id: NodeLedger(node) for node in self.resources()}
+        with self._changed:
+            running = [running.record for running in self._gangs.values() if not running.record.is_final]
+            taken = [task for record in running for task in record.status().tasks if task.node in ledgers]
+        for task in taken:
+            place = TaskPlacement(node=task.node, cores=task.cores, devices=task.devices)
+            ledgers[task.node].take(place, Resources(cpus=len(task.cores)))
+        for item in self.exclusions():
+            if item.node_id in ledgers:
+                ledgers[item.node_id].exclude(item.cores, item.reason)
+        return default_placement(gang, [ledger.free() for ledger in ledgers.values()])
 
     def _held(self) -> Counter[str]:
         """Cores of each node, by id, that gangs which have not ended and exclusions hold."""

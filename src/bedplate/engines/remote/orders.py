@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from bedplate.core.allocation import NodeAllocation
 from bedplate.core.devices import Exclusion
 from bedplate.core.workload import Gang, Placement
 from bedplate.engines.local.start import GangPart
@@ -21,6 +22,8 @@ class OpenSession:
     """The node that the agent is on, as the cluster manager sees it."""
     node_reader: str
     """Function that reads the machine; see `engines/node_reader.py`."""
+    only: NodeAllocation | None = None
+    """What of the node the engine may use; None: all."""
     exclusions: tuple[Exclusion, ...] = ()
     driver_path: tuple[str, ...] = ()
     """Where the driver imports from; tasks look there first. bedplate itself must be installed on the node."""
@@ -41,6 +44,15 @@ class Describe:
     """Say what the node is, as its machine sees itself; `Described`."""
 
     kind: Literal["describe"] = "describe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadMachine:
+    """Read the machine anew, whatever sessions there are; `Described`."""
+
+    node_reader: str
+    """Function that reads it; see `engines/node_reader.py`."""
+    kind: Literal["read-machine"] = "read-machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +155,7 @@ Order: TypeAlias = (
     OpenSession
     | CloseSession
     | Describe
+    | ReadMachine
     | Exclude
     | HoldRendezvous
     | ReleaseRendezvous

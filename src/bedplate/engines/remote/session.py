@@ -18,6 +18,7 @@ from bedplate.engines.local.engine import LocalEngine
 from bedplate.engines.local.environment import import_path
 from bedplate.engines.local.rendezvous import hold_rendezvous
 from bedplate.engines.remote.answers import Heard
+from bedplate.engines.remote.declared import undetected
 from bedplate.engines.remote.orders import OpenSession, StartPart
 
 
@@ -32,7 +33,10 @@ class AgentSession:
 
     def __init__(self, order: OpenSession, machine: Node) -> None:
         cores = [machine.cores[index % len(machine.cores)] for index in range(order.node.num_cores)]
-        self._node = replace(machine.with_cores(cores), id=order.node.name)
+        node = machine.with_cores(cores)
+        devices = (*node.devices, *undetected(machine, order.node.accelerators))
+        node = replace(node, id=order.node.name, devices=devices)
+        self._node = node if order.only is None else order.only.of(node)
         self._host = order.node.host
         path = dict.fromkeys((*order.driver_path, *_import_path_without(order.hidden_packages)))
         self._environment = {"PYTHONPATH": os.pathsep.join(path)}

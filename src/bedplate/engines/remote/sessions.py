@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from bedplate.core.allocation import NodeAllocation
 from bedplate.core.devices import Exclusion
 from bedplate.core.errors import AgentLostError
 from bedplate.engines.local.environment import import_path
@@ -23,12 +24,14 @@ class EngineSessions:
         key: Name of the engine on every agent.
         root: Each node's logs and scratch directories go under `root/NODE` there.
         transport: The way to the agents.
+        only: What of each node, by name, the engine may use; empty: everything.
     """
 
-    def __init__(self, key: str, root: Path, transport: Transport) -> None:
+    def __init__(self, key: str, root: Path, transport: Transport, only: Mapping[str, NodeAllocation]) -> None:
         self.conversation = Conversation(transport, key)
         self._root = root
         self._transport = transport
+        self._only = only
         self._agents: dict[str, Agent] = {}
         """Node id -> the agent that the session is with."""
         self._exclusions: dict[str, list[Exclusion]] = {}
@@ -97,6 +100,7 @@ class EngineSessions:
             root=str(self._root / node.name),
             node=node,
             node_reader=self._transport.node_reader,
+            only=self._only.get(node.name),
             exclusions=tuple(self._exclusions.get(node.id, ())),
             driver_path=tuple(import_path()),
             hidden_packages=self._transport.hidden_packages,

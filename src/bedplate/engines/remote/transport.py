@@ -26,6 +26,16 @@ Call: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerators:
+    """Accelerators of one model, as the cluster manager counts them."""
+
+    resource: str
+    """The manager's word for them: `GPU`, `NPU`."""
+    model: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteNode:
     """A node that is alive and carries work."""
 
@@ -38,6 +48,8 @@ class RemoteNode:
     num_cores: int
     """Cores, as the cluster manager counts them."""
     labels: Mapping[str, str]
+    accelerators: tuple[Accelerators, ...] = ()
+    """Those that the cluster manager counts, and holds for whom it promised them to."""
 
 
 class Reservation(Protocol):

@@ -238,7 +238,8 @@ def _try_subreaper() -> None:
 
 
 def _gpu_tools(facts: HostFacts) -> Iterable[Check]:
-    found = [tool for tools in facts.vendor_tools.values() for tool in tools if shutil.which(tool)]
+    known = dict.fromkeys(tool for tools in facts.vendor_tools.values() for tool in tools)  # two vendors may share a name
+    found = [tool for tool in known if shutil.which(tool)]
     if not found:
         yield Check(name="gpu-tools", status="ok", seen="none found: CPUs only")
         return

@@ -19,7 +19,7 @@ from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.measurement import DISTURBED_FRAC
 from bedplate.operations.host.other_work import OtherWork
 from bedplate.operations.preflight.bandwidth import copy_bandwidth
-from bedplate.operations.preflight.products import PRECISIONS, ExactProduct, exact_product
+from bedplate.operations.preflight.products import MAX_SIZE, PRECISIONS, ExactProduct, exact_product
 
 NUM_SAMPLES = 3
 COPY = "copy"
@@ -62,6 +62,8 @@ def measure_rates(
     size: int | None = None,
     largest_buffer_bytes: int = 4 * 2**30,
     num_tries: int = 1,
+    device: str = "cpu",
+    able: Sequence[str] = PRECISIONS,
     beat: Callable[[], None] = lambda: None,
 ) -> RateReport:
     """Measure products in each precision, and a copy; the budget, without imports and first touch, is shared evenly.
@@ -73,6 +75,8 @@ def measure_rates(
         size: Rows of the matrices; None: what keeps that many cores busy.
         largest_buffer_bytes: Upper limit of each of the copy's two buffers.
         num_tries: Most measurements of a rate while other work disturbs it.
+        device: Torch device that multiplies. The copy is one of host memory, and only made where that is the device's own.
+        able: Precisions that the device computes in; the others get a reason instead of a rate.
         beat: Called between samples; the task's heartbeat.
 
     Raises:
@@ -84,13 +88,20 @@ def measure_rates(
     measured: dict[str, _Rate] = {}
     for precision in precisions:
         beat()
-        measured[precision] = _product(precision, size or _fitting_size(len(cores)), cores, share_s, num_tries, beat)
+        if precision not in able:
+            measured[precision] = _Rate(None, reason=f"this kind of device does not compute in {precision}")
+            continue
+        rows = size or (_fitting_size(len(cores)) if device == "cpu" else MAX_SIZE)
+        measured[precision] = _product(precision, rows, device, cores, share_s, num_tries, beat)
 
     def copy() -> _Rate:
         copied = copy_bandwidth(cores, share_s, largest_buffer_bytes=largest_buffer_bytes, beat=beat)
         return _Rate(copied.bandwidth_bytes_per_s, is_right=copied.is_right, busy_frac=copied.busy_frac)
 
-    measured[COPY] = _least_disturbed(copy, num_tries)
+    if device == "cpu":
+        measured[COPY] = _least_disturbed(copy, num_tries)
+    else:
+        measured[COPY] = _Rate(None, reason="the memory of accelerators is not measured yet")
     rates = {what: found.rate if found.is_right else None for what, found in measured.items()}
     return RateReport(
         matmul_flops={precision: rates[precision] for precision in precisions},
@@ -129,10 +140,10 @@ def _least_disturbed(measure: Callable[[], _Rate], num_tries: int) -> _Rate:
 
 
 def _product(
-    precision: str, size: int, cores: Sequence[int], share_s: float, num_tries: int, beat: Callable[[], None]
+    precision: str, size: int, device: str, cores: Sequence[int], share_s: float, num_tries: int, beat: Callable[[], None]
 ) -> _Rate:
     try:
-        product = exact_product(precision, size)
+        product = exact_product(precision, size, device=device)
         return _least_disturbed(lambda: _product_rate(product, cores, share_s, beat), num_tries)
     except (BedplateError, RuntimeError, MemoryError) as error:
         return _Rate(None, reason=str(error).splitlines()[0] if str(error) else type(error).__name__)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from bedplate.core.backends import Backend
+
 NUM_REPEATS = 5
 
 
@@ -29,8 +31,9 @@ class PairResult:
 class PairMember:
     """A task's side of its pairs, one after another."""
 
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self._beat = beat
+    def __init__(self, beat: Callable[[], None], backend: Backend, device: Any = None) -> None:
+        """Heartbeats go to `beat`; the sums over the collectives of `backend`, of tensors on the torch device `device`."""
+        self._beat, self._backend, self._device = beat, backend, device
         self._store: Any = None
 
     def open_store(self, timeout_s: float) -> int:
@@ -56,14 +59,18 @@ class PairMember:
         import torch.distributed
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-        if host.startswith("127."):
-            os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # else gloo asks the resolver for this machine's name
+        if host.startswith("127."):  # else gloo asks the resolver for this machine's name
+            os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+            if self._backend.torch_device == "cpu":
+                os.environ[self._backend.interface_variable] = "lo"
         timeout = timedelta(seconds=timeout_s)
         store = self._store if place == 0 else TCPStore(host, port, 2, False, timeout, wait_for_workers=False)
         self._store = None
         self._beat()
         try:
-            torch.distributed.init_process_group("gloo", store=store, rank=place, world_size=2, timeout=timeout)
+            torch.distributed.init_process_group(
+                self._backend.process_group, store=store, rank=place, world_size=2, timeout=timeout
+            )
             return self._sum_repeatedly(place, num_bytes // 4)
         finally:
             if torch.distributed.is_initialized():
@@ -72,7 +79,7 @@ class PairMember:
     def _sum_repeatedly(self, place: int, num_values: int) -> PairResult:
         import torch.distributed
 
-        base = torch.arange(num_values, dtype=torch.float32) % 251
+        base = torch.arange(num_values, dtype=torch.float32, device=self._device) % 251
         expected = 2 * base + 1
         seconds, is_right = [], True
         for repeat in range(NUM_REPEATS + 1):
@@ -80,6 +87,7 @@ class PairMember:
             self._beat()
             began_s = time.perf_counter()
             torch.distributed.all_reduce(values)
+            float(values[-1])  # waits for the device
             if repeat:  # the first one also connects
                 seconds.append(time.perf_counter() - began_s)
             is_right = is_right and torch.equal(values, expected)

@@ -43,10 +43,10 @@ class ExactProduct:
 
 
 @functools.lru_cache(maxsize=len(PRECISIONS))
-def exact_product(precision: str, size: int, seed: int = 0) -> ExactProduct:
+def exact_product(precision: str, size: int, seed: int = 0, device: str = "cpu") -> ExactProduct:
     """A product of two seeded (size, size) matrices in `precision`; by torch, or by numpy where torch is not installed.
 
-    Kept for the next call, since a slow slot is measured again.
+    `device` is the torch device that multiplies. Kept for the next call, since a slow slot is measured again.
 
     Raises:
         UnavailableError: This precision cannot be run here; the message gives the reason.
@@ -56,7 +56,7 @@ def exact_product(precision: str, size: int, seed: int = 0) -> ExactProduct:
     values = np.array([-1, 0, 0, 1], dtype=np.int8)
     left, right = (values[generator.integers(0, 4, (size, size))] for _ in range(2))
     multiply, to_integers = (
-        _numpy_product(precision, left, right) if not has_torch() else _torch_product(precision, left, right)
+        _numpy_product(precision, left, right) if not has_torch() else _torch_product(precision, left, right, device)
     )
     wide_left, wide_right = left.astype(np.int64), right.astype(np.int64)
     return ExactProduct(
@@ -84,15 +84,22 @@ def _numpy_product(precision: str, left: NDArray[np.int8], right: NDArray[np.int
     return lambda: a @ b, lambda product: product.astype(np.int64)
 
 
-def _torch_product(precision: str, left: NDArray[np.int8], right: NDArray[np.int8]) -> Multiply:
+def _torch_product(precision: str, left: NDArray[np.int8], right: NDArray[np.int8], device: str) -> Multiply:
     import torch
 
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}[precision]
-    a, b = torch.from_numpy(left).to(dtype), torch.from_numpy(right).to(dtype)
+    a, b = (torch.from_numpy(factor).to(device, dtype) for factor in (left, right))
     if precision != "int8":
-        return lambda: a @ b, lambda product: product.to(torch.int64).numpy()
+        return lambda: _waited(a @ b), lambda product: product.cpu().to(torch.int64).numpy()
     # The one product of torch that keeps int8 operands and int32 sums, on CPUs by oneDNN's integer kernels.
     integer_product = getattr(torch, "_int_mm", None)
     if integer_product is None:
         raise UnavailableError("this torch has no integer product", seen=torch.__version__, expected="torch 2.6 or newer")
-    return lambda: integer_product(a, b), lambda product: product.to(torch.int64).numpy()
+    return lambda: _waited(integer_product(a, b)), lambda product: product.cpu().to(torch.int64).numpy()
+
+
+def _waited(product: Any) -> Any:
+    """The product once it is done: a device computes while its program goes on."""
+    if product.device.type != "cpu":
+        float(product[0, 0])
+    return product

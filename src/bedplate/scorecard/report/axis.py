@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 _MIN_SPAN = 1e-300
+_MOST_POWERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +20,15 @@ class Axis:
     """Round values, none outside the ends."""
     start_px: float
     end_px: float
+    is_logarithmic: bool = False
+    """Equal steps are equal ratios; both ends are above 0."""
 
     def place(self, value: float) -> float:
         """Pixel of a value; values outside end at the ends."""
-        share = min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+        low, high = self.low, self.high
+        if self.is_logarithmic:
+            low, high, value = math.log(low), math.log(high), math.log(max(value, low))
+        share = min(1.0, max(0.0, (value - low) / (high - low)))
         return self.start_px + share * (self.end_px - self.start_px)
 
 
@@ -41,6 +47,15 @@ def axis(low: float, high: float, start_px: float, end_px: float, *, num_ticks: 
     ticks = tuple(float(f"{index * step:.12g}") for index in range(first, last + 1))
     ends = (low, high) if is_tight else (ticks[0], ticks[-1])
     return Axis(low=ends[0], high=ends[1], ticks=ticks, start_px=start_px, end_px=end_px)
+
+
+def logarithmic_axis(low: float, high: float, start_px: float, end_px: float) -> Axis:
+    """An axis between the powers of ten around `low` and `high`, which are above 0; a tick at each power, or at every n-th."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    last = max(last, first + 1)
+    every = math.ceil((last - first) / _MOST_POWERS)
+    ticks = tuple(10.0**power for power in range(first, last + 1, every))
+    return Axis(low=10.0**first, high=10.0**last, ticks=ticks, start_px=start_px, end_px=end_px, is_logarithmic=True)
 
 
 def tick_text(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bedplate.core.figures import Figure, ResultTable
+from bedplate.core.text import AnyText
 from bedplate.locale.languages import Language
 from bedplate.scorecard.grade import Scorecard
 from bedplate.scorecard.limiting import Limiting
@@ -44,5 +45,20 @@ class Report:
     limiting: Limiting
     what_if: tuple[WhatIf, ...]
     steps: tuple[ReportStep, ...]
+    language: Language = Language.ENGLISH
+    """Shown first; the page holds all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigurePage:
+    """Figures and tables of one question, without a scorecard."""
+
+    title: AnyText
+    details: tuple[AnyText, ...] = ()
+    """What was asked, in a few lines."""
+    created_s: float
+    """Seconds since the epoch."""
+    tables: tuple[ResultTable, ...] = ()
+    figures: tuple[Figure, ...] = ()
     language: Language = Language.ENGLISH
     """Shown first; the page holds all."""

@@ -25,7 +25,7 @@ from bedplate.scorecard.format import format_value
 from bedplate.scorecard.grade import Grade, Level, PartScore
 from bedplate.scorecard.indicator import Basis, Indicator, Threshold
 from bedplate.scorecard.limiting import held_back_by_evidence
-from bedplate.scorecard.report.model import Report, ReportStep
+from bedplate.scorecard.report.model import FigurePage, Report, ReportStep
 from bedplate.scorecard.report.plots import draw, series_colour
 
 _MAX_TABLE_ROWS = 60
@@ -47,14 +47,18 @@ def render(report: Report) -> str:
             held_back=held_back_by_evidence(report.scorecard),
             timeline=_timeline(report.steps),
             hardware=_hardware(grades),
-            created=datetime.datetime.fromtimestamp(report.created_s, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            languages=list(Language),
+            created=_moment(report.created_s),
             provenances=list(Provenance),
             bases=list(Basis),
             levels=[Level.BASE, Level.GOOD, Level.LEAD],
-            max_rows=_MAX_TABLE_ROWS,
         )
     )
+
+
+def render_figures(page: FigurePage) -> str:
+    """A complete page of figures and tables, without a scorecard."""
+    style = Markup(_style())  # noqa: S704 - our own file
+    return _environment().get_template("figure_page.html.jinja").render(page=page, style=style, created=_moment(page.created_s))
 
 
 @cache
@@ -71,7 +75,12 @@ def _environment() -> Environment:
     )
     environment.globals.update(duration=format_duration, colour=series_colour, part_count=_part_count, score=_score)
     environment.globals.update(zip=zip, words=words, text_of=text_of, is_number_column=_is_number_column)
+    environment.globals.update(all_languages=list(Language), max_rows=_MAX_TABLE_ROWS)
     return environment
+
+
+def _moment(at_s: float) -> str:
+    return datetime.datetime.fromtimestamp(at_s, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _style() -> str:

@@ -16,7 +16,7 @@ from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.text import AnyText
 from bedplate.locale.catalogue import in_language
 from bedplate.locale.languages import Language
-from bedplate.scorecard.report.axis import Axis, axis, tick_text
+from bedplate.scorecard.report.axis import Axis, axis, logarithmic_axis, tick_text
 from bedplate.scorecard.report.svg import element
 
 WIDTH_PX = 560
@@ -58,13 +58,18 @@ def series_colour(index: int) -> str:
 
 
 def _lines(figure: Figure) -> str | None:
-    lines = [_points(series) for series in figure.series]
+    lines = [_points(series, only_positive=figure.is_x_logarithmic) for series in figure.series]
     points = [point for line in lines for point in line if point is not None]
     if not points:
         return None
     marks = [(float(at), label) for at, label in figure.marks if _number(at) is not None]
+    marks = [(at, label) for at, label in marks if at > 0 or not figure.is_x_logarithmic]
     xs = [*(point.x for point in points), *(at for at, _ in marks)]
-    across = axis(min(xs), max(xs), _LEFT, _RIGHT, num_ticks=6, is_tight=True)
+    across = (
+        logarithmic_axis(min(xs), max(xs), _LEFT, _RIGHT)
+        if figure.is_x_logarithmic
+        else axis(min(xs), max(xs), _LEFT, _RIGHT, num_ticks=6, is_tight=True)
+    )
     up = _value_axis([point.y for point in points], from_zero=False)
     drawn = [
         _line(line, str(series.name), series_colour(index), across, up)
@@ -139,10 +144,10 @@ def _labels_below(labels: Sequence[str], slot_px: float) -> str:
     )
 
 
-def _points(series: Series) -> list[_Point | None]:
+def _points(series: Series, *, only_positive: bool) -> list[_Point | None]:
     """Points of a line, None at gaps; long lines keep the lowest and the highest of each stretch, so peaks stay."""
     pairs = [(_number(x), _number(y)) for x, y in zip(series.x, series.y, strict=False)]
-    points = [None if x is None or y is None else _Point(x, y) for x, y in pairs]
+    points = [None if x is None or y is None or (only_positive and x <= 0) else _Point(x, y) for x, y in pairs]
     if len(points) <= _MAX_POINTS:
         return points
     stretch = math.ceil(len(points) / (_MAX_POINTS / 2))

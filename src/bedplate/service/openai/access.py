@@ -47,17 +47,17 @@ def check_content_type(request: Request) -> None:
 
 
 def _check_local(request: Request) -> None:
-    host = _host_name(request.headers.get("host", ""))
+    host = host_name(request.headers.get("host", ""))
     if not is_loopback(host):
         message = f"a server without a key answers to this machine's own names only; this request is for '{host}'"
         raise ApiError(403, message, code="host_not_allowed")
     origin = request.headers.get("origin")
-    if origin is not None and not is_loopback(_host_name(urlsplit(origin).netloc)):
+    if origin is not None and not is_loopback(host_name(urlsplit(origin).netloc)):
         message = f"a server without a key does not answer pages of other sites; this request comes from '{origin}'"
         raise ApiError(403, message, code="origin_not_allowed")
 
 
-def _host_name(host: str) -> str:
+def host_name(host: str) -> str:
     """The name in `name:port` or `[address]:port`."""
     if host.startswith("["):
         return host[1:].partition("]")[0]

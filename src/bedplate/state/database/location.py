@@ -30,6 +30,11 @@ class StateLocation:
     runs_folder: Path
 
     @property
+    def control_folder(self) -> Path:
+        """What the service keeps in files: its lock, its address, tokens of this user, folders of its jobs."""
+        return self.runs_folder.with_name(self.runs_folder.name.removesuffix("runs") + "control")
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether the database is a file of this machine."""
         return self.url.get_backend_name() == "sqlite"

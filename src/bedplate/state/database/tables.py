@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKeyConstraint,
@@ -143,3 +144,74 @@ metrics = Table(
 )
 Index("metrics_of_run", metrics.c.run_id, metrics.c.name, metrics.c.at_s)
 Index("metrics_of_subject", metrics.c.subject_kind, metrics.c.subject_id, metrics.c.name, metrics.c.at_s)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", _NUMBER, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("run_id", String),
+    Column("user", String, nullable=False),
+    Column("tenant", String, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("file", String, nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("terms", JSON, nullable=False),
+    Column("is_new_run", Boolean, nullable=False),
+    Column("submitted_at_s", Float, nullable=False),
+    Column("placed_at_s", Float),
+    Column("ended_at_s", Float),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("num_crashes", Integer, nullable=False, server_default="0"),
+    Column("allocation", _DOCUMENT),
+    Column("runner", _DOCUMENT),
+    Column("outcome", _DOCUMENT),
+    Column("stop", _DOCUMENT),
+    Column("cancelled_by", String),
+    Column("error", _DOCUMENT),
+    Column("why", Text, nullable=False, server_default=""),
+)
+Index("jobs_by_phase", jobs.c.phase, jobs.c.number)
+Index("jobs_by_user", jobs.c.user, jobs.c.number)
+Index("jobs_by_tenant", jobs.c.tenant, jobs.c.number)
+Index("jobs_by_key", jobs.c.key, jobs.c.number)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("guaranteed", JSON, nullable=False),
+    Column("limit", JSON, nullable=False),
+    Column("weight", Float, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("tenants", JSON, nullable=False),
+    Column("token_digest", String, nullable=False, unique=True),
+    Column("created_at_s", Float, nullable=False),
+)
+
+drains = Table(
+    "drains",
+    metadata,
+    Column("node_id", String, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at_s", Float, nullable=False),
+)
+
+services = Table(
+    "services",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("document", JSON, nullable=False),
+)
+"""Who holds what only one process may do: `scheduler`."""

@@ -38,6 +38,6 @@ def _attend_block(queries: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, start: int) -
     end = start + tokens
     scores_BGRS = queries.reshape(B, G, heads * tokens, K) @ k_BGTK[:, :, :end].transpose(-1, -2)
     scores = scores_BGRS.view(B, G, heads, tokens, end).float()
-    scores[..., start:] += torch.full((tokens, tokens), float("-inf")).triu(1)
+    scores[..., start:] += torch.full((tokens, tokens), float("-inf"), device=scores.device).triu(1)
     weights_BGRS = torch.softmax(scores, dim=-1).to(v_BGTK.dtype).view(B, G, heads * tokens, end)
     return (weights_BGRS @ v_BGTK[:, :, :end]).view(B, G, heads, tokens, K)

@@ -52,11 +52,11 @@ class FlatParameters:
     gradient of each parameter is added to `gradients` (fp32) as soon as it is complete, and dropped.
     """
 
-    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        """Take over the parameters of `model`, which may be on the meta device."""
+    def __init__(self, model: nn.Module, dtype: torch.dtype, device: torch.device | None = None) -> None:
+        """Take over the parameters of `model`, which may be on the meta device; buffers on `device`, None: host memory."""
         self.layout = Layout.of(model)
-        self.weights = torch.empty(self.layout.num_elements, dtype=dtype)
-        self.gradients = torch.zeros(self.layout.num_elements, dtype=torch.float32)
+        self.weights = torch.empty(self.layout.num_elements, dtype=dtype, device=device)
+        self.gradients = torch.zeros(self.layout.num_elements, dtype=torch.float32, device=device)
         self._gradient_views: dict[int, Tensor] = {}
         for name, parameter in list(model.named_parameters()):
             self._take_over(model, name, parameter)

@@ -40,7 +40,7 @@ class _CrossEntropySum(torch.autograd.Function):
         ctx: FunctionCtx, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weight_gradient_VD: Tensor
     ) -> Tensor:
         gradient_ND = torch.empty_like(hidden_ND)
-        total = torch.zeros((), dtype=torch.float32)
+        total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         for start in range(0, len(hidden_ND), LOSS_CHUNK_TOKENS):
             rows = slice(start, start + LOSS_CHUNK_TOKENS)
             loss, logit_gradient_NV = _loss_and_gradient(hidden_ND[rows] @ weight_VD.T, targets_N[rows])
@@ -70,10 +70,10 @@ def _loss_and_gradient(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Te
 
 @torch.no_grad()
 def negative_log_likelihood(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
-    """The same sum without gradients, for evaluation; float64 scalar."""
+    """The same sum without gradients, for evaluation; float64 scalar in host memory: not every device has float64."""
     total = torch.zeros((), dtype=torch.float64)
     for start in range(0, len(hidden_ND), LOSS_CHUNK_TOKENS):
         rows = slice(start, start + LOSS_CHUNK_TOKENS)
         logits_NV = (hidden_ND[rows] @ weight_VD.T).float()
-        total += F.cross_entropy(logits_NV, targets_N[rows], ignore_index=IGNORED, reduction="sum")
+        total += F.cross_entropy(logits_NV, targets_N[rows], ignore_index=IGNORED, reduction="sum").cpu()
     return total

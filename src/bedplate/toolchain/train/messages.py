@@ -43,6 +43,10 @@ class Imported:
 class Built:
     """Shapes and buffers are there; the rank waits for the others to join."""
 
+    backend: str = "cpu"
+    """How its device is programmed."""
+    precision: str = ""
+    """What forward and backward are computed in on it; may differ from what the settings want."""
     kind: Literal["built"] = "built"
 
 
@@ -204,6 +208,10 @@ class TrainingResult:
     perplexity_after: float | None
     world_size: int
     tokens_per_step: int
+    backend: str = "cpu"
+    """How the devices are programmed that it ran on at the end."""
+    precision: str = ""
+    """What forward and backward were computed in there; may differ from what the settings want."""
     collectives: tuple[Collective, ...]
     """What one optimiser step exchanges."""
 

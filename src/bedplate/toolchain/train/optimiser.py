@@ -26,10 +26,13 @@ _PIECE_ELEMENTS = 65_536
 class ShardedAdamW:
     """Master weights and moments of one slice; decoupled weight decay on matrices only (Loshchilov & Hutter 2019)."""
 
-    def __init__(self, layout: Layout, rank: int, world_size: int, weight_decay: float) -> None:
-        """Buffers are allocated, not filled: a checkpoint or `start_from` comes first."""
+    def __init__(
+        self, layout: Layout, rank: int, world_size: int, weight_decay: float, device: torch.device | None = None
+    ) -> None:
+        """Buffers are allocated on `device` (None: host memory), not filled: a checkpoint or `start_from` comes first."""
         self.start, self.end = layout.bounds(rank, world_size)
-        self.buffers = {name: torch.empty(self.end - self.start, dtype=torch.float32) for name in STATE_BUFFERS}
+        size = self.end - self.start
+        self.buffers = {name: torch.empty(size, dtype=torch.float32, device=device) for name in STATE_BUFFERS}
         self.steps_done = 0
         self._weight_decay = weight_decay
         self._num_decaying = min(max(layout.num_matrix_elements - self.start, 0), self.end - self.start)

@@ -44,7 +44,7 @@ def make_shard(trainer: Trainer, meta: CheckpointMeta) -> Shard:
         trainer: Between two steps.
         meta: What identifies the run, and facts to carry over; the trainer's own are filled in.
     """
-    buffers = {name: memoryview(buffer.numpy()).cast("B") for name, buffer in trainer.optimiser.buffers.items()}  # type: ignore[arg-type]
+    buffers = {name: memoryview(buffer.cpu().numpy()).cast("B") for name, buffer in trainer.optimiser.buffers.items()}  # type: ignore[arg-type]
     num_elements, skipped = trainer.flat.layout.num_elements, trainer.steps_skipped
     return Shard(meta=encode(replace(meta, num_elements=num_elements, steps_skipped=skipped)), buffers=buffers)
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from bedplate.core.errors import BedplateError
-from bedplate.toolchain.models.llama import Llama
+from bedplate.toolchain.models.llama import Llama, attend_causally
 from bedplate.toolchain.train.attention import attend_in_blocks
 from bedplate.toolchain.train.exchange import Exchange
 from bedplate.toolchain.train.flat import FlatParameters
@@ -80,6 +80,8 @@ class Trainer:
         exchange: Exchange,
         data: Batches,
         observer: TrainerObserver,
+        device: torch.device | None = None,
+        precision: Precision | None = None,
     ) -> None:
         """Take over `model`; its weights are ignored until `start` or a checkpoint fills them.
 
@@ -90,13 +92,17 @@ class Trainer:
             exchange: This rank among those that there are.
             data: Training data.
             observer: Learns what is about to be done.
+            device: Where weights, gradients and moments are; None: host memory.
+            precision: What forward and backward are computed in on that device; None: what `settings` want.
         """
         self.settings, self.exchange, self.data, self.observer = settings, exchange, data, observer
         self.num_steps, self.num_skippable = settings.num_steps(workers), settings.num_skippable(workers)
         self.micro_batches_per_step = settings.accumulate * workers
         self.model = model
-        self.flat = FlatParameters(model, DTYPES[settings.precision])
-        self.optimiser = ShardedAdamW(self.flat.layout, exchange.rank, exchange.world_size, settings.weight_decay)
+        self.device, self.precision = device or torch.device("cpu"), precision or settings.precision
+        self._attend = attend_in_blocks if self.device.type == "cpu" else attend_causally
+        self.flat = FlatParameters(model, DTYPES[self.precision], self.device)
+        self.optimiser = ShardedAdamW(self.flat.layout, exchange.rank, exchange.world_size, settings.weight_decay, self.device)
         self.steps_done = 0
         self.steps_skipped = 0
         """Of `steps_done`, those that were not applied."""
@@ -150,7 +156,8 @@ class Trainer:
         with torch.inference_mode():
             for inputs_BT, targets_BT in batches:
                 self.observer.evaluation_begins()
-                hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
+                inputs_BT, targets_BT = inputs_BT.to(self.device), targets_BT.to(self.device)
+                hidden_ND = self.model(inputs_BT, attend=self._attend).flatten(0, 1)
                 total += float(negative_log_likelihood(hidden_ND, self.model.lm_head.weight, targets_BT.flatten()))
                 tokens += int((targets_BT != IGNORED).sum())
         self.observer.wait_begins(self.steps_done)
@@ -163,8 +170,8 @@ class Trainer:
         weight = self.model.lm_head.weight
         for index in range(self.exchange.rank, self.micro_batches_per_step, self.exchange.world_size):
             self.observer.forward_begins(step, index)
-            inputs_BT, targets_BT = self.data.micro_batch(step, index)
-            hidden_ND = self.model(inputs_BT, attend=attend_in_blocks).flatten(0, 1)
+            inputs_BT, targets_BT = (tokens.to(self.device) for tokens in self.data.micro_batch(step, index))
+            hidden_ND = self.model(inputs_BT, attend=self._attend).flatten(0, 1)
             loss = cross_entropy_sum(hidden_ND, weight, targets_BT.flatten(), self.flat.gradient_of(weight))
             self.observer.backward_begins(step, index)
             loss.backward()  # type: ignore[no-untyped-call]

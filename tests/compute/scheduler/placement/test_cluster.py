@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedplate.compute.scheduler.placement.candidates import find_candidates
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Node, RequestClass
+from bedplate.compute.scheduler.placement.cluster import Cluster
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.core.errors import UsageError
 from tests.compute.traces import NEEDS, make_nodes
 

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from bedplate.compute.scheduler.placement import POLICIES, open_policy
-from bedplate.compute.scheduler.placement.base import Choice
+from bedplate.compute.scheduler.placement.base import Choice, Ranking
 from bedplate.compute.scheduler.placement.candidates import rows_of
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Node, RequestClass
+from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.device_values import device_values
 from bedplate.compute.scheduler.placement.drift import FIRST_LOOK, MixWatch
 from bedplate.compute.scheduler.placement.fgd import fragmentation, typical_classes
 from bedplate.compute.scheduler.placement.mix import Mix, mix_of
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.scheduler.placement.rollout import rollout_waste
+from bedplate.compute.scheduler.placement.scarcity import Scarcity
 from bedplate.compute.simulate.packing import PackingTrace
 from bedplate.core.errors import UsageError
 from tests.compute.traces import make_nodes, make_pods
@@ -92,7 +94,13 @@ def test_an_unknown_policy_names_the_nearest() -> None:
 
 def make_policy(cluster: Cluster, mix: Mix, seed: int) -> object:
     class Last:
-        def choose(self, item: int) -> Choice | None:
+        def observe(self, item: int) -> None:
+            pass
+
+        def rank(self, item: int, most: int, allowed_N: object = None, bias_N: object = None) -> Ranking:
+            return Ranking(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+        def choose(self, item: int, allowed_N: object = None, bias_N: object = None) -> Choice | None:
             return Choice(node=len(cluster.nodes) - 1, device=-1)
 
     return Last()
@@ -172,3 +180,21 @@ def test_a_mix_is_replaced_only_when_arrivals_refute_it() -> None:
     watch = MixWatch(history)
     (new,) = [mix for _ in range(FIRST_LOOK) if (mix := watch.observe(2)) is not None]
     assert new.frequency.argmax() == 2
+
+
+def test_where_requests_leave_room_is_kept_for_the_fluctuation_of_large_ones() -> None:
+    """A quarter of what arrives needs a whole node; after a turnover, a free node costs more to break up."""
+    cluster = Cluster([node(f"n{at}", 4) for at in range(64)], [whole(), whole(4)])
+    mix = Mix(count_C=np.array([12.0, 1.0]))
+    scarcity = Scarcity(cluster, mix)
+    (before,) = scarcity.prices().tolist()
+    held = [cluster.place(at, 1) for at in range(64)]
+    for taken in held:
+        cluster.release(taken)
+    assert cluster.taken_milli == cluster.released_milli == 256 * WHOLE
+    (after,) = scarcity.prices().tolist()
+    assert before == pytest.approx(0.25**3)
+    assert after == pytest.approx(((64 + 2 * np.sqrt(64 * 4)) / 256) ** 3)
+    with cluster.trial():
+        cluster.place(0, 1)
+    assert cluster.taken_milli == 256 * WHOLE

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bedplate.app.pipeline.contract.accelerators import is_emulated
 from bedplate.app.pipeline.contract.step import StepContext
-from bedplate.core.devices import Node, hardware_text
+from bedplate.core.devices import Device, Node, hardware_text
 from bedplate.core.measurement import Measurement, Provenance, measured
 from bedplate.core.workload import TaskStatus
 
@@ -27,6 +28,7 @@ def measured_in(
     source: str,
     tasks: Sequence[TaskStatus] = (),
     extent: Extent | None = None,
+    emulated: bool = False,
 ) -> tuple[Measurement, ...]:
     """Measurements of what a step's tasks did on the step's engine; units come from the registry of ids.
 
@@ -37,6 +39,7 @@ def measured_in(
         source: The command or step that the numbers come from.
         tasks: The tasks that were measured: the nodes and devices they ran on are counted. None: one device.
         extent: Instead of `tasks`, where only the numbers are known any more.
+        emulated: Whether it ran on stand-in hardware, where `tasks` do not say.
 
     Raises:
         UsageError: An id that is not registered (`bedplate.core.measures`).
@@ -46,7 +49,7 @@ def measured_in(
     spanned = extent or extent_of(tasks, nodes)
     return measured(
         values,
-        provenance=Provenance.MEASURED,
+        provenance=Provenance.EMULATED if emulated or is_emulated(_accelerators_of(tasks, nodes)) else Provenance.MEASURED,
         hardware=hardware_text(used or nodes, accelerators=any(task.devices for task in tasks)),
         scale=scale,
         source=source,
@@ -55,6 +58,11 @@ def measured_in(
         num_devices=spanned.num_devices,
         busy_frac=context.busy_frac(),
     )
+
+
+def _accelerators_of(tasks: Sequence[TaskStatus], nodes: Sequence[Node]) -> list[Device]:
+    used = {(task.node, device) for task in tasks for device in task.devices}
+    return [device for node in nodes for device in node.devices if (node.id, device.id) in used]
 
 
 def extent_of(tasks: Sequence[TaskStatus], nodes: Sequence[Node]) -> Extent:

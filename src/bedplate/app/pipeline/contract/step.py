@@ -20,45 +20,18 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Protocol
 
+from bedplate.app.pipeline.contract.needs import Needs as Needs
+from bedplate.app.pipeline.contract.needs import Workers as Workers
 from bedplate.core.clock import Clock
 from bedplate.core.devices import Node
-from bedplate.core.errors import UsageError
 from bedplate.core.events.event import EventSink
 from bedplate.core.figures import Figure, ResultTable
 from bedplate.core.json import JsonObject
 from bedplate.core.measurement import Measurement
 from bedplate.core.reporter import Reporter
-from bedplate.core.settings import Range, settings
-from bedplate.core.units import Count
 from bedplate.engines.base import Engine
-
-
-@settings
-class Workers:
-    """How many worker processes a job gets."""
-
-    want: Annotated[Count, Range(1)] = 1
-    """Number that is started when the machine has it."""
-    min: Annotated[Count, Range(1)] = 1
-    """Fewest workers that the job can run with."""
-
-    def __post_init__(self) -> None:
-        if self.min > self.want:
-            raise UsageError("'min' is above 'want'", seen=f"min {self.min}, want {self.want}", expected="min <= want")
-
-
-@settings
-class Needs:
-    """What the jobs of a file need: the `needs` key."""
-
-    workers: Workers = field(default_factory=Workers)
-    """Worker processes of a gang."""
-    accelerator: Literal["any"] = "any"
-    """Device model; `any` takes what there is. Placement on a named model comes with the scheduler."""
-    cpus_per_worker: Annotated[Count, Range(1)] = 1
-    """Cores of each worker."""
 
 
 class ResultKind(enum.StrEnum):

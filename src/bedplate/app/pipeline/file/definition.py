@@ -61,6 +61,8 @@ class Pipeline:
     document: JsonObject
     """The file's content."""
     file: str
+    owner: str = ""
+    """User of a service whose run it is: two users of a service do not share a run. Empty: whoever runs the command."""
 
     def key(self) -> str:
         """What makes two runs the same work: content (but for operational settings), inputs and the key's format.
@@ -69,8 +71,17 @@ class Pipeline:
         """
         steps: Json = [[step.name, step.case.name, list(step.after), _identifying(step)] for step in self.steps]
         inputs: Json = [identity for step in self.steps for identity in step.inputs_read]
-        needs = self.document.get("needs")
-        return digest({"name": self.name, "needs": needs, "steps": steps, "inputs": inputs, "by": KEY_FORMAT})
+        needs = _identifying_needs(self.document.get("needs"))
+        owner = {"owner": self.owner} if self.owner else {}
+        return digest({"name": self.name, "needs": needs, "steps": steps, "inputs": inputs, "by": KEY_FORMAT, **owner})
+
+
+def _identifying_needs(written: Json) -> Json:
+    """What of `needs` counts; a file with operational keys only is the same work as one without `needs`."""
+    if not isinstance(written, Mapping):
+        return written
+    kept = identifying(Needs, written)
+    return kept if kept or not written else None
 
 
 def _identifying(step: Step) -> JsonObject:

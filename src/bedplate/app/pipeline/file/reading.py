@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from bedplate.app.pipeline.contract.step import Needs
+from bedplate.app.pipeline.contract.needs import Needs, contradiction
 from bedplate.app.pipeline.contract.use_case import UseCase, load_use_case
 from bedplate.app.pipeline.file.content_digests import ContentDigests
 from bedplate.app.pipeline.file.definition import NAME_PATTERN, Pipeline, Step
@@ -16,7 +16,7 @@ from bedplate.app.pipeline.file.references import references_in, resolved
 from bedplate.app.uses import USES
 from bedplate.core.errors import ConfigurationError, did_you_mean, nearest
 from bedplate.core.json import Json, JsonObject
-from bedplate.core.settings import Mistakes, Source, read_settings, unknown_key
+from bedplate.core.settings import Mistakes, Place, Source, read_settings, unknown_key
 from bedplate.documents.reading import Document
 
 _TOP_KEYS = ("version", "name", "needs", "steps")
@@ -61,8 +61,16 @@ def read_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Pipelin
     return examine_pipeline(document, uses).complete()
 
 
-def examine_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Examined:
+def examine_pipeline(
+    document: Document, uses: Mapping[str, str] = USES, *, owner: str = "", file: str | None = None
+) -> Examined:
     """The same, but mistakes are returned with what could be read in spite of them.
+
+    Args:
+        document: What was read.
+        uses: Use cases by name.
+        owner: User of a service whose run it is; empty: whoever runs the command.
+        file: The file's name where `document` was not read from it here.
 
     Raises:
         UnavailableError: A use case cannot be loaded.
@@ -76,6 +84,7 @@ def examine_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Exam
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         mistakes.found.append(_bad_name("name", name, source.where(("name",))))
     with mistakes.collected():
+        _refuse_two_numbers(_mapping(value.get("needs")), source)
         needs = read_settings(Needs, value.get("needs", {}), source, ("needs",))
     steps = {}
     for step_name, keys in _written_steps(value, source, mistakes).items():
@@ -85,9 +94,22 @@ def examine_pipeline(document: Document, uses: Mapping[str, str] = USES) -> Exam
     with mistakes.collected():
         order = ordered({name: {*step.after, *step.inputs} & steps.keys() for name, step in steps.items()}, source)
     pipeline = Pipeline(
-        name=str(name), needs=needs, steps=tuple(map(steps.__getitem__, order)), document=value, file=source.file
+        name=str(name),
+        needs=needs,
+        steps=tuple(map(steps.__getitem__, order)),
+        document=value,
+        file=source.file if file is None else file,
+        owner=owner,
     )
     return Examined(pipeline=pipeline, mistakes=mistakes)
+
+
+def _refuse_two_numbers(needs: JsonObject, source: Source) -> None:
+    """Where both names of the cores of a worker are written, a default cannot be told from a 1 once they are read."""
+    one, other = needs.get("cpus_per_worker"), needs.get("cpu_per_device")
+    if one is not None and other is not None and one != other:
+        error = contradiction("cpus_per_worker", "cpu_per_device", f"{one} and {other}")
+        raise Place(source, ("needs", "cpus_per_worker")).error(error.what, error.seen, error.expected, error.next_step)
 
 
 def _mapping(written: Json) -> JsonObject:

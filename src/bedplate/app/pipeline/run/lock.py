@@ -60,6 +60,26 @@ def locked(directory: Path, run_id: str, state: StateStore) -> Iterator[RunLock]
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def holding(directory: Path) -> Iterator[bool]:
+    """Hold the lock of a directory that this machine alone uses; False, and at once, where another process has it.
+
+    Raises:
+        UnavailableError: This file system has no locks.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if not try_lock(descriptor, directory / "lock"):
+            yield False
+            return
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(identity_as_json(this_process())).encode(), 0)
+        yield True
+    finally:
+        os.close(descriptor)
+
+
 def holder_of(directory: Path) -> ProcessIdentity | None:
     """Which process holds the lock of this run directory now, or None; `UNKNOWN` where it cannot be looked at."""
     try:

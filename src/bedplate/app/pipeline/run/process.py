@@ -47,8 +47,8 @@ def this_process() -> ProcessIdentity:
     )
 
 
-def kill(process: ProcessIdentity) -> None:
-    """End `process` with SIGKILL, and certainly no other; nothing where it has ended.
+def kill(process: ProcessIdentity, number: signal.Signals = signal.SIGKILL) -> None:
+    """Send `process` a signal, and certainly no other; nothing where it has ended.
 
     Raises:
         UnavailableError: It is not a process of this machine and PID namespace, or belongs to another user.
@@ -61,7 +61,7 @@ def kill(process: ProcessIdentity) -> None:
     try:
         # checked after the pidfd was opened: from here on it means the same process as the start time does
         if _start_ticks(str(process.pid)) == process.start_ticks:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:
         return
     except PermissionError as error:

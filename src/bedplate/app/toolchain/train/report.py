@@ -13,6 +13,7 @@ from pathlib import Path
 from bedplate.app.pipeline.contract.measured import Extent, measured_in
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.journal import AttemptBegan, Entry, Failure, GangCleared, TrainingJournal
+from bedplate.compute.backends.registry import backends
 from bedplate.core.figures import Figure, FigureKind, Series
 from bedplate.core.files import write_file
 from bedplate.core.json import JsonObject
@@ -172,7 +173,9 @@ def measurements(
     last_attempt = journal.of(AttemptBegan)[-1]
     scale = f"{last_attempt.workers} workers, {tokens} tokens, {settings.precision}"
     extent = Extent(num_nodes=last_attempt.num_nodes, num_devices=last_attempt.num_devices)
-    return measured_in(context, values, scale=scale, source="train", extent=extent)
+    known = backends()
+    emulated = result.backend in known and known[result.backend].is_emulated
+    return measured_in(context, values, scale=scale, source="train", extent=extent, emulated=emulated)
 
 
 def warnings(journal: TrainingJournal, result: TrainingResult, model: ModelConfig) -> tuple[str, ...]:

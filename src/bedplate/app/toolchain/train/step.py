@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from bedplate.app.pipeline.contract.accelerators import device_choices
 from bedplate.app.pipeline.contract.step import PlanContext, ResultKind, StepContext, StepResult
 from bedplate.app.toolchain.data.tokens import tokens_for
 from bedplate.app.toolchain.train.checks import check_data, check_drill, check_sequence, read_trainable
@@ -68,6 +69,8 @@ def plan(settings: TrainSettings, context: PlanContext) -> Sequence[str]:
         lines.append(f"about {format_bytes(needed)} of memory for workers and checkpoints")
     if settings.drill:
         lines.append(f"drill: worker {settings.drill.kill} is killed after step {settings.drill.at_step}")
+    kinds = device_choices(context.needs.words, context.engine.resources())  # last: only an open engine knows
+    lines.append(f"on {' or else '.join(map(str, kinds))}")
     return lines
 
 

@@ -8,10 +8,12 @@ is not finite) would be found again every time, so it ends the run immediately.
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bedplate.app.pipeline.contract.accelerators import device_choices
 from bedplate.app.pipeline.contract.measured import extent_of
 from bedplate.app.pipeline.contract.step import StepContext
 from bedplate.app.toolchain.train.follow import Exit, GangFollower
@@ -32,6 +34,7 @@ from bedplate.core.workload import Gang, Resources, Task, TaskEvent
 from bedplate.engines.base import FaultInjection, GangHandle
 from bedplate.storage.checkpoint.copier import DiskCopier
 from bedplate.toolchain.train.messages import (
+    Built,
     CheckpointRejected,
     CheckpointSaved,
     Evaluated,
@@ -89,7 +92,7 @@ class Supervisor:
             TaskError: More failures than `restarts` allows; carries the failing rank's log.
             BedplateError: What a worker found wrong with its input.
             CancelledError: Cancellation was requested.
-            ResourcesError: Fewer workers fit than `needs.workers.min`.
+            ResourcesError: Fewer workers fit than `needs.workers.min`, or the engine has no device of the kind that is needed.
         """
         failures = 0
         while True:
@@ -113,12 +116,13 @@ class Supervisor:
     def _submit(self) -> GangHandle:
         """Start as many workers as fit, `want` first and `min` at least."""
         workers = self._context.needs.workers
-        for count in range(workers.want, workers.min - 1, -1):
+        choices = device_choices(self._context.needs.words, self._context.engine.resources())
+        refused: ResourcesError | None = None
+        for count, choice in itertools.product(range(workers.want, workers.min - 1, -1), choices):
             try:
-                handle = self._context.engine.submit(self._gang(count))
-            except ResourcesError:
-                if count == workers.min:
-                    raise
+                handle = self._context.engine.submit(self._gang(count, choice.resources(self._context.needs.cpus_per_worker)))
+            except ResourcesError as error:
+                refused = error
                 continue
             self._saved_by.clear()
             self._num_passed_over = 0
@@ -127,11 +131,13 @@ class Supervisor:
             self._journal.begin_attempt(self._now(), count, extent)
             if count < workers.want:
                 self._reporter.say(f"only {count} of {workers.want} workers fit; each takes a larger share of every step")
+            if choice.model:
+                self._reporter.say(f"each worker computes on one {choice}")
             return handle
-        raise AssertionError("min is at most want")
+        assert refused is not None  # min is at most want, and there is at least one choice
+        raise refused
 
-    def _gang(self, count: int) -> Gang:
-        resources = Resources(cpus=self._context.needs.cpus_per_worker)
+    def _gang(self, count: int, resources: Resources) -> Gang:
         task = Task(
             entry=self._job.entry,
             spec=self._job.spec,
@@ -153,6 +159,9 @@ class Supervisor:
                     self._num_passed_over += 1
                     reason = f"in {report.store}: {report.reason}"
                     self._reporter.say(f"checkpoint of step {report.step} cannot be used ({reason}); trying an older one")
+            case Built() if event.rank == 0 and report.precision not in ("", self._job.settings.precision):
+                wanted = self._job.settings.precision
+                self._reporter.say(f"devices of '{report.backend}' do not compute in {wanted}: training in {report.precision}")
             case StepReport() if event.rank == 0:
                 self._on_step(handle, event.at_s, report)
             case CheckpointSaved():

@@ -22,6 +22,7 @@ POLICIES: dict[str, str] = {
     "gpu-packing": "bedplate.compute.scheduler.placement.packing",
     "fgd": "bedplate.compute.scheduler.placement.fgd",
     "rollout": "bedplate.compute.scheduler.placement.rollout",
+    "tight": "bedplate.compute.scheduler.placement.tight",
 }
 """Name -> module, which has `make_policy`."""
 DEFAULT_POLICY = "rollout"
@@ -39,7 +40,7 @@ def open_policy(name: str, cluster: Cluster, mix: Mix, seed: int = 0) -> Placeme
     Args:
         name: One of `POLICIES`, or the dotted path of a module with `make_policy`.
         cluster: What it places on; it sees every change.
-        mix: What it knows of the requests that will arrive.
+        mix: What it knows of the requests that will arrive; may know fewer classes than the cluster.
         seed: Of what it draws.
 
     Raises:
@@ -55,5 +56,5 @@ def open_policy(name: str, cluster: Cluster, mix: Mix, seed: int = 0) -> Placeme
             expected="a module with make_policy(cluster, mix, seed)",
             next_step="pip install 'bedplate[compute]'" if name in POLICIES else None,
         ) from error
-    policy: PlacementPolicy = make_policy(cluster, mix, seed)
+    policy: PlacementPolicy = make_policy(cluster, mix.extended(len(cluster.classes)), seed)
     return policy

@@ -1,6 +1,7 @@
 """Where a request fits, and the state that each choice leaves; compiled, since it runs for every node and decision.
 
-Devices of a node that have the same share free are one candidate: the first of them.
+Devices of a node that are of one model and have the same share free are one candidate: the first of them. So are all ways to
+take whole devices of one model.
 """
 
 from __future__ import annotations
@@ -10,44 +11,98 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Classes, Ints, States
+from bedplate.compute.scheduler.placement.arrays import Bools, Classes, Ints, States
+from bedplate.compute.scheduler.placement.request import WHOLE
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def find_candidates(free: States, classes: Classes, item: int, nodes: Ints) -> tuple[Ints, Ints, States]:
-    """Every way to place class `item` on one of `nodes`.
+    """Every way to place class `item` on one of `nodes`, all of which are usable.
 
     Returns:
-        Position in `nodes` of each candidate and its device (-1 for whole devices and for none), both of shape (M,), in
-        the order of `nodes`; and the states afterwards.
+        Position in `nodes` of each candidate and its device, both of shape (M,), in the order of `nodes`; and the states
+        afterwards. The device is -1 for none, and for whole devices where all of the node's are of one model.
     """
     width = free.shares.shape[1]
     most = len(nodes) * max(width, 1)
     owner, device = np.empty(most, np.int64), np.empty(most, np.int64)
-    cpu, memory = np.empty(most, np.int64), np.empty(most, np.int64)
-    devices, model = np.empty(most, np.int64), np.empty(most, np.int64)
-    shares = np.empty((most, width), np.int64)
+    cpu, memory, devices = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    shares, model = np.empty((most, width), np.int64), np.empty((most, width), np.int64)
     count = 0
+    share, num_wanted = classes.share[item], classes.devices[item]
     for at in range(len(nodes)):
         node = nodes[at]
-        if not _fits(free, classes, item, node):
+        if classes.cpu[item] > free.cpu[node] or classes.memory[item] > free.memory[node]:
             continue
-        is_share = 0 < classes.share[item] < WHOLE
-        for choice in range(free.devices[node] if is_share else 1):
-            if is_share and not _is_new_choice(free.shares[node], choice, classes.share[item]):
+        for choice in range(free.devices[node] if num_wanted else 1):
+            if num_wanted and not _is_choice(
+                free.shares[node], free.model[node], choice, share, num_wanted, classes.models[item]
+            ):
                 continue
-            owner[count], device[count] = at, choice if is_share else -1
+            owner[count], device[count] = at, choice if num_wanted else -1
             cpu[count] = free.cpu[node] - classes.cpu[item]
             memory[count] = free.memory[node] - classes.memory[item]
-            devices[count], model[count] = free.devices[node], free.model[node]
-            shares[count] = free.shares[node]
-            if is_share:
-                shares[count, choice] -= classes.share[item]
-            else:
-                _take_whole(shares[count], classes.devices[item])
+            devices[count] = free.devices[node]
+            shares[count], model[count] = free.shares[node], free.model[node]
+            if share == WHOLE:
+                _take_whole(shares[count], model[count], choice, num_wanted)
+                if _is_uniform(model[count], free.devices[node]):
+                    device[count] = -1
+            elif num_wanted:
+                shares[count, choice] -= share
             count += 1
     states = States(cpu[:count], memory[:count], shares[:count], devices[:count], model[:count])
     return owner[:count], device[:count], states
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def fits(free: States, classes: Classes, item: int, nodes: Ints) -> Bools:
+    """Whether class `item` fits on each of `nodes`, all of which are usable; in their order."""
+    result = np.zeros(len(nodes), np.bool_)
+    share, num_wanted, models = classes.share[item], classes.devices[item], classes.models[item]
+    for at in range(len(nodes)):
+        node = nodes[at]
+        if classes.cpu[item] > free.cpu[node] or classes.memory[item] > free.memory[node]:
+            continue
+        result[at] = num_wanted == 0
+        for choice in range(free.devices[node]):
+            if _is_choice(free.shares[node], free.model[node], choice, share, num_wanted, models):
+                result[at] = True
+                break
+    return result
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def copies_that_fit(free: States, classes: Classes, item: int, nodes: Ints) -> Ints:
+    """How many requests of class `item` fit on each of `nodes` together, shape (len(nodes),).
+
+    What needs whole devices gets them of one model, and so do all copies on a node.
+    """
+    result = np.zeros(len(nodes), np.int64)
+    share, num_wanted, models = classes.share[item], classes.devices[item], classes.models[item]
+    for at in range(len(nodes)):
+        node = nodes[at]
+        copies = 2**31
+        if num_wanted > 0:
+            copies = 0
+            for choice in range(free.devices[node]):
+                if (models >> free.model[node, choice]) & 1:
+                    copies = max(copies, _copies_of_model(free.shares[node], free.model[node], choice, share) // num_wanted)
+        if classes.cpu[item] > 0:
+            copies = min(copies, free.cpu[node] // classes.cpu[item])
+        if classes.memory[item] > 0:
+            copies = min(copies, free.memory[node] // classes.memory[item])
+        result[at] = copies
+    return result
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _copies_of_model(shares: Ints, model: Ints, choice: int, share: int) -> Any:
+    total = 0
+    for device in range(len(shares)):
+        if model[device] == model[choice]:
+            total += shares[device] // share
+    return total
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -57,33 +112,27 @@ def rows_of(free: States, nodes: Ints) -> States:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _fits(free: States, classes: Classes, item: int, node: int) -> Any:
-    if classes.cpu[item] > free.cpu[node] or classes.memory[item] > free.memory[node]:
+def _is_choice(shares: Ints, model: Ints, choice: int, share: int, num_wanted: int, models: int) -> Any:
+    """Whether the device has room, there are enough like it, and no earlier one offers the same."""
+    if shares[choice] < share or not (models >> model[choice]) & 1:
         return False
-    if classes.devices[item] == 0:
-        return True
-    if not (classes.models[item] >> free.model[node]) & 1:
-        return False
-    enough = 0
-    for device in range(free.devices[node]):
-        if free.shares[node, device] >= classes.share[item]:
+    enough = 1
+    for other in range(len(shares)):
+        if other != choice and model[other] == model[choice] and shares[other] >= share:
             enough += 1
-    return enough >= classes.devices[item]
+            if other < choice and shares[other] == shares[choice]:
+                return False
+    return enough >= num_wanted
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _is_new_choice(shares: Ints, choice: int, share: int) -> Any:
-    if shares[choice] < share:
-        return False
-    is_new = True
-    for earlier in range(choice):
-        is_new = is_new and shares[earlier] != shares[choice]
-    return is_new
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _take_whole(shares: Ints, count: int) -> None:
-    for device in range(len(shares)):
-        if count > 0 and shares[device] == WHOLE:
+def _take_whole(shares: Ints, model: Ints, first: int, count: int) -> None:
+    for device in range(first, len(shares)):
+        if count > 0 and shares[device] == WHOLE and model[device] == model[first]:
             shares[device] = 0
             count -= 1
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _is_uniform(model: Ints, num_devices: int) -> Any:
+    return (model[:num_devices] == model[0]).all()

@@ -1,162 +1,224 @@
-"""Nodes and requests as arrays: what placement policies compute over.
+"""A cluster: its nodes, the classes of requests it has met, and what is held.
 
-A device is divided into thousandths (`WHOLE`): a request takes a share of one device, or whole devices. Requests that
-need the same are one class, and policies reason about classes: a cluster meets a few hundred of them, however many
-requests arrive.
-
-Shape suffixes: N nodes, G devices of a node (0 where it has fewer), C classes, M candidate states.
+Nodes come and go, are drained or found unhealthy, and so are single devices; requests come and leave; new classes are
+registered as they are met. `trial` is for deciding without acting. See `node_states.py` for what is free and for versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import xxhash
 
+from bedplate.compute.scheduler.placement.arrays import MAX_MODELS, Bools, Classes, Ints, States, grown
+from bedplate.compute.scheduler.placement.class_table import ClassTable
+from bedplate.compute.scheduler.placement.node_states import NodeStates
+from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
+from bedplate.compute.scheduler.placement.tree import Tree
 from bedplate.core.errors import UsageError
-
-WHOLE = 1000
-"""Thousandths of a device."""
-MAX_MODELS = 62
-"""Device models that a request can choose among: bits of an integer."""
-
-Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
-Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A node as it is when nothing runs on it."""
+class Taken:
+    """What one request holds on a node: enough to release it, and to take it again after a restart."""
 
-    name: str
+    node: int
+    devices: tuple[int, ...]
+    milli: int
+    """Thousandths of each of these devices."""
     cpu_milli: int
     memory_mib: int
-    num_devices: int
-    model: str
-    """Of its devices; a node has one model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class RequestClass:
-    """What one request needs."""
-
-    cpu_milli: int
-    memory_mib: int
-    num_devices: int = 0
-    share_milli: int = 0
-    """Of each device: `WHOLE`, or less of a single one; 0 without devices."""
-    models: tuple[str, ...] = ()
-    """Models that it accepts, sorted; any if empty."""
-
-    def __post_init__(self) -> None:
-        is_share = 0 < self.share_milli < WHOLE and self.num_devices == 1
-        is_whole = self.share_milli == WHOLE and self.num_devices >= 1
-        is_without = self.share_milli == 0 and self.num_devices == 0
-        if not (is_share or is_whole or is_without) or min(self.cpu_milli, self.memory_mib) < 0:
-            raise UsageError(
-                "a request cannot be read",
-                seen=f"{self.num_devices} devices, {self.share_milli}/{WHOLE} of each, {self.cpu_milli} mCPU, "
-                f"{self.memory_mib} MiB",
-                expected="no device, a share of one device, or whole devices",
-            )
-
-    def __str__(self) -> str:
-        devices = f"{self.num_devices} x {self.share_milli}/{WHOLE} of {'|'.join(self.models) or 'any model'}"
-        return f"{devices if self.num_devices else 'no device'}, {self.cpu_milli} mCPU, {self.memory_mib} MiB"
-
-    @property
-    def device_milli(self) -> int:
-        """Thousandths of devices in all."""
-        return self.num_devices * self.share_milli
-
-
-class States(NamedTuple):
-    """Nodes in some state; a tuple, so that compiled code can take it."""
-
-    cpu: Ints
-    """Free, in thousandths of a core, shape (M,)."""
-    memory: Ints
-    """Free, in MiB, shape (M,)."""
-    shares: Ints
-    """Free thousandths of each device, shape (M, G)."""
-    devices: Ints
-    """Number of devices, shape (M,)."""
-    model: Ints
-    """Index of the model, shape (M,)."""
-
-
-class Classes(NamedTuple):
-    """Request classes; a tuple, so that compiled code can take it. Every array has the shape (C,)."""
-
-    cpu: Ints
-    memory: Ints
-    devices: Ints
-    share: Ints
-    models: Ints
-    """Bit i: model i is accepted."""
 
 
 class Cluster:
-    """Free capacity of all nodes; `place` is the only way to change it. Not thread-safe."""
+    """Nodes that come and go, and what is free on them. Has one owner; not thread-safe."""
 
-    def __init__(self, nodes: Sequence[Node], classes: Sequence[RequestClass]) -> None:
-        self.nodes = tuple(nodes)
-        self.classes = tuple(classes)
-        self.models = tuple(sorted({node.model for node in nodes}))
-        if len(self.models) > MAX_MODELS:
-            raise UsageError("too many device models", seen=len(self.models), expected=f"at most {MAX_MODELS}")
-        width = max((node.num_devices for node in nodes), default=0)
-        devices_N = np.array([node.num_devices for node in nodes], np.int64)
-        self.free = States(
-            cpu=np.array([node.cpu_milli for node in nodes], np.int64),
-            memory=np.array([node.memory_mib for node in nodes], np.int64),
-            shares=np.where(np.arange(width) < devices_N[:, None], WHOLE, 0).astype(np.int64),
-            devices=devices_N,
-            model=np.array([self.models.index(node.model) for node in nodes], np.int64),
-        )
-        self.requests = Classes(
-            cpu=np.array([item.cpu_milli for item in classes], np.int64),
-            memory=np.array([item.memory_mib for item in classes], np.int64),
-            devices=np.array([item.num_devices for item in classes], np.int64),
-            share=np.array([item.share_milli for item in classes], np.int64),
-            models=np.array([self._model_bits(item) for item in classes], np.int64),
-        )
-        self.version_N = np.zeros(len(nodes), np.int64)
-        """Changes of each node; what was computed for another version is stale."""
-        self.capacity_milli = int(devices_N.sum()) * WHOLE
+    def __init__(self, nodes: Sequence[Node] = (), classes: Sequence[RequestClass] = ()) -> None:
+        self.nodes: list[Node] = []
+        """By index; where a node was removed, what it was, until its index is used again."""
+        self.models: tuple[str, ...] = ()
+        """Models of all devices that there have been; the index of one is its bit."""
+        self.most_cpu_milli = self.most_devices = 1
+        """Of any node that there has been."""
+        self.taken_milli = self.released_milli = 0
+        """Thousandths of devices that were ever taken and given back, trials apart."""
+        self._classes = ClassTable()
+        self._index: dict[str, int] = {}
+        self._vacant: list[int] = []
+        self._tree: Tree | None = None
+        self._digest_N = np.zeros(len(nodes), np.uint64)
+        self._states = NodeStates(len(nodes), max((node.num_devices for node in nodes), default=0))
+        self._expose()
+        self._add_models(sorted({model for node in nodes for model in (node.model, *node.device_models)}))
+        for node in nodes:
+            self.add_node(node)
+        for need in classes:
+            self.class_of(need)
 
-    def place(self, node: int, item: int, device: int) -> None:
+    @property
+    def classes(self) -> Sequence[RequestClass]:
+        """The classes met so far, by index."""
+        return self._classes.classes
+
+    @property
+    def requests(self) -> Classes:
+        """The same as arrays."""
+        return self._classes.requests
+
+    @property
+    def tree(self) -> Tree:
+        """Where the nodes hang in the network."""
+        if self._tree is None:
+            self._tree = Tree([node.path for node in self.nodes])
+        return self._tree
+
+    @property
+    def capacity_milli(self) -> int:
+        """Thousandths of all devices that are usable; O(N * G)."""
+        free = self.free
+        has_device_NG = np.arange(free.shares.shape[1]) < free.devices[:, None]
+        return int((has_device_NG & self._states.device_usable_NG & self.usable_N[:, None]).sum()) * WHOLE
+
+    def class_of(self, need: RequestClass) -> int:
+        """Index of what a request needs; registered if it is new, in a trial too, and for good."""
+        return self._classes.index_of(need, self._bits())
+
+    def index_of(self, name: str) -> int:
+        """Index of the node of that name; KeyError if there is none."""
+        return self._index[name]
+
+    def present(self) -> Ints:
+        """Indices of the nodes that are there, usable or not, in their order."""
+        return np.array(sorted(self._index.values()), np.int64)
+
+    def place(self, node: int, item: int, device: int = -1) -> Taken:
         """Take what class `item` needs on `node`.
 
         Args:
             node: Index of a node where it fits.
             item: Index of the class.
-            device: For a share, the device; whole devices are the first free ones.
+            device: For a share, the device; on a node of several models, any device of the model that whole devices shall
+                have. Whole devices are the first free ones.
         """
         need = self.classes[item]
-        row = self.free.shares[node]
+        devices: tuple[int, ...] = (device,) if need.num_devices else ()
         if need.share_milli == WHOLE:
-            chosen = np.flatnonzero(row == WHOLE)[: need.num_devices]
-            assert len(chosen) == need.num_devices
-            row[chosen] = 0
-        elif need.share_milli:
-            row[device] -= need.share_milli
-        self.free.cpu[node] -= need.cpu_milli
-        self.free.memory[node] -= need.memory_mib
-        self.version_N[node] += 1
-        assert min(self.free.cpu[node], self.free.memory[node], row.min(initial=0)) >= 0
+            model_G, is_free_G = self.free.model[node], self.free.shares[node] == WHOLE
+            is_free_G &= model_G == model_G[max(device, 0)]
+            devices = tuple(np.flatnonzero(is_free_G)[: need.num_devices].tolist())
+        assert self.usable_N[node] and len(devices) == need.num_devices, f"{need} does not fit on {self.nodes[node].name}"
+        taken = Taken(node=node, devices=devices, milli=need.share_milli, cpu_milli=need.cpu_milli, memory_mib=need.memory_mib)
+        self.occupy(taken)
+        return taken
+
+    def occupy(self, taken: Taken) -> None:
+        """Take exactly that, on a node that is not usable too: what runs there already."""
+        self._move(taken, -1)
+
+    def release(self, taken: Taken) -> None:
+        """Give back what `place` or `occupy` took; AssertionError if it is not held."""
+        self._move(taken, 1)
+
+    def add_node(self, node: Node) -> int:
+        """Index of a new, usable node: that of a removed one on which nothing is held any more, or the next.
+
+        Raises:
+            UsageError: A node of that name is there, or there are too many models of devices.
+        """
+        assert not self._states.is_trial, "nodes do not come and go in a trial"
+        if node.name in self._index:
+            raise UsageError("two nodes have one name", seen=node.name, expected="names that differ")
+        self._add_models([model for model in dict.fromkeys((node.model, *node.device_models)) if model not in self.models])
+        at = next((vacant for vacant in self._vacant if self._is_idle(vacant)), -1)
+        if at < 0:
+            at = self._states.add_row()
+            self.nodes.append(node)
+        else:
+            self._vacant.remove(at)
+        self.nodes[at] = node
+        self._index[node.name] = at
+        self.most_cpu_milli = max(self.most_cpu_milli, node.cpu_milli)
+        self.most_devices = max(self.most_devices, node.num_devices)
+        models = np.array([self.models.index(name) for name in node.models], np.int64)
+        self._states.start(at, node.cpu_milli, node.memory_mib, models)
+        self._expose()
+        self._tree = None
+        self.digest_N[at] = xxhash.xxh64_intdigest(node.name.encode())
+        return at
+
+    def remove_node(self, node: int) -> None:
+        """It is gone: nothing can be placed there. What is held on it can still be released."""
+        assert not self._states.is_trial, "nodes do not come and go in a trial"
+        self.set_usable(node, False)
+        del self._index[self.nodes[node].name]
+        self._vacant.append(node)
+
+    def set_usable(self, node: int, is_usable: bool) -> None:
+        """Whether anything may be placed on `node`; what runs there stays."""
+        assert self._index.get(self.nodes[node].name) == node, "the node was removed"
+        self._states.set_usable(node, is_usable)
+
+    def set_device_usable(self, node: int, device: int, is_usable: bool) -> None:
+        """The same of one device."""
+        assert self._index.get(self.nodes[node].name) == node, "the node was removed"
+        assert 0 <= device < self.nodes[node].num_devices
+        self._states.set_usable(node, is_usable, device)
+
+    def trial(self) -> AbstractContextManager[None]:
+        """A `with` block at whose end everything done to nodes in it is undone; may be nested; costs what is done in it."""
+        return self._states.trial()
 
     def check_integrity(self) -> None:
-        """Raise AssertionError unless every node's free capacity is between nothing and what it has."""
-        for node, have in enumerate(self.nodes):
-            assert 0 <= self.free.cpu[node] <= have.cpu_milli
-            assert 0 <= self.free.memory[node] <= have.memory_mib
-            assert (self.free.shares[node] >= 0).all() and (self.free.shares[node] <= WHOLE).all()
-            assert (self.free.shares[node, have.num_devices :] == 0).all()
+        """Raise AssertionError unless what is left of every node is between nothing and what it has, and free if usable."""
+        left, free = self._states.left, self.free
+        for at, have in enumerate(self.nodes):
+            is_usable, shares = bool(self.usable_N[at]), left.shares[at]
+            assert 0 <= left.cpu[at] <= have.cpu_milli and 0 <= left.memory[at] <= have.memory_mib
+            assert (shares >= 0).all() and (shares <= WHOLE).all() and (shares[have.num_devices :] == 0).all()
+            assert (free.shares[at] == shares * self._states.device_usable_NG[at] * is_usable).all()
+            assert (free.cpu[at], free.memory[at]) == (left.cpu[at] * is_usable, left.memory[at] * is_usable)
+            assert not is_usable or self._index[have.name] == at
 
-    def _model_bits(self, item: RequestClass) -> int:
-        if not item.models:
-            return (1 << len(self.models)) - 1
-        return sum(1 << self.models.index(model) for model in item.models if model in self.models)
+    def _move(self, taken: Taken, sign: int) -> None:
+        at, devices, problem = taken.node, taken.devices, f"not free, or not held: {taken}"
+        have, left = self.nodes[at], self._states.left
+        assert all(0 <= device < have.num_devices for device in devices) and len(set(devices)) == len(devices), problem
+        cpu, memory = left.cpu[at] + sign * taken.cpu_milli, left.memory[at] + sign * taken.memory_mib
+        assert 0 <= cpu <= have.cpu_milli and 0 <= memory <= have.memory_mib, problem
+        assert all(0 <= left.shares[at, device] + sign * taken.milli <= WHOLE for device in devices), problem
+        if not self._states.is_trial:
+            self.taken_milli += taken.milli * len(devices) * (sign < 0)
+            self.released_milli += taken.milli * len(devices) * (sign > 0)
+        self._states.move(at, sign * taken.cpu_milli, sign * taken.memory_mib, devices, sign * taken.milli)
+
+    def _expose(self) -> None:
+        """The arrays of the nodes that there are; what others read, and only they change."""
+        self.free: States = self._states.free
+        """What may be taken now, by node; all 0 where a node is not usable."""
+        self.usable_N: Bools = self._states.usable_N
+        """Whether a node may be used at all: there, not drained, healthy."""
+        self.version_N: Ints = self._states.version_N
+        """Digest of each node's free state: equal where the states are equal; not negative."""
+        self._digest_N = grown(self._digest_N, (len(self.nodes),))
+        self.digest_N = self._digest_N[: len(self.nodes)]
+        """Digest of each node's name: an order that does not lean on how nodes were listed."""
+
+    def _is_idle(self, node: int) -> bool:
+        have, left = self.nodes[node], self._states.left
+        is_held = left.cpu[node] < have.cpu_milli or left.memory[node] < have.memory_mib
+        return not is_held and bool(left.shares[node].sum() == have.num_devices * WHOLE)
+
+    def _add_models(self, models: Sequence[str]) -> None:
+        if not models:
+            return
+        known = (*self.models, *models)
+        if len(known) > MAX_MODELS:
+            raise UsageError("too many device models", seen=len(known), expected=f"at most {MAX_MODELS}")
+        self.models = known
+        self._classes.learn_models(self._bits())
+
+    def _bits(self) -> dict[str, int]:
+        return {model: bit for bit, model in enumerate(self.models)}

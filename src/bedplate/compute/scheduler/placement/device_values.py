@@ -16,8 +16,10 @@ from collections.abc import Iterator
 import numpy as np
 from numba import njit
 
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Floats, Ints
+from bedplate.compute.scheduler.placement.arrays import Floats, Ints
+from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.mix import Mix
+from bedplate.compute.scheduler.placement.request import WHOLE
 
 NUM_DRAWS = 12
 _MAX_ROUNDS = 60

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.cluster import Floats
+from bedplate.compute.scheduler.placement.arrays import Floats
 from bedplate.compute.scheduler.placement.mix import Mix
 
 FIRST_LOOK = 256
@@ -21,7 +21,7 @@ _LEAST_EXPECTED = 5.0
 
 
 class MixWatch:
-    """Counts arrivals; a class that the mix did not know counts as any other."""
+    """Counts arrivals; a class that the mix did not know counts as any other. A mix without history is refuted at once."""
 
     def __init__(self, mix: Mix) -> None:
         self._mix = mix
@@ -30,6 +30,9 @@ class MixWatch:
 
     def observe(self, item: int) -> Mix | None:
         """Count an arrival of class `item`; a new mix where the old one is refuted."""
+        if item >= len(self._seen_C):
+            self._mix = self._mix.extended(item + 1)
+            self._seen_C = np.append(self._seen_C, np.zeros(item + 1 - len(self._seen_C)))
         self._seen_C[item] += 1
         if self._seen_C.sum() < self._next_look:
             return None
@@ -46,6 +49,8 @@ def differs(seen_C: Floats, mix: Mix) -> bool:
     """Whether counts `seen_C` are improbable (`P_VALUE`) under `mix`."""
     from scipy.stats import chi2
 
+    if not mix.count_C.any():
+        return True
     expected_C = seen_C.sum() * mix.frequency
     often_C = expected_C >= _LEAST_EXPECTED
     expected = np.append(expected_C[often_C], max(expected_C[~often_C].sum(), _LEAST_EXPECTED / 10))

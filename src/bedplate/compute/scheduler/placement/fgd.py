@@ -19,10 +19,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from bedplate.compute.scheduler.placement.base import CheapestPolicy, PlacementPolicy, Ties
+from bedplate.compute.scheduler.placement.arrays import Floats, Ints, States
+from bedplate.compute.scheduler.placement.base import PlacementPolicy, Ties
 from bedplate.compute.scheduler.placement.candidates import rows_of
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Floats, Ints, States
+from bedplate.compute.scheduler.placement.cluster import Cluster
+from bedplate.compute.scheduler.placement.cost_table import CheapestPolicy
 from bedplate.compute.scheduler.placement.mix import Mix
+from bedplate.compute.scheduler.placement.request import WHOLE
 
 TYPICAL_FRAC = 0.95
 
@@ -60,16 +63,16 @@ def typical_classes(cluster: Cluster, mix: Mix) -> TypicalClasses:
         merged[key] = merged.get(key, 0.0) + count
     popular = Mix(count_C=np.array(list(merged.values())))
     chosen = popular.most_popular(TYPICAL_FRAC, list(merged))
-    table = np.array(list(merged), np.int64)[chosen]
-    count = popular.count_C[chosen]
-    return TypicalClasses(table[:, 0], table[:, 2], table[:, 1], table[:, 3], count / count.sum())
+    table = np.array(list(merged), np.int64).reshape(-1, 4)[chosen]
+    frequency = Mix(count_C=popular.count_C[chosen]).frequency
+    return TypicalClasses(table[:, 0], table[:, 2], table[:, 1], table[:, 3], frequency)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def fragmentation(states: States, typical: TypicalClasses) -> Floats:
     """Expected device capacity that a typical request cannot use, in thousandths of a device, shape (M,).
 
-    O(M * T * G).
+    On a node of several models the devices of all that it accepts count for a class, though they will be of one. O(M * T * G).
     """
     result = np.zeros(len(states.cpu))
     for at in range(len(states.cpu)):
@@ -77,10 +80,10 @@ def fragmentation(states: States, typical: TypicalClasses) -> Floats:
         if free == 0:
             continue
         for item in range(len(typical.cpu)):
-            fits = typical.cpu[item] <= states.cpu[at] and (typical.models[item] >> states.model[at]) & 1
+            fits, models = typical.cpu[item] <= states.cpu[at], typical.models[item]
             usable, too_small = 0, 0
             for device in range(states.devices[at]):
-                if states.shares[at, device] >= typical.share[item]:
+                if states.shares[at, device] >= typical.share[item] and (models >> states.model[at, device]) & 1:
                     usable += 1
                 else:
                     too_small += states.shares[at, device]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.cluster import Cluster, Floats, Ints
+from bedplate.compute.scheduler.placement.arrays import Floats, Ints
+from bedplate.compute.scheduler.placement.cluster import Cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -15,13 +16,17 @@ class Mix:
     """Frequencies of request classes, learned from what arrived."""
 
     count_C: Floats
-    """How often each class of the cluster arrived."""
+    """How often each class of the cluster arrived; all 0 where there is no history."""
 
     @property
     def frequency(self) -> Floats:
-        """Share of arrivals of each class, shape (C,); sums to 1."""
-        frequency: Floats = self.count_C / self.count_C.sum()
+        """Share of arrivals of each class, shape (C,); sums to 1, or to 0 where nothing is known."""
+        frequency: Floats = self.count_C / max(self.count_C.sum(), 1e-9)
         return frequency
+
+    def extended(self, num_classes: int) -> Mix:
+        """The same, where there are more classes by now."""
+        return Mix(count_C=np.append(self.count_C, np.zeros(num_classes - len(self.count_C))))
 
     def device_share(self, cluster: Cluster) -> Floats:
         """Share of the arriving device demand of each class, shape (C,); sums to 1."""
@@ -38,7 +43,7 @@ class Mix:
         """
         order = sorted(range(len(self.count_C)), key=lambda item: (self.count_C[item], rank_C[item]), reverse=True)
         covered = np.cumsum(self.count_C[order])
-        return np.array(order[: int(np.searchsorted(covered, frac * covered[-1] - 1e-9)) + 1], np.int64)
+        return np.array(order[: int(np.searchsorted(covered, frac * self.count_C.sum() - 1e-9)) + 1], np.int64)
 
 
 def mix_of(arrivals: Sequence[int] | Ints, num_classes: int) -> Mix:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.base import CheapestPolicy, PlacementPolicy, Ties
-from bedplate.compute.scheduler.placement.cluster import WHOLE, Cluster, Floats, Ints, States
+from bedplate.compute.scheduler.placement.arrays import Floats, Ints, States
+from bedplate.compute.scheduler.placement.base import PlacementPolicy, Ties
+from bedplate.compute.scheduler.placement.cluster import Cluster
+from bedplate.compute.scheduler.placement.cost_table import CheapestPolicy
 from bedplate.compute.scheduler.placement.mix import Mix
+from bedplate.compute.scheduler.placement.request import WHOLE
 
 _USED_DEVICES, _USED_NODES, _FREE_NODES = 100, 50, 33
 

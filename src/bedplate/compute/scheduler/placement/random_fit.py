@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy
-from bedplate.compute.scheduler.placement.candidates import find_candidates
+from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints
+from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy, Ranking
+from bedplate.compute.scheduler.placement.candidates import find_candidates, fits
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.mix import Mix
 
@@ -16,16 +17,35 @@ class RandomPolicy:
     def __init__(self, cluster: Cluster, seed: int) -> None:
         self._cluster = cluster
         self._generator = np.random.default_rng(seed)
-        self._nodes = np.arange(len(cluster.nodes))
 
-    def choose(self, item: int) -> Choice | None:
-        """See `PlacementPolicy`."""
-        owner_M, device_M, _ = find_candidates(self._cluster.free, self._cluster.requests, item, self._nodes)
-        if not len(owner_M):
+    def observe(self, item: int) -> None:
+        """Nothing is learned."""
+
+    def choose(self, item: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Choice | None:
+        """See `PlacementPolicy`; only the nodes of the least bias are drawn from."""
+        nodes = self._fitting(item, allowed_N)
+        if not len(nodes):
             return None
-        node = self._generator.choice(np.unique(owner_M))
-        device = self._generator.choice(device_M[owner_M == node])
-        return Choice(node=int(node), device=int(device))
+        bias = np.zeros(len(nodes)) if bias_N is None else bias_N[nodes]
+        node = int(self._generator.choice(nodes[bias == bias.min()]))
+        return Choice(node=node, device=int(self._generator.choice(self._devices(item, node))), cost=float(bias.min()))
+
+    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
+        """See `PlacementPolicy`; nodes of one bias come in a random order."""
+        nodes = self._generator.permutation(self._fitting(item, allowed_N))
+        costs = np.zeros(len(nodes)) if bias_N is None else bias_N[nodes]
+        order = np.argsort(costs, kind="stable")[:most]
+        devices = [self._generator.choice(self._devices(item, node)) for node in nodes[order]]
+        return Ranking(nodes[order], np.array(devices, np.int64), costs[order])
+
+    def _fitting(self, item: int, allowed_N: Bools | None) -> Ints:
+        nodes = np.flatnonzero(self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N)
+        fitting: Ints = nodes[fits(self._cluster.free, self._cluster.requests, item, nodes)]
+        return fitting
+
+    def _devices(self, item: int, node: int) -> Ints:
+        device_M: Ints = find_candidates(self._cluster.free, self._cluster.requests, item, np.array([node]))[1]
+        return device_M
 
 
 def make_policy(cluster: Cluster, mix: Mix, seed: int = 0) -> PlacementPolicy:

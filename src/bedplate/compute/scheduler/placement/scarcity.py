@@ -2,6 +2,10 @@
 
 A kind is all classes that need the same number of whole devices (two or more), or accept the same models only. Its supply
 is what every node could take of it, were it the only one to arrive, in thousandths of a device.
+
+Its demand is its part of what is free: what will arrive until the cluster is full. Where requests leave, the cluster does not
+fill up for good, and the number of a kind's requests that are there at one time fluctuates as a Poisson number does; so demand
+grows by the fluctuation, in proportion to how much of what was ever taken has been given back.
 """
 
 from __future__ import annotations
@@ -9,11 +13,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from bedplate.compute.scheduler.placement.arrays import Classes, Floats, Ints, States
 from bedplate.compute.scheduler.placement.candidates import rows_of
-from bedplate.compute.scheduler.placement.cluster import Classes, Cluster, Floats, Ints, States
+from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.mix import Mix
+from bedplate.compute.scheduler.placement.state_cache import StateCache
 
 EXPONENT = 3
+NUM_DEVIATIONS = 2
+"""Of the number of a kind's requests that are there at one time: room for 98 % of the fluctuation."""
 
 
 class Scarcity:
@@ -22,37 +30,53 @@ class Scarcity:
     def __init__(self, cluster: Cluster, mix: Mix) -> None:
         self._cluster = cluster
         kind_C, weight_C, self._demand_frac_J = _kinds(cluster, mix)
+        size_J = np.bincount(kind_C[kind_C >= 0], (weight_C * cluster.requests.devices * cluster.requests.share)[kind_C >= 0])
+        self._deviation_J = np.sqrt(self._demand_frac_J * cluster.capacity_milli * size_J)
         scarce = np.flatnonzero(kind_C >= 0)
         self._classes = Classes(*(field[scarce] for field in cluster.requests))
         self._kind_C, self._weight_C = kind_C[scarce], weight_C[scarce]
-        num_kinds = len(self._demand_frac_J)
-        self._supply_NJ = self._supply(cluster.free)
-        self._lost_CNJ = np.zeros((len(cluster.classes), len(cluster.nodes), num_kinds), np.float32)
-        self._version_N = cluster.version_N.copy()
+        self.num_kinds = len(self._demand_frac_J)
+        self._supply_NJ, self._supply_J = np.zeros((0, self.num_kinds)), np.zeros(self.num_kinds)
+        self._free_N, self._free = np.zeros(0, np.int64), 0
+        self._version_N = np.zeros(0, np.int64)
+        self._cache = StateCache(self._compute, self.num_kinds)
+        self._follow()
 
-    def update(self, item: int, nodes_M: Ints, after: States) -> None:
-        """Note what placing class `item` on each of `nodes_M`, which leaves the states `after`, takes from each kind."""
-        if self._demand_frac_J.size:
-            self._follow()
-            self._lost_CNJ[item, nodes_M] = self._supply_NJ[nodes_M] - self._supply(after)
-
-    def cost(self, item: int) -> Floats | float:
-        """Cost of placing class `item` on each node where it fits, in thousandths of a device; call `update` first."""
+    def prices(self) -> Floats:
+        """What a thousandth of a device of each kind's supply costs now, 0 to 1, shape (J,)."""
         if not self._demand_frac_J.size:
-            return 0.0
-        demand_J = self._demand_frac_J * self._cluster.free.shares.sum()
-        price_J = np.minimum(demand_J / np.maximum(self._supply_NJ.sum(axis=0), 1.0), 1.0) ** EXPONENT
-        cost: Floats = self._lost_CNJ[item] @ price_J
-        return cost
+            return self._demand_frac_J
+        self._follow()
+        turnover = self._cluster.released_milli / max(self._cluster.taken_milli, 1)
+        demand_J = self._demand_frac_J * self._free + turnover * NUM_DEVIATIONS * self._deviation_J
+        price_J: Floats = np.minimum(demand_J / np.maximum(self._supply_J, 1.0), 1.0) ** EXPONENT
+        return price_J
+
+    def lost(self, nodes_M: Ints, after: States) -> Floats:
+        """What placements on `nodes_M` that leave the states `after` take from each kind's supply, shape (M, J)."""
+        self._follow()
+        lost: Floats = self._supply_NJ[nodes_M] - self._cache.values(after)
+        return lost
 
     def _follow(self) -> None:
-        changed = np.flatnonzero(self._version_N != self._cluster.version_N)
-        if len(changed):
-            self._supply_NJ[changed] = self._supply(rows_of(self._cluster.free, changed))
-            self._version_N[changed] = self._cluster.version_N[changed]
+        """Bring supplies and their sums up to date."""
+        version_N = self._cluster.version_N
+        if (more := len(version_N) - len(self._version_N)) > 0:
+            self._version_N = np.append(self._version_N, np.full(more, -1))
+            self._free_N = np.append(self._free_N, np.zeros(more, np.int64))
+            self._supply_NJ = np.concatenate([self._supply_NJ, np.zeros((more, self.num_kinds))])
+        changed = np.flatnonzero(self._version_N != version_N)
+        if not len(changed):
+            return
+        states = rows_of(self._cluster.free, changed)
+        supply_MJ, free_M = self._cache.values(states), states.shares.sum(axis=1)
+        self._supply_J += (supply_MJ - self._supply_NJ[changed]).sum(axis=0)
+        self._free += int((free_M - self._free_N[changed]).sum())
+        self._supply_NJ[changed], self._free_N[changed] = supply_MJ, free_M
+        self._version_N[changed] = version_N[changed]
 
-    def _supply(self, states: States) -> Floats:
-        supply: Floats = _supply(states, self._classes, self._kind_C, self._weight_C, len(self._demand_frac_J))
+    def _compute(self, states: States) -> Floats:
+        supply: Floats = _supply(states, self._classes, self._kind_C, self._weight_C, self.num_kinds)
         return supply
 
 
@@ -62,7 +86,7 @@ def _kinds(cluster: Cluster, mix: Mix) -> tuple[Ints, Floats, Floats]:
     every_model = (1 << len(cluster.models)) - 1
     kind_C, names = np.full(len(demand_C), -1, np.int64), dict[tuple[int, int], int]()
     for item in np.flatnonzero(demand_C > 0):
-        count, models = int(requests.devices[item]), int(requests.models[item])
+        count, models = int(requests.devices[item]), int(requests.models[item]) & every_model
         if count > 1 or models != every_model:
             kind_C[item] = names.setdefault((count, models), len(names))
     demand_J = np.array([demand_C[kind_C == kind].sum() for kind in range(len(names))])
@@ -76,11 +100,10 @@ def _supply(states: States, classes: Classes, kind_C: Ints, weight_C: Floats, nu
     result = np.zeros((len(states.cpu), num_kinds))
     for at in range(len(states.cpu)):
         for item in range(len(kind_C)):
-            if not (classes.models[item] >> states.model[at]) & 1:
-                continue
             copies = 0
             for device in range(states.devices[at]):
-                copies += states.shares[at, device] // classes.share[item]
+                if (classes.models[item] >> states.model[at, device]) & 1:
+                    copies += states.shares[at, device] // classes.share[item]
             copies //= classes.devices[item]
             if classes.cpu[item] > 0:
                 copies = min(copies, states.cpu[at] // classes.cpu[item])

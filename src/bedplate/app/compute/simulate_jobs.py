@@ -1,0 +1,34 @@
+"""`compute simulate` of jobs with durations: policies side by side on a trace, for the command line and for Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bedplate.compute.simulate.replay.question import JobsQuestion as Settings
+from bedplate.core.clock import SystemClock
+from bedplate.core.files import write_file
+from bedplate.core.reporter import NullReporter, Reporter
+
+if TYPE_CHECKING:
+    from bedplate.compute.simulate.replay.simulate import JobsResult
+
+__all__ = ["JobsResult", "Settings", "simulate_jobs"]
+
+
+def simulate_jobs(settings: Settings, reporter: Reporter | None = None) -> JobsResult:
+    """Answer the question, and write the report that it asks for.
+
+    Raises:
+        NotFoundError, ConfigurationError: A file is missing or cannot be read, with its line.
+        CheckFailedError: More of the trace is left out than the question allows.
+        UsageError: A policy that cannot be loaded, words that cannot be read, a run too large for a timeline.
+    """
+    from bedplate.app.compute.job_figures import figure_page
+    from bedplate.compute.simulate.replay.simulate import simulate_jobs as answer
+    from bedplate.scorecard.report.page import render_figures
+
+    result = answer(settings, reporter or NullReporter())
+    if settings.report is not None:
+        write_file(Path(settings.report), render_figures(figure_page(result, SystemClock().now())))
+    return result

@@ -1,0 +1,145 @@
+"""What the service knows between two passes: jobs as they are on record, the scheduler's state, and who has which cores.
+
+It is made from the state database at the start, and again whenever something could not be written: what is on record is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bedplate.app.control.batch import Batch
+from bedplate.app.control.cores import CoreBook
+from bedplate.app.control.requests import Placed, job_of, placed_from_json
+from bedplate.compute.scheduler.entry import Phase as SchedulerPhase
+from bedplate.compute.scheduler.job import Request
+from bedplate.compute.scheduler.settings import SchedulerSettings
+from bedplate.compute.scheduler.state import SchedulerState
+from bedplate.compute.scheduler.tenants import Quota
+from bedplate.core.devices import Node
+from bedplate.state.job_records import PLACED, JobRecord, TenantRecord
+
+
+class JobBook:
+    """Has one owner, the controller."""
+
+    def __init__(self, nodes: Iterable[Node], tenants: Iterable[TenantRecord], settings: SchedulerSettings) -> None:
+        nodes = tuple(nodes)
+        self.quotas = {tenant.name: tenant for tenant in tenants}
+        self.scheduler = SchedulerState(nodes, quotas=map(quota_of, self.quotas.values()), settings=settings)
+        self.cores = CoreBook()
+        for node in nodes:
+            self.cores.add(node)
+        self.records: dict[str, JobRecord] = {}
+        """Jobs that have not ended, by id."""
+        self.requests: dict[str, Request] = {}
+        """What each of them asks for."""
+        self.seen_nodes: tuple[Node, ...] = nodes
+        """The newest answer of the engine about its nodes that was taken in."""
+        self.placed: dict[str, Placed] = {}
+        """What each placed job holds; while it grows, what it is to have."""
+        self.adrift: set[str] = set()
+        """Placed jobs that the scheduler's state does not know: a node of theirs was not there when this book was made."""
+        self.drained: dict[str, str] = {}
+        """Reason by node."""
+
+    @classmethod
+    def load(
+        cls,
+        records: Iterable[JobRecord],
+        nodes: Iterable[Node],
+        tenants: Iterable[TenantRecord],
+        settings: SchedulerSettings,
+        now_s: float,
+    ) -> JobBook:
+        """The book of what is on record."""
+        book = cls(nodes, tenants, settings)
+        records = tuple(records)
+        for record in records:
+            book.admit(record)
+        for record in records:
+            if record.phase in PLACED and record.allocation is not None:
+                book._readmit(record, placed_from_json(record.allocation), now_s)
+        return book
+
+    def admit(self, record: JobRecord) -> None:
+        """A job is there, and waits."""
+        self.records[record.id] = record
+        job = job_of(record)
+        self.requests[record.id] = job.request
+        self.scheduler.submit(job, check=False)
+
+    def change(self, batch: Batch, job_id: str, **values: Any) -> JobRecord:
+        """New values of a job, here and in the batch."""
+        changed = self.records[job_id] = replace(self.records[job_id], **values)
+        batch.change(job_id, **{name: getattr(value, "value", value) for name, value in values.items()})
+        return changed
+
+    def hold(self, job_id: str, placed: Placed) -> None:
+        """A job holds this, whose cores are booked."""
+        self.placed[job_id] = placed
+
+    def let_go(self, job_id: str) -> None:
+        """A job holds nothing any more."""
+        if (placed := self.placed.pop(job_id, None)) is not None:
+            self.cores.take_back(placed.nodes)
+
+    def forget(self, job_id: str) -> None:
+        """A job has ended; the scheduler was told."""
+        self.let_go(job_id)
+        self.adrift.discard(job_id)
+        del self.records[job_id], self.requests[job_id]
+
+    def wait_again(self, job_id: str, now_s: float, not_before_s: float = 0.0) -> None:
+        """A placed job waits again."""
+        self.let_go(job_id)
+        if job_id in self.adrift:
+            self.adrift.remove(job_id)
+            self.scheduler.submit(job_of(self.records[job_id]), check=False)
+        elif self.scheduler.entry(job_id).phase is SchedulerPhase.PREEMPTING:
+            self.scheduler.preempted(job_id, now_s)
+        else:
+            self.scheduler.requeued(job_id, now_s, not_before_s=not_before_s)
+
+    def end(self, job_id: str, now_s: float) -> None:
+        """A job has ended, wherever it was."""
+        if job_id in self.adrift:
+            pass
+        elif self.scheduler.entry(job_id).phase is SchedulerPhase.WAITING:
+            self.scheduler.withdraw(job_id)
+        else:
+            self.scheduler.ended(job_id, now_s)
+        self.forget(job_id)
+
+    def set_quotas(self, tenants: Iterable[TenantRecord]) -> None:
+        """What tenants may have from now on; one that is not named any more may have what it can borrow."""
+        now: Mapping[str, TenantRecord] = {tenant.name: tenant for tenant in tenants}
+        for name in self.quotas.keys() | now.keys():
+            if self.quotas.get(name) != now.get(name):
+                self.scheduler.set_quota(quota_of(now.get(name) or TenantRecord(name=name)))
+        self.quotas = dict(now)
+
+    def set_drained(self, drained: Mapping[str, str]) -> None:
+        """Which nodes get no new work, with the reasons; others do."""
+        for node in self.cores.nodes:
+            if drained.get(node.id) != self.drained.get(node.id):
+                self.scheduler.node_usable(node.id, node.id not in drained, drained.get(node.id, ""))
+        self.drained = {node.id: drained[node.id] for node in self.cores.nodes if node.id in drained}
+
+    def _readmit(self, record: JobRecord, placed: Placed, now_s: float) -> None:
+        self.cores.hold(placed.nodes)
+        self.placed[record.id] = placed
+        if any(self.cores.node(part.node) is None for part in placed.nodes):
+            self.scheduler.withdraw(record.id)
+            self.adrift.add(record.id)
+            return
+        self.scheduler.started(record.id, placed.allocation, record.placed_at_s or now_s)
+        beneficiary = str((record.stop or {}).get("beneficiary", ""))
+        if (record.stop or {}).get("why") == "preempted" and beneficiary in self.records:
+            self.scheduler.preempting(record.id, beneficiary, now_s)
+
+
+def quota_of(tenant: TenantRecord) -> Quota:
+    """A stored quota in the scheduler's words."""
+    return Quota(tenant=tenant.name, guaranteed=tenant.guaranteed, limit=tenant.limit, weight=tenant.weight)

@@ -1,0 +1,133 @@
+"""Why a job waits, and what would happen to one that is not submitted: the scheduler is asked, and nothing changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from bedplate.app.control.book import JobBook
+from bedplate.app.control.carry_out import refusal_error
+from bedplate.compute.scheduler.decide import decide
+from bedplate.compute.scheduler.decision import Preempt, Refuse, Shrink, Start
+from bedplate.compute.scheduler.entry import Entry
+from bedplate.compute.scheduler.job import Job
+from bedplate.compute.scheduler.placement.why_not import why_not
+from bedplate.core.json import JsonObject
+from bedplate.core.units import format_duration
+
+_TRIAL = "this-job"
+_NODES = 8
+"""Nodes of which it is said why each was rejected."""
+_JOB_ID = re.compile(r"\bjob-[0-9]+\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What would happen now."""
+
+    would: str
+    """`start`, `preempt` (others, and then start), `wait`, or `refuse`."""
+    nodes: tuple[str, ...] = ()
+    """Where it would start."""
+    workers: int = 0
+    model: str = ""
+    lines: tuple[str, ...] = ()
+    """Why, for people."""
+
+    def as_json(self) -> JsonObject:
+        """For an answer."""
+        return {
+            "would": self.would,
+            "nodes": list(self.nodes),
+            "workers": self.workers,
+            "model": self.model,
+            "lines": list(self.lines),
+        }
+
+
+def forecast(book: JobBook, job: Job, now_s: float) -> Forecast:
+    """What the next pass would do with `job`, as things stand."""
+    trial, scheduler = replace(job, id=_TRIAL), book.scheduler
+    scheduler.submit(trial)
+    try:
+        decisions = decide(scheduler, now_s)
+        for decision in decisions:
+            if isinstance(decision, Refuse) and decision.job_id == _TRIAL:
+                nearest = (f"nearest request that fits: {decision.nearest}",) if decision.nearest else ()
+                return Forecast(would="refuse", lines=(decision.reason, *nearest))
+            if isinstance(decision, Start) and decision.job_id == _TRIAL:
+                places = decision.allocation.places
+                return Forecast(
+                    would="start",
+                    nodes=tuple(dict.fromkeys(place.node for place in places)),
+                    workers=len(places),
+                    model=decision.allocation.model,
+                    lines=(decision.reason,),
+                )
+        for_it = [item for item in decisions if isinstance(item, Preempt | Shrink) and item.beneficiary == _TRIAL]
+        if for_it:
+            return Forecast(would="preempt", lines=tuple(f"{item.job_id}: {item.reason}" for item in for_it))
+        return Forecast(would="wait", lines=reasons(book, _TRIAL, now_s, _NODES))
+    finally:
+        scheduler.withdraw(_TRIAL)
+
+
+def check_satisfiable(book: JobBook, job: Job) -> None:
+    """Refuse at once what nothing here can ever run.
+
+    Raises:
+        UsageError: With the nearest request that could be met.
+    """
+    trial, scheduler = replace(job, id=_TRIAL), book.scheduler
+    scheduler.submit(trial)
+    try:
+        refused = scheduler.entry(_TRIAL).refusal
+    finally:
+        scheduler.withdraw(_TRIAL)
+    if refused is not None:
+        reason, nearest = refused
+        raise refusal_error(Refuse(job_id=job.id, reason=reason, nearest=nearest))
+
+
+def reasons(book: JobBook, job_id: str, now_s: float, num_nodes: int = 0) -> tuple[str, ...]:
+    """Why a waiting job waits, for people; O(nodes) for each model that it accepts.
+
+    Args:
+        book: What the service knows.
+        job_id: A job that waits.
+        now_s: Now.
+        num_nodes: Of how many nodes to say why each was rejected.
+    """
+    scheduler, record = book.scheduler, book.records.get(job_id)
+    entry = scheduler.entry(job_id)
+    lines = [f"it waits again: {record.why}"] if record is not None and record.why else []
+    if entry.not_before_s > now_s:
+        lines.append(f"it starts again in {format_duration(entry.not_before_s - now_s)} at the earliest")
+    if entry.victims:
+        lines.append(f"{', '.join(sorted(entry.victims))} were asked to make room for it")
+    for variant in entry.shape.variants:
+        what = f"{variant.model}: " if variant.model else ""
+        over = scheduler.ledger.over_limit(entry.tenant, scheduler.charge_of(variant, entry.fewest))
+        if over is not None:
+            lines.append(f"{what}the tenant '{over[0].path}' would hold more {over[1]} than its limit allows")
+            continue
+        lines += [what + line for line in _of_placement(book, entry, variant.item, num_nodes)]
+    return tuple(lines)
+
+
+def _of_placement(book: JobBook, entry: Entry, item: int, num_nodes: int) -> Iterator[str]:
+    nodes = book.scheduler.nodes
+    allowed_N = nodes.labelled(entry.job.request.labels)
+    answer = why_not(nodes.cluster, item, None if allowed_N is None else {"not its labels": allowed_N})
+    yield f"{answer}; {entry.fewest} workers are needed, {entry.job.request.topology}"
+    if answer.num_fitting:
+        yield "what is free is too little for all of its workers, or is kept for jobs before it"
+    for node in list(answer.filter_of)[:num_nodes]:
+        name = nodes.cluster.nodes[node].name
+        yield f"{name}: drained: {book.drained[name]}" if name in book.drained else answer.text(node)
+
+
+def without_others(text: str, may_see: Callable[[str], bool]) -> str:
+    """`text` with the ids of jobs that its reader may not see left out."""
+    return _JOB_ID.sub(lambda match: match[0] if may_see(match[0]) else "another job", text)

@@ -1,0 +1,168 @@
+"""The service, put together: state, lock, engine, scheduler; without HTTP, which is above it (`service/control/`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.app.control.access import Role
+from bedplate.app.control.addresses import ServiceFiles
+from bedplate.app.control.api import ControlApi
+from bedplate.app.control.controller import Controller
+from bedplate.app.control.launcher import ProcessLauncher
+from bedplate.app.control.loop import SchedulerLoop
+from bedplate.app.control.node_watch import NodeWatch
+from bedplate.app.control.scheduler_lock import sole_scheduler
+from bedplate.app.control.settings import ServiceSettings
+from bedplate.app.control.submission import Submitter
+from bedplate.app.control.tokens import new_token, token_digest
+from bedplate.app.wiring import engine_factory, open_state, state_location
+from bedplate.core.errors import BedplateError, UsageError
+from bedplate.core.events.event import Subject, SubjectKind
+from bedplate.core.events.kinds import SchedulerStopped, make_event
+from bedplate.state.events import event_row
+from bedplate.state.store import StateStore
+
+ADMIN = "admin"
+"""Name of the first user."""
+_STOP_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlService:
+    """A service that runs."""
+
+    api: ControlApi
+    controller: Controller
+    loop: SchedulerLoop
+    watch: NodeWatch
+    files: ServiceFiles
+    state: StateStore
+    settings: ServiceSettings
+    token: str | None
+    """The first admin's new token, shown this once; None where it was made before."""
+
+    def stop_jobs(self, wait_s: float) -> int:
+        """Let every job save what it has and end, and wait for that; they wait again. Returns how many are left running."""
+        self.controller.stop_all()
+        until_s = self.state.clock.now() + wait_s
+        while (left := self.controller.num_placed()) and self.state.clock.now() < until_s:
+            self.state.clock.wait(_STOP_POLL_S)
+            self.controller.settle()
+        return left
+
+
+@contextmanager
+def running_service(
+    settings: ServiceSettings,
+    *,
+    engine: str = "local",
+    state: str | None = None,
+    uses: Mapping[str, str] | None = None,
+    renew_token: bool = False,
+    on_lost: Callable[[BedplateError], None],
+) -> Iterator[ControlService]:
+    """The service while inside; at the end the decision in hand is finished, and jobs go on.
+
+    Args:
+        settings: Limits, intervals, and how to decide.
+        engine: Where jobs run, as a URL; one that ends with its process will not do.
+        state: What `--state` says.
+        uses: Use cases of the operator's own, by name.
+        renew_token: Make another token for the first admin.
+        on_lost: Called when another scheduler took over.
+
+    Raises:
+        UnavailableError: Another scheduler has this state, or state or engine cannot be reached.
+        UsageError: The engine will not do.
+    """
+    check_engine(engine)
+    with contextlib.ExitStack() as stack:
+        location = state_location(state)
+        store = open_state(location)
+        stack.callback(store.close)
+        is_held = stack.enter_context(sole_scheduler(store))
+        files = ServiceFiles.of(location)
+        token = _first_token(store, files, renew=renew_token)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bedplate-service-")))
+        open_engine = engine_factory(engine)(folder)
+        stack.callback(open_engine.close)
+        loops: list[SchedulerLoop] = []
+        watch = NodeWatch(open_engine.resources, settings.nodes_every, lambda: _wake(loops))
+        launcher = ProcessLauncher(location=location, state=_state_text(state), engine=engine, uses=dict(uses or {}))
+        controller = Controller(
+            state=store, nodes=lambda: watch.nodes, launcher=launcher, is_held=is_held, settings=settings.scheduler
+        )
+        loop = SchedulerLoop(controller, settings.pass_every, on_lost)
+        loops.append(loop)
+        submitter = Submitter(state=store, controller=controller, settings=settings, wake=loop.wake, uses=dict(uses or {}))
+        api = ControlApi(state=store, controller=controller, submitter=submitter, wake=loop.wake)
+        stack.enter_context(watch)
+        stack.callback(_say_stopped, store, loop)
+        stack.callback(loop.close)
+        loop.start()
+        yield ControlService(
+            api=api,
+            controller=controller,
+            loop=loop,
+            watch=watch,
+            files=files,
+            state=store,
+            settings=settings,
+            token=token,
+        )
+
+
+def check_engine(engine: str) -> None:
+    """Refuse an engine that jobs in processes of their own cannot share.
+
+    Raises:
+        UsageError: It ends with the process that opened it.
+    """
+    if engine.partition("://")[0] == "ray-local":
+        raise UsageError(
+            "the engine 'ray-local' ends with the process that opened it",
+            seen=engine,
+            expected="local, ray://HOST:PORT, ray://auto",
+            next_step="'ray start --head' starts a cluster that stays; then --engine ray://auto",
+        )
+
+
+def _wake(loops: Iterable[SchedulerLoop]) -> None:
+    for loop in loops:
+        loop.wake()
+
+
+def _first_token(state: StateStore, files: ServiceFiles, *, renew: bool) -> str | None:
+    """Make the first admin, or another token for it."""
+    token = new_token()
+    if state.users.get(ADMIN) is None:
+        state.users.add(ADMIN, Role.ADMIN.value, (), token_digest(token))
+    elif renew:
+        state.users.set_token(ADMIN, token_digest(token))
+    else:
+        return None
+    files.write_token(token)
+    return token
+
+
+def _state_text(state: str | None) -> str:
+    """What `--state` says, for a process with another working directory."""
+    text = (os.environ.get("BEDPLATE_STATE") or None) if state is None else state
+    if text is None or "://" in text:
+        return text or str(state_location(None).file.parent)
+    return str(Path(text).expanduser().absolute())
+
+
+def _say_stopped(state: StateStore, loop: SchedulerLoop) -> None:
+    reason = str(loop.error) if loop.error is not None else "it was asked to"
+    facts = SchedulerStopped(reason=reason)
+    subject = Subject(kind=SubjectKind.SERVICE, id="scheduler")
+    event = make_event(facts, at_s=state.clock.now(), message=reason, subject=subject, source="scheduler")
+    with contextlib.suppress(BedplateError):  # the state may be away; the end must not depend on it
+        state.append([event_row(event)], [])

@@ -1,0 +1,56 @@
+"""A job takes its places, and gives them back: in the cluster, among the holdings, and in the account of its tenant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bedplate.compute.scheduler.entry import Entry
+from bedplate.compute.scheduler.job import Allocation, WorkerPlace
+from bedplate.compute.scheduler.needs import Variant, variant_of
+from bedplate.compute.scheduler.placement.cluster import Taken
+from bedplate.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from bedplate.compute.scheduler.state import SchedulerState
+
+
+def occupy(state: SchedulerState, entry: Entry, allocation: Allocation, now: float) -> None:
+    """A job holds these places from now on.
+
+    Raises:
+        UsageError: They are not what its request says.
+    """
+    variant = entry.shape.variant(allocation.model) or variant_of(state.nodes.cluster, entry.job.request, allocation.model)
+    entry.model, entry.allocation, entry.resized_s = allocation.model, allocation, now
+    entry.taken = tuple(_taken(state, variant, place) for place in allocation.places)
+    for item in entry.taken:
+        state.nodes.cluster.occupy(item)
+    entry.slot = state.holdings.add(entry.taken, now)
+    state.holdings.expect(entry.slot, now, entry.duration_s(allocation.model, len(entry.taken)))
+    state.ledger.settle(entry.tenant, now)
+    entry.charge = state.charge_of(variant, len(entry.taken))
+    state.ledger.charge(entry.tenant, entry.charge, pinned=not entry.job.is_preemptible)
+
+
+def vacate(state: SchedulerState, entry: Entry, now: float) -> None:
+    """A job holds nothing any more."""
+    for item in entry.taken:
+        state.nodes.cluster.release(item)
+    state.holdings.remove(entry.slot)
+    state.ledger.settle(entry.tenant, now)
+    state.ledger.charge(entry.tenant, entry.charge, -1, pinned=not entry.job.is_preemptible)
+    state.memo.freed(item.node for item in entry.taken)
+    entry.taken, entry.slot, entry.charge = (), -1, ()
+
+
+def _taken(state: SchedulerState, variant: Variant, place: WorkerPlace) -> Taken:
+    need = variant.need
+    if len(place.devices) != need.num_devices:
+        raise UsageError("the places are not what the job asks for", seen=place, expected=f"{need.num_devices} devices")
+    return Taken(
+        node=state.nodes.index_of(place.node),
+        devices=place.devices,
+        milli=need.share_milli,
+        cpu_milli=need.cpu_milli,
+        memory_mib=need.memory_mib,
+    )

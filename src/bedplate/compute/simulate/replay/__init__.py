@@ -1,0 +1,1 @@
+"""Jobs with durations, replayed in virtual time against the scheduler's own `decide`."""
