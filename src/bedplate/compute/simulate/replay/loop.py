@@ -4,7 +4,7 @@ Arrivals are read from the trace, which is sorted; everything else waits in a he
 state before it decides, so that a decision sees what a live scheduler would see, and a million jobs cost no more decisions
 than there are moments. An event that was overtaken (the job it is about changed meanwhile) is recognised by the job's epoch.
 
-`decide` and the state are those of the live service; what jobs, nodes and checkpoints do is in `conditions.py` and `work.py`.
+`decide` and the state are those of the live service; what jobs, nodes and checkpoints do is in `work.py` and `failures.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from bedplate.compute.scheduler.decide import apply, decide, shrunk
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.job import WHOLE, Allocation, WorkerPlace
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.simulate.replay.conditions import Conditions, Failures
+from bedplate.compute.simulate.replay.conditions import Conditions
+from bedplate.compute.simulate.replay.failures import Failures
 from bedplate.compute.simulate.replay.observing import Left, Observer
 from bedplate.compute.simulate.replay.work import JobWork, rate_of
 from bedplate.compute.simulate.traces.trace import Trace
