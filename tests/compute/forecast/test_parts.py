@@ -47,7 +47,7 @@ def test_nothing_at_an_origin_depends_on_what_follows(lead: int, origin: int, se
 def test_weights_and_interval_ends_rest_on_known_targets_only() -> None:
     values, lead, origin = daily_wave(days=9), 5, 150
     origins = np.arange(len(values))
-    members = {name: item for name, item in simple_forecasts(values, values, origins, lead, 24).items()}
+    members = simple_forecasts(values, values, origins, lead, 24)
     targets = np.concatenate([values[lead:], np.full(lead, np.nan)])
     changed = targets.copy()
     changed[origin - lead + 1 :] = 1e6

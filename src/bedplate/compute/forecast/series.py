@@ -76,8 +76,8 @@ def regular(name: str, times_s: Floats, observed: Floats, step_s: float | None =
     known = ~np.isnan(observed)
     if not known.any():
         raise UsageError("the series has no value", seen=name, expected="one number or more")
-    times_s, observed = times_s[known], observed[known]
     step_s = _step(times_s, step_s, aggregate)
+    times_s, observed = times_s[known], observed[known]
     start_s = float(np.floor(times_s[0] / step_s) * step_s)
     at = ((times_s - start_s) // step_s).astype(np.int64)
     num_steps = int(at[-1]) + 1
