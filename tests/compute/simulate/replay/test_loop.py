@@ -199,3 +199,13 @@ def test_every_job_ends_with_the_work_that_it_asked_for(seed: int, policy: str, 
         assert diary.done[name] == pytest.approx(diary.asked[name], rel=1e-9, abs=1e-6)
     assert not any(diary.held.values())
     assert [at for at, *_ in diary.lines] == sorted(at for at, *_ in diary.lines)
+
+
+def test_jobs_that_come_while_a_node_is_down_wait_for_its_repair() -> None:
+    wide = [job(f"wide{at}", at * 500.0, 20, devices=8, workers=2) for at in range(40)]
+    never = [job("never", 10_000.0, 20, devices=8, workers=3)]
+    trace = trace_of(*sorted(wide + never, key=lambda item: item.job.submitted_s))
+    diary, _ = replayed(trace, "2x8:A100", "fifo", mtbf_s=1500.0, repair_s=500.0)
+    assert any(what == "down" for _, what, _ in diary.lines)
+    assert [who for _, what, who in diary.lines if what == "refused"] == ["never"]
+    assert sum(what == "complete" for _, what, _ in diary.lines) == len(wide)

@@ -9,6 +9,7 @@ than there are moments. An event that was overtaken (the job it is about changed
 
 from __future__ import annotations
 
+import copy
 import enum
 import heapq
 import math
@@ -17,7 +18,7 @@ from typing import TypeAlias
 
 from bedplate.compute.scheduler.decide import apply, decide, shrunk
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
-from bedplate.compute.scheduler.job import WHOLE, Allocation, WorkerPlace
+from bedplate.compute.scheduler.job import WHOLE, Allocation, Job, WorkerPlace
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.wake import next_decision_s
 from bedplate.compute.simulate.replay.conditions import Conditions
@@ -71,6 +72,8 @@ class Replay:
         self._trace, self._nodes, self._state = trace, tuple(nodes), state
         self._conditions, self._observers = conditions, tuple(observers)
         self._failures = Failures(conditions, len(nodes))
+        self._intact = copy.deepcopy(state) if self._failures.happen else state
+        """The cluster while no node is down: a job that could run there is not refused but waits for the repair."""
         self._works: dict[str, JobWork] = {}
         self._heap: list[_Filed] = []
         self._num_filed = 0
@@ -141,9 +144,16 @@ class Replay:
         asked = traced.duration_s * (self._state.catalog.speed_of(job.kind, first) if first else 1.0)
         work = self._works[job.id] = JobWork(traced=traced, index=self._next, asked=asked)
         self._next += 1
-        self._state.submit(job)
+        is_intact = len(self._state.nodes.machines) == len(self._nodes)
+        self._state.submit(job, check=is_intact or self._never_runs(job))
         for observer in self._observers:
             observer.submitted(work, job.submitted_s)
+
+    def _never_runs(self, job: Job) -> bool:
+        self._intact.submit(job)
+        is_refused = job.id in self._intact.refused
+        self._intact.withdraw(job.id)
+        return is_refused
 
     def _complete(self, work: JobWork, now: float) -> None:
         places = self._places(work)
