@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from bedplate.app.control import client as module
 from bedplate.app.control.client import ControlClient
 from bedplate.core.errors import UnavailableError
 
@@ -27,8 +26,8 @@ def waited(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Any] | Exception
         clock[0] += seconds
 
     monkeypatch.setattr(ControlClient, "job", job)
-    monkeypatch.setattr(module.time, "sleep", sleep)
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("bedplate.app.control.client.time.sleep", sleep)
+    monkeypatch.setattr("bedplate.app.control.client.time.monotonic", lambda: clock[0])
     return ControlClient(url="http://127.0.0.1:1", token="t").wait("j")
 
 
