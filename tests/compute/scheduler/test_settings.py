@@ -86,3 +86,10 @@ def test_the_order_survives_a_preemption_and_a_lost_launch() -> None:
     state.started("first", start.allocation, 5.0)
     state.requeued("first", 6.0)
     assert [decision.job_id for decision in decide(state, 7.0)] == ["first"]
+
+
+def test_an_urgent_job_that_is_first_anyway_is_looked_at_once() -> None:
+    state = SchedulerState([make_node("n0", 1)], settings=SchedulerSettings(order=("age",)))
+    state.submit(make_job("urgent", deadline_s=150.0, expected_s=100.0))
+    state.submit(make_job("next", at=1.0))
+    assert [decision.job_id for decision in decide(state, 10.0)] == ["urgent"]

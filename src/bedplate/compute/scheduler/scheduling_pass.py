@@ -46,7 +46,7 @@ class SchedulingPass:
         self._barred_s: dict[Shape, float] = {}
         """Jobs of a shape that run longer do not fit beside what is reserved."""
         self._tries: dict[Tenant, int] = {}
-        self._num_blocked = self._num_looked_at = 0
+        self._num_blocked = self._num_looked_at = self._num_settled = 0
         self._walk: Walk | None = None
 
     def run(self) -> tuple[Decision, ...]:
@@ -100,11 +100,15 @@ class SchedulingPass:
             walk.proceed(same_group=same_group)
             if len(self._decisions) == num_decisions and entry.shape not in self._full and state.memo.may_fit(entry.shape):
                 self._num_looked_at += 1
-            is_settled = not may_claim or all(self._tries.get(tenant, 0) >= _TRIES for tenant in state.queue.tenants)
+            is_settled = not may_claim or self._num_settled >= len(state.queue.tenants)
             if self._num_looked_at >= state.settings.depth or (is_settled and walk.num_hopeful <= 0):
                 break
-            if is_settled and self._num_blocked >= state.settings.reservations:
-                walk.narrow()
+            if self._num_blocked >= state.settings.reservations and (not may_claim or self._is_settled(entry.tenant)):
+                walk.narrow(entry.tenant)
+
+    def _is_settled(self, tenant: Tenant) -> bool:
+        """Whether no more victims are looked for in this pass for jobs of a tenant."""
+        return self._tries.get(tenant, 0) >= _TRIES
 
     def _may_claim(self) -> bool:
         """Whether any waiting job may have a claim on the place of a running one."""
@@ -195,10 +199,11 @@ class SchedulingPass:
     def _block(self, entry: Entry, outcome: Outcome) -> bool | None:
         """A job waits: room is made for it, or it is not to be delayed. Answers as `_try`."""
         settings = self._state.settings
-        if settings.preemption and self._tries.get(entry.tenant, 0) < _TRIES and outcome is not Outcome.LATER:
+        if settings.preemption and not self._is_settled(entry.tenant) and outcome is not Outcome.LATER:
             if self._make_room(entry):
                 return True
             self._tries[entry.tenant] = self._tries.get(entry.tenant, 0) + 1
+            self._num_settled += self._is_settled(entry.tenant)
         if outcome is Outcome.LIMIT:
             return False
         self._num_blocked += 1
