@@ -55,7 +55,8 @@ def _in_progress(start: Ints, duration: Ints, size: Floats, num_steps: int) -> F
     ends = np.minimum(start + duration, num_steps)
     change = np.bincount(start, size, num_steps + 1) - np.bincount(ends, size, num_steps + 1)
     demand = np.cumsum(change)[:num_steps]
-    return (demand + np.concatenate([demand[:1], demand[:-1]])) / 2  # a step's mean: jobs start within it
+    mean: Floats = (demand + np.concatenate([demand[:1], demand[:-1]])) / 2  # jobs start within a step
+    return mean
 
 
 def _traffic(generator: np.random.Generator, day: int) -> Floats:
