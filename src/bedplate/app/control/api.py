@@ -5,6 +5,7 @@ The HTTP layer above it only reads requests and writes answers; a console would 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -251,9 +252,9 @@ class ControlApi:
 
 def _check_amounts(tenant: TenantRecord) -> None:
     amounts = [*tenant.guaranteed.values(), *tenant.limit.values()]
-    if min(amounts, default=0.0) < 0 or not tenant.weight > 0:
+    if not all(0 <= amount < math.inf for amount in amounts) or not 0 < tenant.weight < math.inf:
         raise UsageError(
             "no such quota",
             seen=f"guaranteed {dict(tenant.guaranteed)}, limit {dict(tenant.limit)}, weight {tenant.weight}",
-            expected="amounts of 0 or more, and a weight above 0",
+            expected="finite amounts of 0 or more, and a finite weight above 0",
         )

@@ -31,6 +31,7 @@ from bedplate.documents.reading import Document, document_from, read_document
 
 _TIMEOUT_S = 60.0
 _LOOK_EVERY_S = 0.5
+_RESTART_S = 120.0
 FINAL = ("done", "failed", "cancelled")
 """Phases of a job that nothing follows."""
 
@@ -104,7 +105,7 @@ class ControlClient:
     def wait(
         self, job_id: str, *, timeout_s: float | None = None, on_change: Callable[[dict[str, Any]], None] = lambda job: None
     ) -> dict[str, Any]:
-        """The job once it has ended, or after `timeout_s`; a service that restarts meanwhile is waited for.
+        """The job once it has ended, or after `timeout_s`; a service that restarts meanwhile is waited for, two minutes long.
 
         Args:
             job_id: Which.
@@ -113,11 +114,14 @@ class ControlClient:
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         seen: tuple[str, str] | None = None
+        answered_s = time.monotonic() - _RESTART_S  # it has to answer once
         while True:
             try:
                 job = self.job(job_id)
+                answered_s = time.monotonic()
             except UnavailableError:
-                if deadline_s is None or time.monotonic() > deadline_s:
+                is_late = deadline_s is not None and time.monotonic() > deadline_s
+                if is_late or time.monotonic() - answered_s >= _RESTART_S:
                     raise
                 time.sleep(_LOOK_EVERY_S)
                 continue

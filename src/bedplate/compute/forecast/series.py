@@ -103,7 +103,7 @@ def regular(name: str, times_s: Floats, observed: Floats, step_s: float | None =
 
 def _step(times_s: Floats, asked_s: float | None, aggregate: str) -> float:
     apart_s = np.diff(np.unique(times_s))
-    own_s = float(np.median(apart_s)) if len(apart_s) else FINEST_DEFAULT_S
+    own_s = float(np.sort(apart_s)[(len(apart_s) - 1) // 2]) if len(apart_s) else FINEST_DEFAULT_S
     if asked_s is None:
         if aggregate != "mean":
             return FINEST_DEFAULT_S

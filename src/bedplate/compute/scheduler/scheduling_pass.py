@@ -236,6 +236,8 @@ class SchedulingPass:
         variant = entry.shape.variant(entry.model)
         if variant is None or entry.shrinking or entry.phase is not Phase.RUNNING:
             return
+        if not all(state.nodes.is_there(item.node) for item in entry.taken):
+            return
         most = state.ledger.most_within(entry.tenant, state.charge_of(variant, 1), entry.missing)
         end_s = self._admission.end_s(entry, variant, entry.num_workers)
         caps_N = self.reservations.caps(variant, end_s)

@@ -19,7 +19,7 @@ from bedplate.compute.scheduler.job_index import JobIndex
 from bedplate.compute.scheduler.ledger import Charge, Ledger
 from bedplate.compute.scheduler.needs import Catalog, Speed, Variant
 from bedplate.compute.scheduler.node_book import NodeBook
-from bedplate.compute.scheduler.occupy import occupy, vacate
+from bedplate.compute.scheduler.occupy import checked_places, occupy, vacate
 from bedplate.compute.scheduler.placement.arrays import States
 from bedplate.compute.scheduler.placer import Placer
 from bedplate.compute.scheduler.queue.order import QueueOrder
@@ -137,12 +137,18 @@ class SchedulerState:
         self._forget(entry)
 
     def started(self, job_id: str, allocation: Allocation, now: float) -> None:
-        """A waiting job runs."""
+        """A waiting job runs.
+
+        Raises:
+            NotFoundError: There is no such job, or no such node; nothing changed.
+            UsageError: The places are not what it asks for, or not free; nothing changed.
+        """
         entry = self.entry(job_id)
         assert entry.phase is Phase.WAITING and job_id not in self.refused, f"{job_id} does not wait"
+        taken = checked_places(self, entry, allocation)
         self._index.wait_no_more(entry)
         entry.phase, entry.started_s, entry.started_frac = Phase.RUNNING, now, entry.done_frac
-        occupy(self, entry, allocation, now)
+        occupy(self, entry, allocation, taken, now)
         self._index.run(entry)
         self._index.served(entry)
 
@@ -188,16 +194,20 @@ class SchedulerState:
         """A running job was asked to give these places back; `resized` says that it did."""
         entry = self.entry(job_id)
         assert entry.allocation is not None and entry.phase is Phase.RUNNING, f"{job_id} does not run"
-        entry.shrinking |= {entry.allocation.places.index(place) for place in released}
+        places, asked = entry.allocation.places, set(entry.shrinking)
+        for place in released:
+            asked.add(next(at for at, held in enumerate(places) if held == place and at not in asked))
+        entry.shrinking = frozenset(asked)
         self._index.make_room(entry, self.entries.get(beneficiary), beneficiary)
 
     def resized(self, job_id: str, allocation: Allocation, now: float) -> None:
-        """A running job has these places now; those that it keeps are among those that it had."""
+        """A running job has these places now; those that it keeps are among those that it had. Raises as `started` does."""
         entry = self.entry(job_id)
         assert entry.allocation is not None, f"{job_id} does not run"
+        taken = checked_places(self, entry, allocation)
         self._index.run_no_more(entry)
         vacate(self, entry, now)
-        occupy(self, entry, allocation, now)
+        occupy(self, entry, allocation, taken, now)
         entry.shrinking = frozenset()
         self._index.run(entry)
         if entry.ends_by_s is not None:
