@@ -276,3 +276,11 @@ class TestRequests:
         assert [page["nodes"][0]["id"] for page in (first, second)] == ["node-1", "node-0"]
         assert second["next"] is None
         assert people.ask("bob", "GET", "/v1/nodes?state=usable").json()["nodes"] == []
+
+    def test_users_and_quotas_have_filters(self, people: People) -> None:
+        found = people.ask("admin", "GET", "/v1/users?role=viewer").json()["users"]
+        assert [user["name"] for user in found] == ["vera"]
+        for tenant in ("a", "a/b", "ab"):
+            people.ask("admin", "PUT", f"/v1/quotas/{tenant}", {})
+        shown = people.ask("admin", "GET", "/v1/quotas?tenant=a").json()["quotas"]
+        assert [item["tenant"] for item in shown] == ["a", "a/b"]

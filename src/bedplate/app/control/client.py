@@ -142,9 +142,16 @@ class ControlClient:
         """Use a node again."""
         return self._post(f"/v1/nodes/{quote(node, safe='')}/undrain", {})
 
-    def quota(self, *, order: str | None = None, limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
+    def quota(
+        self,
+        *,
+        tenant: tuple[str, ...] = (),
+        order: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
         """A page of tenants: `quotas`, with what each may have and holds, and `next`."""
-        return self._list("/v1/quotas", order=order, limit=limit, cursor=cursor)
+        return self._list("/v1/quotas", tenant=tenant, order=order, limit=limit, cursor=cursor)
 
     def set_quota(
         self,
@@ -162,9 +169,11 @@ class ControlClient:
         """Let a tenant have only what it can borrow."""
         return self._send("DELETE", f"/v1/quotas/{quote(tenant)}", None)
 
-    def users(self, *, order: str | None = None, limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
+    def users(
+        self, *, role: str | None = None, order: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> dict[str, Any]:
         """A page of users: `users` and `next`."""
-        return self._list("/v1/users", order=order, limit=limit, cursor=cursor)
+        return self._list("/v1/users", role=role, order=order, limit=limit, cursor=cursor)
 
     def add_user(self, name: str, *, role: str, tenants: tuple[str, ...] = ()) -> dict[str, Any]:
         """A new user; `token` is shown this once."""

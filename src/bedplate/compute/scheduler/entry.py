@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 
 from bedplate.compute.scheduler.job import Allocation, Job
@@ -33,6 +34,8 @@ class Entry:
     shape: Shape
     key: tuple[float, ...]
     """Its place in its tenant's queue."""
+    fewest: int = field(init=False)
+    """Workers without which it does not run."""
     phase: Phase = Phase.WAITING
     refusal: tuple[str, str] | None = None
     """Why it can never run, and the nearest request that could."""
@@ -65,10 +68,13 @@ class Entry:
     shrinking: frozenset[int] = frozenset()
     """Positions of the places that it was asked to give back."""
 
+    def __post_init__(self) -> None:
+        self.fewest = fewest(self.job.request)
+
     @property
-    def fewest(self) -> int:
-        """Workers without which it does not run."""
-        return fewest(self.job.request)
+    def left_s(self) -> float:
+        """How long it still runs with all its workers at speed 1; infinity where nobody knows."""
+        return math.inf if self.job.expected_s is None else self.job.expected_s * (1 - self.done_frac)
 
     @property
     def num_workers(self) -> int:

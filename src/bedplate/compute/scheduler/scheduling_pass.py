@@ -12,6 +12,7 @@ import math
 from bedplate.compute.scheduler.admission import Admission
 from bedplate.compute.scheduler.decision import Decision, Grow, Refuse, Start
 from bedplate.compute.scheduler.entry import Entry, Phase
+from bedplate.compute.scheduler.job import Topology
 from bedplate.compute.scheduler.ledger import Tenant
 from bedplate.compute.scheduler.needs import Shape, Variant
 from bedplate.compute.scheduler.outcome import Outcome
@@ -40,6 +41,8 @@ class SchedulingPass:
         """Nothing was placed yet."""
         self._full: set[Shape] = set()
         """Shapes of which nothing fits any more, whatever is reserved."""
+        self._none: set[tuple[int, int, Topology]] = set()
+        """Numbers of workers of a class for which there is no room any more."""
         self._barred_s: dict[Shape, float] = {}
         """Jobs of a shape that run longer do not fit beside what is reserved."""
         self._tries: dict[Tenant, int] = {}
@@ -95,11 +98,13 @@ class SchedulingPass:
             if same_group is None:
                 break
             walk.proceed(same_group=same_group)
-            if self._num_blocked and len(self._decisions) == num_decisions:
+            if len(self._decisions) == num_decisions and entry.shape not in self._full and state.memo.may_fit(entry.shape):
                 self._num_looked_at += 1
-                is_settled = not may_claim or all(self._tries.get(tenant, 0) >= _TRIES for tenant in state.queue.tenants)
-                if self._num_looked_at >= state.settings.depth or (walk.num_hopeful <= 0 and is_settled):
-                    break
+            is_settled = not may_claim or all(self._tries.get(tenant, 0) >= _TRIES for tenant in state.queue.tenants)
+            if self._num_looked_at >= state.settings.depth or (is_settled and walk.num_hopeful <= 0):
+                break
+            if is_settled and self._num_blocked >= state.settings.reservations:
+                walk.narrow()
 
     def _may_claim(self) -> bool:
         """Whether any waiting job may have a claim on the place of a running one."""
@@ -142,6 +147,9 @@ class SchedulingPass:
             return Outcome.NO_ROOM
         if len(allowed) == len(shape.variants):
             self._barred_s[shape] = self._admission.shortest_s(entry)
+            shortest = state.queue.shortest(shape)
+            if self._walk is not None and shortest and self._admission.shortest_s(shortest) >= self._barred_s[shape]:
+                self._walk.give_up(shape)
         return Outcome.RESERVED
 
     def _is_better_later(self, entry: Entry, faster: list[tuple[Variant, int]], end_s: float) -> bool:
@@ -159,14 +167,20 @@ class SchedulingPass:
 
     def _place(self, entry: Entry, variant: Variant, most: int, caps_N: Ints | None) -> bool:
         state = self._state
-        labelled_N = state.nodes.labelled(entry.job.request.labels)
-        taken = state.placer.place(entry.shape, variant, entry.fewest, most, labelled_N, caps_N)
+        request, fewest = entry.job.request, entry.fewest
+        kind = (variant.item, fewest, request.topology)
+        if kind in self._none:
+            return False
+        labelled_N = state.nodes.labelled(request.labels)
+        taken = state.placer.place(entry.shape, variant, fewest, most, labelled_N, caps_N)
         if taken is None:
+            if caps_N is None and labelled_N is None:
+                self._none.add(kind)
             return False
         state.ledger.charge(entry.tenant, state.charge_of(variant, len(taken)), pinned=not entry.job.is_preemptible)
         self.reservations.took(variant, taken, self._admission.end_s(entry, variant, len(taken)))
         allocation = state.placer.allocation(variant.model, taken)
-        reason = f"passes {self._num_blocked} blocked jobs without delaying them" if self._num_blocked else "next in order"
+        reason = "passes blocked jobs without delaying them" if self._num_blocked else "next in order"
         self._decisions.append(Start(job_id=entry.job.id, allocation=allocation, reason=reason))
         self._is_untouched = False
         return True
