@@ -4,8 +4,9 @@ percentile, and a gang of 1,024 devices at most 1 s.
 A cluster of mixed models and a few hundred classes of requests (shares, one to eight whole devices, some bound to a model, some
 without devices) is filled by best-fit, and a random part leaves, so that every node is in another state. Then requests
 arrive and leave at that load. A decision is `choose` and `place`; "at first" is right after the policy was opened, when
-nothing is computed yet. Peers in the same run: best-fit and fgd beside rollout (ours); for the gang, its workers placed by
-single decisions. One core; decisions are measured, on a cluster that is generated.
+nothing is computed yet. Peers in the same run: best-fit and fgd beside rollout (ours); beside the gang, which is placed as the
+scheduler places it (by the room on all nodes, whatever the policy), its workers placed by single decisions. One core;
+decisions are measured, on a cluster that is generated.
 
     python benchmarks/placement_scale.py [--data DIR] [--nodes 10000] [--decisions 3000] [--loads 0.8,0.95]
         [--clock processor] [-o json]
@@ -30,13 +31,15 @@ from pathlib import Path
 import numpy as np
 
 from bedplate.cli.terminal.output import note, print_json, print_table
+from bedplate.compute.scheduler.gang import most_workers, spread
+from bedplate.compute.scheduler.job import Topology
 from bedplate.compute.scheduler.placement import open_policy
 from bedplate.compute.scheduler.placement.base import PlacementPolicy
 from bedplate.compute.scheduler.placement.cluster import Cluster, Taken
-from bedplate.compute.scheduler.placement.gang import Gang, place_gang
 from bedplate.compute.scheduler.placement.mix import mix_of
 from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.scheduler.placement.why_not import why_not
+from bedplate.compute.scheduler.room import room
 from bedplate.compute.simulate.openb import read_nodes, read_pods
 from bedplate.core.json import Json
 
@@ -45,6 +48,7 @@ MOST_MEDIAN_MS, MOST_P99_MS, MOST_GANG_MS = 5.0, 20.0, 1000.0
 FILLED, MOST_REFUSED, MOST_OF_FILLED = 0.97, 50, 0.98
 """It is filled to this part of its devices, or until so many in a row find no room; the load stays under this part of that."""
 GANGS = 10
+GANG_WORKERS = 128
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 NODES_PER_LEAF, LEAVES_PER_POD = 32, 16
 KINDS = (  # model, devices, CPU, memory, weight: eight devices a node on average
@@ -222,11 +226,10 @@ def _gang(churn: Churn, policy: PlacementPolicy) -> dict[str, Json]:
     """A gang of whole nodes of eight, up to 128, beside its workers one by one; undone each time."""
     cluster = churn.cluster
     item = cluster.class_of(RequestClass(cpu_milli=64_000, memory_mib=131_072, num_devices=8, share_milli=WHOLE))
-    gang = Gang(item=item, count=128, min_count=1)
     results: dict[str, Json] = {}
     for name, work in {
-        "gang": lambda: [taken.node for taken in place_gang(cluster, policy, gang)],
-        "single": lambda: _one_by_one(cluster, policy, gang),
+        "gang": lambda: _together(cluster, item),
+        "single": lambda: _one_by_one(cluster, policy, item),
     }.items():
         at = _undone(cluster, work)
         results[f"{name}_ms"] = _median_ms(partial(_undone, cluster, work), churn.clock)
@@ -240,10 +243,19 @@ def _undone(cluster: Cluster, work: Callable[[], list[int]]) -> list[int]:
         return work()
 
 
-def _one_by_one(cluster: Cluster, policy: PlacementPolicy, gang: Gang) -> list[int]:
+def _together(cluster: Cluster, item: int) -> list[int]:
+    """As the scheduler's placer does it; nodes of one model each."""
+    room_N = room(cluster.free, cluster.requests, item, np.arange(len(cluster.nodes)))
+    count = min(GANG_WORKERS, most_workers(room_N, cluster.leaf_N, Topology.ANY))
+    chosen = spread(room_N, cluster.leaf_N, Topology.ANY, count, np.zeros(len(room_N)))
+    assert chosen is not None, "the room was counted"
+    return [cluster.place(node, item).node for node, workers in chosen for _ in range(workers)]
+
+
+def _one_by_one(cluster: Cluster, policy: PlacementPolicy, item: int) -> list[int]:
     nodes: list[int] = []
-    while len(nodes) < gang.count and (choice := policy.choose(gang.item)) is not None:
-        nodes.append(cluster.place(choice.node, gang.item, choice.device).node)
+    while len(nodes) < GANG_WORKERS and (choice := policy.choose(item)) is not None:
+        nodes.append(cluster.place(choice.node, item, choice.device).node)
     return nodes
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bedplate.compute.scheduler.placement import POLICIES, open_policy
-from bedplate.compute.scheduler.placement.base import Choice, Ranking
+from bedplate.compute.scheduler.placement.base import Choice
 from bedplate.compute.scheduler.placement.candidates import rows_of
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.device_values import device_values
@@ -96,9 +96,6 @@ def make_policy(cluster: Cluster, mix: Mix, seed: int) -> object:
     class Last:
         def observe(self, item: int) -> None:
             pass
-
-        def rank(self, item: int, most: int, allowed_N: object = None, bias_N: object = None) -> Ranking:
-            return Ranking(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
         def choose(self, item: int, allowed_N: object = None, bias_N: object = None) -> Choice | None:
             return Choice(node=len(cluster.nodes) - 1, device=-1)

@@ -1,11 +1,8 @@
-"""Why a request waits, and what could be had instead."""
+"""Which filter rejects which node, and what is short there."""
 
 import numpy as np
-import pytest
 
 from bedplate.compute.scheduler.placement.cluster import Cluster
-from bedplate.compute.scheduler.placement.gang import Gang, Topology
-from bedplate.compute.scheduler.placement.nearest import Nearest, can_ever_fit, largest_gang, nearest_satisfiable
 from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.scheduler.placement.why_not import Filter, why_not
 
@@ -74,46 +71,3 @@ def test_each_node_is_counted_under_the_first_filter_that_rejects_it() -> None:
     assert texts[7] == "taken: free on its devices: [900, 900, 900, 1000], 2 x 1000/1000 needed"
     assert texts[8] == "fits: it fits"
     assert all(text.startswith(f"{name}: ") for name, text in zip(names, texts, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [
-        (need(2), [Nearest(need=need(2), changed=(), kept_frac=1.0)]),
-        (need(6, cpu=12_000), [Nearest(need=need(4, cpu=8_000, memory=66), changed=("devices",), kept_frac=4 / 6)]),
-        (need(1, cpu=32_000), [Nearest(need=need(1, cpu=16_000), changed=("CPU",), kept_frac=0.5)]),
-        (
-            need(0, cpu=8_000, memory=4_000),
-            [Nearest(need=need(0, cpu=8_000, memory=1_000), changed=("memory",), kept_frac=0.25)],
-        ),
-    ],
-    ids=["it can be had", "fewer devices", "less CPU", "less memory"],
-)
-def test_the_nearest_request_that_can_be_had(asked: RequestClass, expected: list[Nearest]) -> None:
-    cluster = Cluster([node("a"), node("b", devices=2)])
-    cluster.place(0, cluster.class_of(need(4)))
-    cluster.set_usable(1, False)
-    found = nearest_satisfiable(cluster, asked)
-    assert found[0] == expected[0]
-    assert all(can_ever_fit(cluster, nearest.need) for nearest in found)
-    assert can_ever_fit(cluster, asked) == (not expected[0].changed)
-
-
-def test_other_models_are_offered_beside_fewer_devices() -> None:
-    cluster = Cluster([node("a", 4, "A"), node("b", 8, "B")])
-    found = {nearest.changed: nearest.need for nearest in nearest_satisfiable(cluster, need(8, models=("A",)))}
-    assert found["devices",] == need(4, cpu=4_000, memory=50, models=("A",))
-    assert found["models",] == need(8, models=("B",))
-    only_models = nearest_satisfiable(cluster, need(2, models=("Z",)))
-    assert only_models[0].changed == ("models",)
-    assert nearest_satisfiable(Cluster(), need()) == []
-
-
-def test_the_largest_gang_of_an_empty_cluster() -> None:
-    cluster = Cluster([node(f"{leaf}{at}", leaf=leaf) for leaf in "xy" for at in range(3)])
-    item = cluster.class_of(need(4, cpu=1_000))
-    cluster.place(0, item)
-    cluster.set_usable(5, False)
-    sizes = [largest_gang(cluster, Gang(item=item, count=9, topology=topology)) for topology in Topology]
-    assert sizes == [1, 3, 6]
-    assert largest_gang(cluster, Gang(item=item, count=2)) == 2

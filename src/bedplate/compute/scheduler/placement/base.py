@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints, States
 
@@ -37,14 +37,6 @@ class Choice:
     """With the bias; comparable between classes of one policy, as between models that a request may have."""
 
 
-class Ranking(NamedTuple):
-    """Choices as arrays of the shape (K,), the cheapest first; each node once."""
-
-    nodes: Ints
-    devices: Ints
-    costs: Floats
-
-
 class PlacementPolicy(Protocol):
     """Chooses a node for one request after the other. Has one owner; sees the cluster as it is when asked."""
 
@@ -63,10 +55,6 @@ class PlacementPolicy(Protocol):
         Returns:
             The cheapest candidate; None if it fits nowhere.
         """
-        ...
-
-    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
-        """At most `most` nodes where it fits, each once, the cheapest first; arguments as those of `choose`."""
         ...
 
 

@@ -73,39 +73,6 @@ def fits(free: States, classes: Classes, item: int, nodes: Ints) -> Bools:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def copies_that_fit(free: States, classes: Classes, item: int, nodes: Ints) -> Ints:
-    """How many requests of class `item` fit on each of `nodes` together, shape (len(nodes),).
-
-    What needs whole devices gets them of one model, and so do all copies on a node.
-    """
-    result = np.zeros(len(nodes), np.int64)
-    share, num_wanted, models = classes.share[item], classes.devices[item], classes.models[item]
-    for at in range(len(nodes)):
-        node = nodes[at]
-        copies = 2**31
-        if num_wanted > 0:
-            copies = 0
-            for choice in range(free.devices[node]):
-                if (models >> free.model[node, choice]) & 1:
-                    copies = max(copies, _copies_of_model(free.shares[node], free.model[node], choice, share) // num_wanted)
-        if classes.cpu[item] > 0:
-            copies = min(copies, free.cpu[node] // classes.cpu[item])
-        if classes.memory[item] > 0:
-            copies = min(copies, free.memory[node] // classes.memory[item])
-        result[at] = copies
-    return result
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _copies_of_model(shares: Ints, model: Ints, choice: int, share: int) -> Any:
-    total = 0
-    for device in range(len(shares)):
-        if model[device] == model[choice]:
-            total += shares[device] // share
-    return total
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
 def rows_of(free: States, nodes: Ints) -> States:
     """The states of `nodes`, copied."""
     return States(free.cpu[nodes], free.memory[nodes], free.shares[nodes], free.devices[nodes], free.model[nodes])

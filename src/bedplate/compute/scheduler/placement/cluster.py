@@ -17,7 +17,6 @@ from bedplate.compute.scheduler.placement.arrays import MAX_MODELS, Bools, Class
 from bedplate.compute.scheduler.placement.class_table import ClassTable
 from bedplate.compute.scheduler.placement.node_states import NodeStates
 from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
-from bedplate.compute.scheduler.placement.tree import Tree
 from bedplate.core.errors import UsageError
 
 
@@ -48,7 +47,7 @@ class Cluster:
         self._classes = ClassTable()
         self._index: dict[str, int] = {}
         self._vacant: list[int] = []
-        self._tree: Tree | None = None
+        self._leaf_N: Ints | None = None
         self._digest_N = np.zeros(len(nodes), np.uint64)
         self._states = NodeStates(len(nodes), max((node.num_devices for node in nodes), default=0))
         self._expose()
@@ -69,11 +68,13 @@ class Cluster:
         return self._classes.requests
 
     @property
-    def tree(self) -> Tree:
-        """Where the nodes hang in the network."""
-        if self._tree is None:
-            self._tree = Tree([node.path for node in self.nodes])
-        return self._tree
+    def leaf_N(self) -> Ints:  # noqa: N802 - a shape suffix
+        """Index of the leaf switch of each node, by its path; a node without a path is under one of its own."""
+        if self._leaf_N is None:
+            numbers = dict[tuple[str, ...], int]()
+            paths = [node.path or (f"\0{node.name}",) for node in self.nodes]
+            self._leaf_N = np.array([numbers.setdefault(path, len(numbers)) for path in paths], np.int64)
+        return self._leaf_N
 
     @property
     def capacity_milli(self) -> int:
@@ -149,7 +150,7 @@ class Cluster:
         models = np.array([self.models.index(name) for name in node.models], np.int64)
         self._states.start(at, node.cpu_milli, node.memory_mib, models)
         self._expose()
-        self._tree = None
+        self._leaf_N = None
         self.digest_N[at] = xxhash.xxh64_intdigest(node.name.encode())
         return at
 

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints, States
-from bedplate.compute.scheduler.placement.base import Choice, Cost, Ranking, Ties
+from bedplate.compute.scheduler.placement.base import Choice, Cost, Ties
 from bedplate.compute.scheduler.placement.candidates import find_candidates, fits
-from bedplate.compute.scheduler.placement.cheapest import TIE, cheapest_node, stale_nodes
+from bedplate.compute.scheduler.placement.cheapest import cheapest_node, stale_nodes
 from bedplate.compute.scheduler.placement.cluster import Cluster
 
 MAX_BYTES = 512 * 2**20
@@ -75,19 +75,6 @@ class CostTable:
             row.cost_N, row.detail_NJ, may_use_N, bias_N, price_J, free, self._cluster.digest_N, is_digest
         )
         return Choice(node=node, device=int(row.device_N[node]), cost=cost) if node >= 0 else None
-
-    def ranked(
-        self, item: int, allowed_N: Bools | None, bias_N: Floats | None, most: int, price_J: Floats | None = None
-    ) -> Ranking:
-        """The same for at most `most` nodes, the cheapest first."""
-        row, may_use_N, bias_N, price_J = self._refreshed(item, allowed_N, bias_N, price_J)
-        nodes = np.flatnonzero(may_use_N & (row.cost_N < np.inf))
-        cost_K = row.cost_N[nodes] + row.detail_NJ[nodes] @ price_J + (bias_N[nodes] if len(bias_N) else 0.0)
-        keys: list[np.ndarray] = [self._cluster.digest_N[nodes]]
-        if self._ties is Ties.FULLEST:
-            keys += [self._cluster.free.cpu[nodes], self._cluster.free.shares[nodes].sum(axis=1)]
-        order = np.lexsort((*keys, np.round(cost_K / TIE)))[:most]
-        return Ranking(nodes[order], row.device_N[nodes[order]].astype(np.int64), cost_K[order])
 
     def _refreshed(
         self, item: int, allowed_N: Bools | None, bias_N: Floats | None, price_J: Floats | None
@@ -154,10 +141,6 @@ class CheapestPolicy:
     def choose(self, item: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Choice | None:
         """See `PlacementPolicy`."""
         return self._table.cheapest(item, allowed_N, bias_N)
-
-    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
-        """See `PlacementPolicy`."""
-        return self._table.ranked(item, allowed_N, bias_N, most)
 
 
 def _longer(row: _Row | None, size: int, num_details: int) -> _Row:

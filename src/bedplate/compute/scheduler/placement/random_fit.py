@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints
-from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy, Ranking
+from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy
 from bedplate.compute.scheduler.placement.candidates import find_candidates, fits
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.mix import Mix
@@ -29,14 +29,6 @@ class RandomPolicy:
         bias = np.zeros(len(nodes)) if bias_N is None else bias_N[nodes]
         node = int(self._generator.choice(nodes[bias == bias.min()]))
         return Choice(node=node, device=int(self._generator.choice(self._devices(item, node))), cost=float(bias.min()))
-
-    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
-        """See `PlacementPolicy`; nodes of one bias come in a random order."""
-        nodes = self._generator.permutation(self._fitting(item, allowed_N))
-        costs = np.zeros(len(nodes)) if bias_N is None else bias_N[nodes]
-        order = np.argsort(costs, kind="stable")[:most]
-        devices = [self._generator.choice(self._devices(item, node)) for node in nodes[order]]
-        return Ranking(nodes[order], np.array(devices, np.int64), costs[order])
 
     def _fitting(self, item: int, allowed_N: Bools | None) -> Ints:
         nodes = np.flatnonzero(self._cluster.usable_N if allowed_N is None else self._cluster.usable_N & allowed_N)

@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 
 from bedplate.compute.scheduler.placement.arrays import Bools, Classes, Floats, Ints, States
-from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy, Ranking, Ties
+from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy, Ties
 from bedplate.compute.scheduler.placement.candidates import rows_of
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.cost_table import CostTable
@@ -63,11 +63,6 @@ class RolloutPolicy:
         """See `PlacementPolicy`."""
         self._follow()
         return self._table.cheapest(item, allowed_N, bias_N, self._scarcity.prices())
-
-    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
-        """See `PlacementPolicy`."""
-        self._follow()
-        return self._table.ranked(item, allowed_N, bias_N, most, self._scarcity.prices())
 
     def _learn(self, mix: Mix) -> None:
         mix = mix.extended(len(self._cluster.classes))

@@ -13,8 +13,7 @@ import numpy as np
 from numba import njit
 
 from bedplate.compute.scheduler.placement.arrays import Bools, Classes, Floats, Ints, States, grown
-from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy, Ranking
-from bedplate.compute.scheduler.placement.candidates import find_candidates
+from bedplate.compute.scheduler.placement.base import Choice, PlacementPolicy
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.mix import Mix
 from bedplate.compute.scheduler.placement.request import WHOLE
@@ -68,22 +67,6 @@ class TightPolicy:
             self._summary,
         )
         return None if node < 0 else Choice(node=node, device=device, cost=cost)
-
-    def rank(self, item: int, most: int, allowed_N: Bools | None = None, bias_N: Floats | None = None) -> Ranking:
-        """See `PlacementPolicy`; in the order in which `choose` prefers them."""
-        cluster, is_share = self._cluster, 0 < self._cluster.requests.share[item] < WHOLE
-        nodes = np.flatnonzero(cluster.usable_N if allowed_N is None else cluster.usable_N & allowed_N)
-        owner_M, device_M, after = find_candidates(cluster.free, cluster.requests, item, nodes)
-        node_M = nodes[owner_M]
-        cost_M = after.shares.sum(axis=1, dtype=np.float64)
-        if is_share:
-            cost_M += after.shares[np.arange(len(node_M)), device_M] / WHOLE
-        if bias_N is not None:
-            cost_M += bias_N[node_M]
-        order = np.lexsort((cluster.digest_N[node_M], cluster.free.cpu[node_M], cost_M))
-        _, first = np.unique(node_M[order], return_index=True)
-        best = order[np.sort(first)][:most]
-        return Ranking(node_M[best], device_M[best], cost_M[best])
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

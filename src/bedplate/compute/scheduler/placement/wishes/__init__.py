@@ -36,7 +36,7 @@ SCORES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Wishes:
-    """What a policy is asked with: arguments of `PlacementPolicy.choose` and `place_gang`."""
+    """What a policy is asked with: arguments of `PlacementPolicy.choose`."""
 
     allowed_N: Bools
     bias_N: Floats

@@ -15,7 +15,7 @@ def bias(facts: Facts) -> Floats:
     """See the file's header; thousandths of a device."""
     if facts.siblings_N is None:
         return np.zeros(facts.num_nodes)
-    leaf_N = facts.cluster.tree.leaf_N
+    leaf_N = facts.cluster.leaf_N
     on_leaf_N = np.bincount(leaf_N, facts.siblings_N)[leaf_N] - facts.siblings_N
     total = max(int(facts.siblings_N.sum()), 1)
     cost_N: Floats = (facts.siblings_N + on_leaf_N / total / 2) * facts.scale
