@@ -44,7 +44,7 @@ def test_a_limit_is_named_with_its_tenant(service: ServiceUnderTest) -> None:
     job = service.submit(tenant="research/speech")
     service.step()
     assert service.phase(job) is Phase.WAITING
-    assert "the tenant 'research' would hold more cpu than its limit allows" in why(service, job)
+    assert "tenant 'research' would exceed its limit of 1 cores" in why(service, job)
 
 
 def test_a_drained_node_is_named_with_the_reason(service: ServiceUnderTest) -> None:

@@ -33,7 +33,7 @@ def test_a_limit_is_named_with_its_numbers() -> None:
     run.submit(*(make_job(f"j{at}", at=float(at), tenant="a/team") for at in range(3)))
     run.run(5.0)
     told = why(run.state, "j2", 5.0)
-    assert told.reason == "tenant 'a' is at its limit of 2 H100"
+    assert told.reason == "tenant 'a' would exceed its limit of 2 H100"
     assert told.quota == ("tenant 'a' holds 2 H100 of 1 guaranteed, limit 2",)
 
 

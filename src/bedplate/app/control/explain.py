@@ -1,4 +1,7 @@
-"""Why a job waits, and what would happen to one that is not submitted: the scheduler is asked, and nothing changes."""
+"""Why a job waits, and what would happen to one that is not submitted, for people: the scheduler is asked, nothing changes.
+
+The answers are those of `compute/scheduler/why.py`; what is added is what only the service knows: drains, and earlier ends.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.entry import Entry
 from bedplate.compute.scheduler.job import Job
-from bedplate.compute.scheduler.placement.why_not import why_not
-from bedplate.compute.scheduler.why import Waiting, why
+from bedplate.compute.scheduler.needs import Variant
+from bedplate.compute.scheduler.why import Waiting, exceeded_limit, rejections, why
 from bedplate.core.json import JsonObject
 from bedplate.core.units import format_duration
 
@@ -105,20 +108,18 @@ def reasons(book: JobBook, job_id: str, now_s: float, num_nodes: int = 0) -> tup
     entry = scheduler.entry(job_id)
     lines = [f"it waits again: {record.why}"] if record is not None and record.why else []
     if num_nodes:
-        lines += _told(why(scheduler, job_id, now_s), now_s)
+        lines += _of_pass(why(scheduler, job_id, now_s), now_s)
     elif entry.not_before_s > now_s:
         lines.append(f"it starts again in {format_duration(entry.not_before_s - now_s)} at the earliest")
     for variant in entry.shape.variants:
         what = f"{variant.model}: " if variant.model else ""
-        over = scheduler.ledger.over_limit(entry.tenant, scheduler.charge_of(variant, entry.fewest))
-        if over is not None:
-            lines.append(f"{what}the tenant '{over[0].path}' would hold more {over[1]} than its limit allows")
-        else:
-            lines += [what + line for line in _of_placement(book, entry, variant.item, num_nodes)]
+        over = exceeded_limit(scheduler, entry, variant)
+        lines += [what + line for line in ([over] if over else _of_nodes(book, entry, variant, num_nodes))]
     return tuple(lines)
 
 
-def _told(waiting: Waiting, now_s: float) -> Iterator[str]:
+def _of_pass(waiting: Waiting, now_s: float) -> Iterator[str]:
+    """What the next pass does with it."""
     yield waiting.reason
     yield from waiting.details
     yield from waiting.quota
@@ -128,15 +129,14 @@ def _told(waiting: Waiting, now_s: float) -> Iterator[str]:
         yield f"it starts in {format_duration(waiting.earliest_start_s - now_s)} at the latest, as things stand"
 
 
-def _of_placement(book: JobBook, entry: Entry, item: int, num_nodes: int) -> Iterator[str]:
-    nodes = book.scheduler.nodes
-    allowed_N = nodes.labelled(entry.job.request.labels)
-    answer = why_not(nodes.cluster, item, None if allowed_N is None else {"not its labels": allowed_N})
+def _of_nodes(book: JobBook, entry: Entry, variant: Variant, num_nodes: int) -> Iterator[str]:
+    """How many nodes fit and what rejects the others, then the first of those one by one."""
+    answer = rejections(book.scheduler, entry, variant)
     yield f"{answer}; {entry.fewest} workers are needed, {entry.job.request.topology}"
     if answer.num_fitting:
         yield "what is free is too little for all of its workers, or is kept for jobs before it"
     for node in list(answer.filter_of)[:num_nodes]:
-        name = nodes.cluster.nodes[node].name
+        name = answer.cluster.nodes[node].name
         yield f"{name}: drained: {book.drained[name]}" if name in book.drained else answer.text(node)
 
 

@@ -20,6 +20,11 @@ MEMORY = "memory"
 """Stands for host memory, in MiB; it counts in the fair share only."""
 
 
+def resource_name(resource: str) -> str:
+    """As people read it: the model, `device units` or `cores`."""
+    return {ANY_MODEL: "device units", CPU: "cores"}.get(resource, resource)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """What one tenant may have: devices of a model (`H100: 8`), units over all models (`any: 40`), or cores (`cpu: 64`).

@@ -18,7 +18,7 @@ from bedplate.compute.scheduler.ledger import MILLI
 from bedplate.compute.scheduler.needs import MIB, Variant, fewest, variant_of
 from bedplate.compute.scheduler.placement.arrays import Ints, States
 from bedplate.compute.scheduler.room import room
-from bedplate.compute.scheduler.tenants import ANY_MODEL, CPU
+from bedplate.compute.scheduler.tenants import resource_name
 from bedplate.core.units import format_bytes
 
 if TYPE_CHECKING:
@@ -92,13 +92,9 @@ def _limit(state: SchedulerState, entry: Entry, variant: Variant) -> str:
         for resource, amount in charge:
             most = member.limit.get(resource)
             if most is not None and amount > most:
-                wants, may = f"{amount / MILLI:g} {_name(resource)}", f"{most / MILLI:g}"
+                wants, may = f"{amount / MILLI:g} {resource_name(resource)}", f"{most / MILLI:g}"
                 return f"it needs {wants}, more than the limit of {may} of tenant '{member.path}'"
     return ""
-
-
-def _name(resource: str) -> str:
-    return {ANY_MODEL: "device units", CPU: "cores"}.get(resource, resource)
 
 
 def _why_not(state: SchedulerState, request: Request) -> str:

@@ -9,11 +9,13 @@ from bedplate.compute.scheduler.admission import Admission
 from bedplate.compute.scheduler.decision import Preempt, Shrink, Start
 from bedplate.compute.scheduler.entry import Entry, Phase
 from bedplate.compute.scheduler.ledger import MILLI
+from bedplate.compute.scheduler.needs import Variant
 from bedplate.compute.scheduler.outcome import Outcome
-from bedplate.compute.scheduler.placement.why_not import why_not
+from bedplate.compute.scheduler.placement.arrays import Bools
+from bedplate.compute.scheduler.placement.why_not import WhyNot, why_not
 from bedplate.compute.scheduler.scheduling_pass import SchedulingPass
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import ANY_MODEL, CPU, MEMORY
+from bedplate.compute.scheduler.tenants import MEMORY, resource_name
 from bedplate.compute.scheduler.walk import rank_of
 from bedplate.core.units import format_duration
 
@@ -64,11 +66,34 @@ def why(state: SchedulerState, job_id: str, now: float) -> Waiting:
             job_id=job_id,
             reason=reason,
             details=_details(entry, current),
-            rejected={variant.model: _rejected(state, entry, current, variant.item, now) for variant in entry.shape.variants},
+            rejected={variant.model: _rejected(state, entry, current, variant, now) for variant in entry.shape.variants},
             quota=_quota(state, entry, now),
             ahead=_ahead(state, entry, now),
             earliest_start_s=None if own is None else own.at_s,
         )
+
+
+def exceeded_limit(state: SchedulerState, entry: Entry, variant: Variant) -> str | None:
+    """The first limit that a job would exceed on a model if it started now, in words; None if there is none."""
+    over = state.ledger.over_limit(entry.tenant, state.charge_of(variant, entry.fewest))
+    if over is None:
+        return None
+    tenant, resource = over
+    return f"tenant '{tenant.path}' would exceed its limit of {tenant.limit[resource] / MILLI:g} {resource_name(resource)}"
+
+
+def rejections(state: SchedulerState, entry: Entry, variant: Variant, own: Mapping[str, Bools] | None = None) -> WhyNot:
+    """Which nodes do not take a worker of a job on a model, and why.
+
+    Args:
+        state: As it is now, in a trial or not.
+        entry: The job.
+        variant: The model.
+        own: Further filters by name, asked after the labels: nodes that they allow.
+    """
+    labelled_N = state.nodes.labelled(entry.job.request.labels)
+    labels = {} if labelled_N is None else {"other labels": labelled_N}
+    return why_not(state.nodes.cluster, variant.item, {**labels, **(own or {})})
 
 
 def _reason(state: SchedulerState, entry: Entry, current: SchedulingPass, num_asked: int, now: float) -> str:
@@ -81,10 +106,9 @@ def _reason(state: SchedulerState, entry: Entry, current: SchedulingPass, num_as
         return f"{len(going) + num_asked} jobs make room for it{when}"
     outcome = current.start(entry)
     if outcome is Outcome.LIMIT and entry.shape.variants:
-        over = state.ledger.over_limit(entry.tenant, state.charge_of(entry.shape.variants[0], entry.fewest))
+        over = exceeded_limit(state, entry, entry.shape.variants[0])
         if over is not None:
-            tenant, resource = over
-            return f"tenant '{tenant.path}' is at its limit of {tenant.limit[resource] / MILLI:g} {_name(resource)}"
+            return over
     if not entry.shape.variants:
         return "no node has what it asks for; it was there when the job was submitted"
     if outcome is Outcome.STARTED:
@@ -107,15 +131,10 @@ def _details(entry: Entry, current: SchedulingPass) -> tuple[str, ...]:
     return tuple(details)
 
 
-def _rejected(state: SchedulerState, entry: Entry, current: SchedulingPass, item: int, now: float) -> Mapping[str, int]:
-    own = {}
-    if (labelled_N := state.nodes.labelled(entry.job.request.labels)) is not None:
-        own["other labels"] = labelled_N
-    variant = next(variant for variant in entry.shape.variants if variant.item == item)
+def _rejected(state: SchedulerState, entry: Entry, current: SchedulingPass, variant: Variant, now: float) -> Mapping[str, int]:
     caps_N = current.reservations.caps(variant, Admission(state, now).end_s(entry, variant, entry.fewest))
-    if caps_N is not None:
-        own["kept for jobs before it"] = caps_N > 0
-    return why_not(state.nodes.cluster, item, own).counts
+    own = {} if caps_N is None else {"kept for jobs before it": caps_N > 0}
+    return rejections(state, entry, variant, own).counts
 
 
 def _quota(state: SchedulerState, entry: Entry, now: float) -> tuple[str, ...]:
@@ -128,14 +147,10 @@ def _quota(state: SchedulerState, entry: Entry, now: float) -> tuple[str, ...]:
                 continue
             may = f", limit {limit / MILLI:g}" if limit is not None else ""
             lines.append(
-                f"tenant '{member.path}' holds {member.used.get(name, 0) / MILLI:g} {_name(name)}"
+                f"tenant '{member.path}' holds {member.used.get(name, 0) / MILLI:g} {resource_name(name)}"
                 f" of {member.guarantee(name, now) / MILLI:g} guaranteed{may}"
             )
     return tuple(lines)
-
-
-def _name(resource: str) -> str:
-    return {ANY_MODEL: "device units", CPU: "cores"}.get(resource, resource)
 
 
 def _ahead(state: SchedulerState, entry: Entry, now: float) -> int:
