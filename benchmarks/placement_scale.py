@@ -31,15 +31,15 @@ from pathlib import Path
 import numpy as np
 
 from bedplate.cli.terminal.output import note, print_json, print_table
-from bedplate.compute.scheduler.gang import most_workers, spread
 from bedplate.compute.scheduler.job import Topology
+from bedplate.compute.scheduler.nodes.gang import most_workers, spread
+from bedplate.compute.scheduler.nodes.room import room
 from bedplate.compute.scheduler.placement import open_policy
 from bedplate.compute.scheduler.placement.base import PlacementPolicy
 from bedplate.compute.scheduler.placement.cluster import Cluster, Taken
 from bedplate.compute.scheduler.placement.mix import mix_of
 from bedplate.compute.scheduler.placement.request import WHOLE, Node, RequestClass
 from bedplate.compute.scheduler.placement.why_not import why_not
-from bedplate.compute.scheduler.room import room
 from bedplate.compute.simulate.openb import read_nodes, read_pods
 from bedplate.core.json import Json
 

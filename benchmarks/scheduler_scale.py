@@ -26,9 +26,9 @@ from bedplate.cli.terminal.output import note, print_json, print_table
 from bedplate.compute.scheduler.decide import apply, decide
 from bedplate.compute.scheduler.decision import Decision, Preempt, Start
 from bedplate.compute.scheduler.job import WHOLE, Job, Request, Topology
+from bedplate.compute.scheduler.quota.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import DeviceType, Quota
 from bedplate.compute.simulate.openb import read_pods
 from bedplate.core.devices import Device, Node
 from bedplate.core.json import Json

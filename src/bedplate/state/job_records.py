@@ -95,7 +95,7 @@ class JobRecord(NewJob):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantRecord:
-    """One tenant and its quota; see `compute/scheduler/tenants.py`."""
+    """One tenant and its quota; see `compute/scheduler/quota/tenants.py`."""
 
     name: str
     guaranteed: Mapping[str, float] = field(default_factory=dict)

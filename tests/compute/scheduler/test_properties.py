@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Preempt, Refuse
-from bedplate.compute.scheduler.entry import Phase
 from bedplate.compute.scheduler.job import WHOLE, Job, Topology
+from bedplate.compute.scheduler.jobs.entry import Phase
+from bedplate.compute.scheduler.quota.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import DeviceType, Quota
 from tests.compute.scheduler.clusters import make_job, make_node
 from tests.compute.scheduler.virtual_run import VirtualRun
 

@@ -9,11 +9,11 @@ import pytest
 
 from bedplate.compute.scheduler.decide import apply, decide, shrunk
 from bedplate.compute.scheduler.decision import Grow, Refuse, Shrink
-from bedplate.compute.scheduler.entry import Phase
 from bedplate.compute.scheduler.job import Allocation, WorkerPlace
+from bedplate.compute.scheduler.jobs.entry import Phase
+from bedplate.compute.scheduler.quota.tenants import Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import Quota
 from bedplate.core.errors import BedplateError, NotFoundError, UsageError
 from tests.compute.scheduler.clusters import make_job, make_node
 

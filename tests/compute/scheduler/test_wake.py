@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bedplate.compute.scheduler.decide import apply, decide
+from bedplate.compute.scheduler.quota.tenants import Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import Quota
 from bedplate.compute.scheduler.wake import next_decision_s
 from tests.compute.scheduler.clusters import make_job, make_node
 

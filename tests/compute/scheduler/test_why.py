@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bedplate.compute.scheduler.decide import decide
+from bedplate.compute.scheduler.quota.tenants import Quota
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import Quota
 from bedplate.compute.scheduler.why import why
 from bedplate.core.errors import NotFoundError
 from tests.compute.scheduler.clusters import make_job, make_node

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 from bedplate.compute.scheduler.decide import apply, decide, shrunk
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
-from bedplate.compute.scheduler.entry import Phase
 from bedplate.compute.scheduler.job import Job
+from bedplate.compute.scheduler.jobs.entry import Phase
 from bedplate.compute.scheduler.state import SchedulerState
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from bedplate.app.control.batch import Batch
 from bedplate.app.control.cores import CoreBook
 from bedplate.app.control.requests import Placed, job_of, placed_from_json
-from bedplate.compute.scheduler.entry import Phase as SchedulerPhase
 from bedplate.compute.scheduler.job import Request
+from bedplate.compute.scheduler.jobs.entry import Phase as SchedulerPhase
+from bedplate.compute.scheduler.quota.tenants import Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import Quota
 from bedplate.core.devices import Node
 from bedplate.state.job_records import PLACED, JobRecord, TenantRecord
 

@@ -13,9 +13,9 @@ from bedplate.app.control.book import JobBook
 from bedplate.app.control.carry_out import refusal_error
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Preempt, Refuse, Shrink, Start
-from bedplate.compute.scheduler.entry import Entry
 from bedplate.compute.scheduler.job import Job
-from bedplate.compute.scheduler.needs import Variant
+from bedplate.compute.scheduler.jobs.entry import Entry
+from bedplate.compute.scheduler.nodes.needs import Variant
 from bedplate.compute.scheduler.why import Waiting, exceeded_limit, rejections, why
 from bedplate.core.json import JsonObject
 from bedplate.core.units import format_duration

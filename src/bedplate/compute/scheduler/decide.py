@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.job import Allocation
-from bedplate.compute.scheduler.scheduling_pass import SchedulingPass
+from bedplate.compute.scheduler.passes.scheduling_pass import SchedulingPass
 from bedplate.compute.scheduler.state import SchedulerState
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bedplate.compute.scheduler.entry import Entry
 from bedplate.compute.scheduler.job import Allocation, WorkerPlace
-from bedplate.compute.scheduler.needs import Variant, variant_of
+from bedplate.compute.scheduler.jobs.entry import Entry
+from bedplate.compute.scheduler.nodes.needs import Variant, variant_of
 from bedplate.compute.scheduler.placement.cluster import Taken
 from bedplate.core.errors import UsageError
 

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bedplate.compute.scheduler.entry import Entry, Phase
-from bedplate.compute.scheduler.fit_memo import FitMemo
-from bedplate.compute.scheduler.holdings import Holdings
 from bedplate.compute.scheduler.job import Allocation, Job, WorkerPlace
-from bedplate.compute.scheduler.job_index import JobIndex
-from bedplate.compute.scheduler.ledger import Charge, Ledger
-from bedplate.compute.scheduler.needs import Catalog, Speed, Variant
-from bedplate.compute.scheduler.node_book import NodeBook
+from bedplate.compute.scheduler.jobs.entry import Entry, Phase
+from bedplate.compute.scheduler.jobs.holdings import Holdings
+from bedplate.compute.scheduler.jobs.job_index import JobIndex
+from bedplate.compute.scheduler.nodes.fit_memo import FitMemo
+from bedplate.compute.scheduler.nodes.needs import Catalog, Speed, Variant
+from bedplate.compute.scheduler.nodes.node_book import NodeBook
+from bedplate.compute.scheduler.nodes.placer import Placer
 from bedplate.compute.scheduler.occupy import checked_places, occupy, vacate
 from bedplate.compute.scheduler.placement.arrays import States
-from bedplate.compute.scheduler.placer import Placer
 from bedplate.compute.scheduler.queue.order import QueueOrder
+from bedplate.compute.scheduler.quota.ledger import Charge, Ledger
+from bedplate.compute.scheduler.quota.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
-from bedplate.compute.scheduler.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.unsatisfiable import refusal
 from bedplate.core.devices import Node
 from bedplate.core.errors import NotFoundError, UsageError

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bedplate.compute.scheduler.entry import Entry
-from bedplate.compute.scheduler.gang import most_workers
 from bedplate.compute.scheduler.job import WHOLE, Request, Topology
-from bedplate.compute.scheduler.ledger import MILLI
-from bedplate.compute.scheduler.needs import MIB, Variant, fewest, variant_of
+from bedplate.compute.scheduler.jobs.entry import Entry
+from bedplate.compute.scheduler.nodes.gang import most_workers
+from bedplate.compute.scheduler.nodes.needs import MIB, Variant, fewest, variant_of
+from bedplate.compute.scheduler.nodes.room import room
 from bedplate.compute.scheduler.placement.arrays import Ints, States
-from bedplate.compute.scheduler.room import room
-from bedplate.compute.scheduler.tenants import resource_name
+from bedplate.compute.scheduler.quota.ledger import MILLI
+from bedplate.compute.scheduler.quota.tenants import resource_name
 from bedplate.core.units import format_bytes
 
 if TYPE_CHECKING:

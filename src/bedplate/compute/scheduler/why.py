@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bedplate.compute.scheduler.admission import Admission
 from bedplate.compute.scheduler.decision import Preempt, Shrink, Start
-from bedplate.compute.scheduler.entry import Entry, Phase
-from bedplate.compute.scheduler.ledger import MILLI
-from bedplate.compute.scheduler.needs import Variant
-from bedplate.compute.scheduler.outcome import Outcome
+from bedplate.compute.scheduler.jobs.entry import Entry, Phase
+from bedplate.compute.scheduler.nodes.needs import Variant
+from bedplate.compute.scheduler.passes.admission import Admission
+from bedplate.compute.scheduler.passes.outcome import Outcome
+from bedplate.compute.scheduler.passes.scheduling_pass import SchedulingPass
+from bedplate.compute.scheduler.passes.walk import rank_of
 from bedplate.compute.scheduler.placement.arrays import Bools
 from bedplate.compute.scheduler.placement.why_not import WhyNot, why_not
-from bedplate.compute.scheduler.scheduling_pass import SchedulingPass
+from bedplate.compute.scheduler.quota.ledger import MILLI
+from bedplate.compute.scheduler.quota.tenants import MEMORY, resource_name
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import MEMORY, resource_name
-from bedplate.compute.scheduler.walk import rank_of
 from bedplate.core.units import format_duration
 
 

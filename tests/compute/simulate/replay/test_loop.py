@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedplate.compute.scheduler.job import WHOLE, Job, Request, WorkerPlace
+from bedplate.compute.scheduler.quota.tenants import DeviceType
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import DeviceType
 from bedplate.compute.simulate.replay.cluster import machines
 from bedplate.compute.simulate.replay.conditions import Conditions
 from bedplate.compute.simulate.replay.loop import Replay

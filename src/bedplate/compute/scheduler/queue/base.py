@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.job import Job
-from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
+from bedplate.compute.scheduler.quota.capacity import Capacity
+from bedplate.compute.scheduler.quota.ledger import Charge, Ledger, Tenant
 
 
 @runtime_checkable

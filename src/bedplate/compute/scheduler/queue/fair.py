@@ -12,10 +12,10 @@ Source: Ghodsi et al., "Dominant Resource Fairness", NSDI 2011; hierarchy by com
 
 from __future__ import annotations
 
-from bedplate.compute.scheduler.capacity import Capacity
-from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
+from bedplate.compute.scheduler.quota.capacity import Capacity
+from bedplate.compute.scheduler.quota.ledger import Charge, Ledger, Tenant
+from bedplate.compute.scheduler.quota.tenants import ANY_MODEL
 from bedplate.compute.scheduler.settings import SchedulerSettings
-from bedplate.compute.scheduler.tenants import ANY_MODEL
 
 
 def make_rule(settings: SchedulerSettings) -> FairRule:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.job import Job
-from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
 from bedplate.compute.scheduler.queue import open_rule
 from bedplate.compute.scheduler.queue.base import JobRule, TenantRule
+from bedplate.compute.scheduler.quota.capacity import Capacity
+from bedplate.compute.scheduler.quota.ledger import Charge, Ledger, Tenant
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.errors import UsageError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bedplate.compute.scheduler.job import WHOLE, WorkerPlace
-from bedplate.compute.scheduler.needs import accelerators, request_class
+from bedplate.compute.scheduler.nodes.needs import accelerators, request_class
 from bedplate.compute.scheduler.placement.arrays import Floats
 from bedplate.compute.scheduler.placement.request import RequestClass
 from bedplate.compute.scheduler.state import SchedulerState

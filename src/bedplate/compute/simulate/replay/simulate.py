@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bedplate.compute.scheduler.placement.request import Node as PlacementNode
+from bedplate.compute.scheduler.quota.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import DeviceType, Quota
 from bedplate.compute.simulate.openb import read_nodes
 from bedplate.compute.simulate.replay.cluster import machines
 from bedplate.compute.simulate.replay.loop import Replay

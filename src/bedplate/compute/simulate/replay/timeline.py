@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bedplate.compute.scheduler.job import WorkerPlace
-from bedplate.compute.scheduler.needs import accelerators
+from bedplate.compute.scheduler.nodes.needs import accelerators
 from bedplate.compute.simulate.replay.observing import Left
 from bedplate.compute.simulate.replay.work import JobWork, Segment
 from bedplate.compute.simulate.traces.trace import Trace

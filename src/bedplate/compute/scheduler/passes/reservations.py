@@ -19,13 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bedplate.compute.scheduler.entry import Entry
-from bedplate.compute.scheduler.gang import most_workers, spread
 from bedplate.compute.scheduler.job import WHOLE
-from bedplate.compute.scheduler.needs import Variant
+from bedplate.compute.scheduler.jobs.entry import Entry
+from bedplate.compute.scheduler.nodes.gang import most_workers, spread
+from bedplate.compute.scheduler.nodes.needs import Variant
+from bedplate.compute.scheduler.nodes.room import room
 from bedplate.compute.scheduler.placement.arrays import Floats, Ints, States
 from bedplate.compute.scheduler.placement.cluster import Taken
-from bedplate.compute.scheduler.room import room
 from bedplate.compute.scheduler.state import SchedulerState
 
 _UNLIMITED = np.iinfo(np.int64).max

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bedplate.compute.scheduler.claims import Claim, Claims
 from bedplate.compute.scheduler.decision import Decision, Preempt, Shrink
-from bedplate.compute.scheduler.entry import HOUR_S, Entry, Phase
-from bedplate.compute.scheduler.gang import most_workers, spread
-from bedplate.compute.scheduler.ledger import Charge, Tenant
-from bedplate.compute.scheduler.needs import Variant
+from bedplate.compute.scheduler.jobs.entry import HOUR_S, Entry, Phase
+from bedplate.compute.scheduler.nodes.gang import most_workers, spread
+from bedplate.compute.scheduler.nodes.needs import Variant
+from bedplate.compute.scheduler.nodes.room import room
+from bedplate.compute.scheduler.passes.claims import Claim, Claims
+from bedplate.compute.scheduler.passes.reservations import Reservation, Reservations
 from bedplate.compute.scheduler.placement.arrays import Bools, Ints, States
-from bedplate.compute.scheduler.reservations import Reservation, Reservations
-from bedplate.compute.scheduler.room import room
+from bedplate.compute.scheduler.quota.ledger import Charge, Tenant
 from bedplate.compute.scheduler.state import SchedulerState
 
 

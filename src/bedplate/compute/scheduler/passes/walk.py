@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bedplate.compute.scheduler.entry import Entry
-from bedplate.compute.scheduler.ledger import Tenant
-from bedplate.compute.scheduler.needs import Shape
+from bedplate.compute.scheduler.jobs.entry import Entry
+from bedplate.compute.scheduler.jobs.waiting import Group, Place
+from bedplate.compute.scheduler.nodes.needs import Shape
 from bedplate.compute.scheduler.queue.order import Key
+from bedplate.compute.scheduler.quota.ledger import Tenant
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.waiting import Group, Place
 
 Rank: TypeAlias = tuple[Key, Key, Key, Key]
 """Rights, rules for jobs before the rule for tenants, that rule, rules for jobs after it."""

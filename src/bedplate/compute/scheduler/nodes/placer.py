@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bedplate.compute.scheduler.gang import most_workers, spread
 from bedplate.compute.scheduler.job import WHOLE, Allocation, Topology, WorkerPlace
-from bedplate.compute.scheduler.needs import Shape, Variant
-from bedplate.compute.scheduler.node_book import NodeBook
+from bedplate.compute.scheduler.nodes.gang import most_workers, spread
+from bedplate.compute.scheduler.nodes.needs import Shape, Variant
+from bedplate.compute.scheduler.nodes.node_book import NodeBook
+from bedplate.compute.scheduler.nodes.room import room
 from bedplate.compute.scheduler.placement import open_policy
 from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints
 from bedplate.compute.scheduler.placement.cluster import Taken
 from bedplate.compute.scheduler.placement.mix import mix_of
-from bedplate.compute.scheduler.room import room
 from bedplate.core.errors import UsageError
 
 

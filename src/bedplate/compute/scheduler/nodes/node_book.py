@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from bedplate.compute.scheduler.capacity import Capacity
 from bedplate.compute.scheduler.job import WHOLE
-from bedplate.compute.scheduler.needs import accelerators, cluster_node, failed_devices
+from bedplate.compute.scheduler.nodes.needs import accelerators, cluster_node, failed_devices
 from bedplate.compute.scheduler.placement.arrays import Bools, grown
 from bedplate.compute.scheduler.placement.cluster import Cluster
-from bedplate.compute.scheduler.tenants import ANY_MODEL, CPU, MEMORY
+from bedplate.compute.scheduler.quota.capacity import Capacity
+from bedplate.compute.scheduler.quota.tenants import ANY_MODEL, CPU, MEMORY
 from bedplate.core.devices import Node as Machine
 from bedplate.core.errors import NotFoundError
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedplate.compute.scheduler.gang import most_workers, spread
 from bedplate.compute.scheduler.job import Topology
+from bedplate.compute.scheduler.nodes.gang import most_workers, spread
 
 
 def spread_over(

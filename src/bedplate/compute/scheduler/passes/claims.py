@@ -16,11 +16,11 @@ import enum
 
 import numpy as np
 
-from bedplate.compute.scheduler.buckets import Buckets
-from bedplate.compute.scheduler.entry import Entry
-from bedplate.compute.scheduler.ledger import Charge, Ledger, Tenant
-from bedplate.compute.scheduler.needs import Variant
+from bedplate.compute.scheduler.jobs.buckets import Buckets
+from bedplate.compute.scheduler.jobs.entry import Entry
+from bedplate.compute.scheduler.nodes.needs import Variant
 from bedplate.compute.scheduler.placement.arrays import Ints
+from bedplate.compute.scheduler.quota.ledger import Charge, Ledger, Tenant
 
 
 class Claim(enum.IntEnum):

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from bedplate.compute.scheduler.entry import Entry
-from bedplate.compute.scheduler.ledger import Tenant
-from bedplate.compute.scheduler.needs import Shape
+from bedplate.compute.scheduler.jobs.entry import Entry
+from bedplate.compute.scheduler.nodes.needs import Shape
+from bedplate.compute.scheduler.quota.ledger import Tenant
 
 Place: TypeAlias = tuple[tuple[float, ...], int]
 """A job's place in the queue of its tenant: key and sequence number."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bedplate.compute.scheduler.buckets import Buckets
-from bedplate.compute.scheduler.deadlines import Deadlines
-from bedplate.compute.scheduler.entry import Entry, Phase
-from bedplate.compute.scheduler.holdings import Holdings
+from bedplate.compute.scheduler.jobs.buckets import Buckets
+from bedplate.compute.scheduler.jobs.deadlines import Deadlines
+from bedplate.compute.scheduler.jobs.entry import Entry, Phase
+from bedplate.compute.scheduler.jobs.holdings import Holdings
+from bedplate.compute.scheduler.jobs.waiting import WaitingQueue
 from bedplate.compute.scheduler.settings import SchedulerSettings
-from bedplate.compute.scheduler.waiting import WaitingQueue
 
 
 class JobIndex:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from bedplate.compute.scheduler.capacity import Capacity
-from bedplate.compute.scheduler.tenants import ANY_MODEL, CPU, MEMORY, Quota
+from bedplate.compute.scheduler.quota.capacity import Capacity
+from bedplate.compute.scheduler.quota.tenants import ANY_MODEL, CPU, MEMORY, Quota
 
 Charge: TypeAlias = tuple[tuple[str, int], ...]
 """Amounts by resource."""

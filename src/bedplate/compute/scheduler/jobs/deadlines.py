@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 
-from bedplate.compute.scheduler.entry import Entry
+from bedplate.compute.scheduler.jobs.entry import Entry
 from bedplate.compute.scheduler.queue.deadline import latest_start_s
 
 

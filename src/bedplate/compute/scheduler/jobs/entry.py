@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass, field
 
 from bedplate.compute.scheduler.job import Allocation, Job
-from bedplate.compute.scheduler.ledger import Charge, Tenant
-from bedplate.compute.scheduler.needs import Shape, fewest
+from bedplate.compute.scheduler.nodes.needs import Shape, fewest
 from bedplate.compute.scheduler.placement.cluster import Taken
+from bedplate.compute.scheduler.quota.ledger import Charge, Tenant
 
 HOUR_S = 3600.0
 

@@ -6,10 +6,10 @@ import pytest
 
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Preempt, Shrink, Start
-from bedplate.compute.scheduler.ledger import Ledger
+from bedplate.compute.scheduler.quota.ledger import Ledger
+from bedplate.compute.scheduler.quota.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import DeviceType, Quota
 from bedplate.core.errors import UsageError
 from tests.compute.scheduler.clusters import make_job, make_node
 from tests.compute.scheduler.virtual_run import VirtualRun

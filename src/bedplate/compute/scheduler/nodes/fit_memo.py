@@ -11,10 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 from numba import njit
 
-from bedplate.compute.scheduler.needs import Shape
+from bedplate.compute.scheduler.nodes.needs import Shape
+from bedplate.compute.scheduler.nodes.room import room
 from bedplate.compute.scheduler.placement.arrays import Bools, Classes, Ints, States
 from bedplate.compute.scheduler.placement.cluster import Cluster
-from bedplate.compute.scheduler.room import room
 
 
 class FitMemo:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 
-from bedplate.compute.scheduler.admission import Admission
 from bedplate.compute.scheduler.decision import Decision, Grow, Refuse, Start
-from bedplate.compute.scheduler.entry import Entry, Phase
 from bedplate.compute.scheduler.job import Topology
-from bedplate.compute.scheduler.ledger import Tenant
-from bedplate.compute.scheduler.needs import Shape, Variant
-from bedplate.compute.scheduler.outcome import Outcome
+from bedplate.compute.scheduler.jobs.entry import Entry, Phase
+from bedplate.compute.scheduler.nodes.needs import Shape, Variant
+from bedplate.compute.scheduler.passes.admission import Admission
+from bedplate.compute.scheduler.passes.outcome import Outcome
+from bedplate.compute.scheduler.passes.reservations import Reservations
+from bedplate.compute.scheduler.passes.victims import VictimSearch
+from bedplate.compute.scheduler.passes.walk import Walk
 from bedplate.compute.scheduler.placement.arrays import Ints
-from bedplate.compute.scheduler.reservations import Reservations
+from bedplate.compute.scheduler.quota.ledger import Tenant
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.victims import VictimSearch
-from bedplate.compute.scheduler.walk import Walk
 
 _TRIES = 2
 """Blocked jobs of a tenant for which a pass looks for victims in vain."""

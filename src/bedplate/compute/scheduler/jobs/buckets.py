@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bedplate.compute.scheduler.entry import HOUR_S, Entry
-from bedplate.compute.scheduler.holdings import Holdings
-from bedplate.compute.scheduler.ledger import Tenant
+from bedplate.compute.scheduler.jobs.entry import HOUR_S, Entry
+from bedplate.compute.scheduler.jobs.holdings import Holdings
 from bedplate.compute.scheduler.placement.arrays import Bools, Ints
+from bedplate.compute.scheduler.quota.ledger import Tenant
 from bedplate.compute.scheduler.settings import SchedulerSettings
 
 Bucket: TypeAlias = tuple[Tenant, int, str]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from bedplate.compute.scheduler.entry import Entry
-from bedplate.compute.scheduler.gang import most_workers
-from bedplate.compute.scheduler.needs import Variant
-from bedplate.compute.scheduler.outcome import Outcome
+from bedplate.compute.scheduler.jobs.entry import Entry
+from bedplate.compute.scheduler.nodes.gang import most_workers
+from bedplate.compute.scheduler.nodes.needs import Variant
+from bedplate.compute.scheduler.passes.outcome import Outcome
 from bedplate.compute.scheduler.state import SchedulerState
 
 

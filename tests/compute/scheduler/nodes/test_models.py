@@ -8,8 +8,8 @@ import pytest
 
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Refuse, Start
+from bedplate.compute.scheduler.quota.tenants import DeviceType
 from bedplate.compute.scheduler.state import SchedulerState
-from bedplate.compute.scheduler.tenants import DeviceType
 from bedplate.core.devices import DeviceHealth, HealthState
 from tests.compute.scheduler.clusters import GIB, make_job, make_node
 from tests.compute.scheduler.virtual_run import VirtualRun

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from bedplate.compute.scheduler.job import WHOLE, Job, Request
 from bedplate.compute.scheduler.placement.cluster import Cluster
 from bedplate.compute.scheduler.placement.request import Node, RequestClass
-from bedplate.compute.scheduler.tenants import DeviceType
+from bedplate.compute.scheduler.quota.tenants import DeviceType
 from bedplate.core.devices import Device, HealthState
 from bedplate.core.devices import Node as Machine
 
