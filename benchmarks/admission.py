@@ -23,8 +23,8 @@ from pathlib import Path
 
 from scheduler_scale import drawn_requests, make_nodes, traced_requests
 
-from bedplate.app.control.controller import Controller
-from bedplate.app.control.requests import Placed, Terms
+from bedplate.app.control.scheduling.controller import Controller
+from bedplate.app.control.scheduling.requests import Placed, Terms
 from bedplate.app.wiring import open_state, state_location
 from bedplate.cli.terminal.output import note, print_json, print_table
 from bedplate.compute.scheduler.job import Request

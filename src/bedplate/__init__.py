@@ -18,8 +18,8 @@ from bedplate._version import __version__
 if TYPE_CHECKING:
     from bedplate.app.api import plan as plan
     from bedplate.app.api import run as run
-    from bedplate.app.control.client import ControlClient as ControlClient
-    from bedplate.app.control.client import connect as connect
+    from bedplate.app.control.client.client import ControlClient as ControlClient
+    from bedplate.app.control.client.connect import connect as connect
     from bedplate.app.pipeline.contract.measured import measured_in as measured_in
     from bedplate.app.pipeline.contract.step import Needs as Needs
     from bedplate.app.pipeline.contract.step import PlanContext as PlanContext
@@ -54,7 +54,7 @@ _PUBLIC = {
     "ByteCount": "bedplate.core.units",
     "CheckFailedError": "bedplate.core.errors",
     "ConfigurationError": "bedplate.core.errors",
-    "ControlClient": "bedplate.app.control.client",
+    "ControlClient": "bedplate.app.control.client.client",
     "Count": "bedplate.core.units",
     "Duration": "bedplate.core.units",
     "Fraction": "bedplate.core.units",
@@ -76,7 +76,7 @@ _PUBLIC = {
     "UnavailableError": "bedplate.core.errors",
     "UsageError": "bedplate.core.errors",
     "about_setting": "bedplate.core.settings",
-    "connect": "bedplate.app.control.client",
+    "connect": "bedplate.app.control.client.connect",
     "measured_in": "bedplate.app.pipeline.contract.measured",
     "plan": "bedplate.app.api",
     "run": "bedplate.app.api",

@@ -1,12 +1,12 @@
 """Processes of jobs that do what a test says, one call at a time; they write into the state what real ones do."""
 
-from bedplate.app.control.requests import Placed
+from bedplate.app.control.scheduling.requests import Placed
 from bedplate.state.job_records import JobRecord, Phase
 from bedplate.state.store import StateStore
 
 
 class FakeLauncher:
-    """See `app/control/launcher.Launcher`."""
+    """See `app/control/launching/launcher.Launcher`."""
 
     def __init__(self, state: StateStore) -> None:
         self._state = state

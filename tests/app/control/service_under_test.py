@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from bedplate.app.control.controller import Controller
-from bedplate.app.control.requests import Terms
+from bedplate.app.control.scheduling.controller import Controller
+from bedplate.app.control.scheduling.requests import Terms
 from bedplate.compute.scheduler.job import Request
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.clock import VirtualClock

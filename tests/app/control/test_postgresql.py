@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from bedplate.app.control.scheduler_lock import NAME, sole_scheduler
+from bedplate.app.control.scheduling.scheduler_lock import NAME, sole_scheduler
 from bedplate.core.errors import LockLostError, UnavailableError
 from bedplate.state.database.connections import lock_number
 from bedplate.state.database.location import read_location

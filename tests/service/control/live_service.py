@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.control.client import ControlClient, connect
+from bedplate.app.control.client.client import ControlClient
+from bedplate.app.control.client.connect import connect
 from tests.command_line import USES, CommandLine, ended, wait_until
 
 

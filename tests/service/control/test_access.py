@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from bedplate.app.control.calls.submission import prepare
 from bedplate.app.control.service import ControlService, running_service
 from bedplate.app.control.settings import ServiceSettings
-from bedplate.app.control.submission import prepare
 from bedplate.core.messages import encode
 from bedplate.documents.reading import document_from
 from bedplate.service.control.application import ROUTES, create_application
@@ -115,7 +115,7 @@ class TestJobs:
             assert people.ask("bob", "GET", f"/v1/jobs?{query}").json()["counts"] == {}, query
 
     def test_jobs_of_others_are_not_named_in_reasons_or_on_nodes(self, people: People) -> None:
-        from bedplate.app.control.explain import without_others
+        from bedplate.app.control.calls.explain import without_others
 
         assert without_others("after job-12 and job-3", lambda job: job == "job-3") == "after another job and job-3"
 

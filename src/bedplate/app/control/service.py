@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.app.control.access import Role
 from bedplate.app.control.addresses import ServiceFiles
-from bedplate.app.control.api import ControlApi
-from bedplate.app.control.controller import Controller
-from bedplate.app.control.launcher import ProcessLauncher
-from bedplate.app.control.loop import SchedulerLoop
-from bedplate.app.control.node_watch import NodeWatch
-from bedplate.app.control.scheduler_lock import sole_scheduler
+from bedplate.app.control.calls.access import Role
+from bedplate.app.control.calls.api import ControlApi
+from bedplate.app.control.calls.submission import Submitter
+from bedplate.app.control.calls.tokens import new_token, token_digest
+from bedplate.app.control.launching.launcher import ProcessLauncher
+from bedplate.app.control.scheduling.controller import Controller
+from bedplate.app.control.scheduling.loop import SchedulerLoop
+from bedplate.app.control.scheduling.node_watch import NodeWatch
+from bedplate.app.control.scheduling.scheduler_lock import sole_scheduler
 from bedplate.app.control.settings import ServiceSettings
-from bedplate.app.control.submission import Submitter
-from bedplate.app.control.tokens import new_token, token_digest
 from bedplate.app.wiring import engine_factory, open_state, state_location
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events.event import Subject, SubjectKind

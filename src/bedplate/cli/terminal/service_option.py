@@ -13,7 +13,7 @@ from bedplate.cli.terminal.output import note
 from bedplate.cli.terminal.state_option import state_option
 
 if TYPE_CHECKING:
-    from bedplate.app.control.client import ControlClient
+    from bedplate.app.control.client.client import ControlClient
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -38,7 +38,7 @@ def page_options(*orders: str) -> Callable[[Command], Command]:
 
 def connected(url: str | None, state: str | None) -> ControlClient:
     """The service that the options name."""
-    from bedplate.app.control.client import connect
+    from bedplate.app.control.client.connect import connect
 
     return connect(url=url, state=state)
 

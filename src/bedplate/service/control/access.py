@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from bedplate.app.control.access import Caller
-from bedplate.app.control.api import ControlApi
+from bedplate.app.control.calls.access import Caller
+from bedplate.app.control.calls.api import ControlApi
 from bedplate.core.addresses import is_loopback
 from bedplate.core.errors import ForbiddenError, UsageError
 from bedplate.service.control.errors import RefusedRequest

@@ -10,9 +10,9 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from bedplate import __version__
-from bedplate.app.control.access import Caller, Role
+from bedplate.app.control.calls.access import Caller, Role
+from bedplate.app.control.calls.submission import Submission
 from bedplate.app.control.service import ControlService
-from bedplate.app.control.submission import Submission
 from bedplate.app.runs import event_as_json
 from bedplate.core.errors import UnavailableError
 from bedplate.service.control.access import caller_of

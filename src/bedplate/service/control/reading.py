@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from bedplate.app.control.paging import PAGE, PageRequest
+from bedplate.app.control.calls.paging import PAGE, PageRequest
 from bedplate.core.errors import MessageError, UsageError, check_known
 from bedplate.core.messages import from_bytes
 from bedplate.service.control.access import check_json

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from bedplate.app.control.requests import Placed, workers_by_node
+from bedplate.app.control.scheduling.requests import Placed, workers_by_node
 from bedplate.compute.scheduler.job import WHOLE, Allocation, Request
 from bedplate.core.allocation import NodeAllocation
 from bedplate.core.devices import Device, Node

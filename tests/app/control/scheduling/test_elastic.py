@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.app.control.requests import placed_from_json
+from bedplate.app.control.scheduling.requests import placed_from_json
 from bedplate.compute.scheduler.job import Request
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.state.job_records import Phase

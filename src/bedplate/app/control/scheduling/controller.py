@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from bedplate.app.control.batch import Batch
-from bedplate.app.control.book import JobBook
-from bedplate.app.control.carry_out import carry_out
-from bedplate.app.control.endings import Why, ending_of
-from bedplate.app.control.following import after_ending, follow_nodes, stop, take_up
-from bedplate.app.control.launcher import Launcher
+from bedplate.app.control.launching.launcher import Launcher
+from bedplate.app.control.scheduling.batch import Batch
+from bedplate.app.control.scheduling.book import JobBook
+from bedplate.app.control.scheduling.carry_out import carry_out
+from bedplate.app.control.scheduling.endings import Why, ending_of
+from bedplate.app.control.scheduling.following import after_ending, follow_nodes, stop, take_up
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.devices import Node

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedplate.app.control.cores import CoreBook
-from bedplate.app.control.requests import Placed
+from bedplate.app.control.scheduling.cores import CoreBook
+from bedplate.app.control.scheduling.requests import Placed
 from bedplate.compute.scheduler.job import Allocation, Request, WorkerPlace
 from bedplate.core.errors import ResourcesError
 from tests.app.control.service_under_test import node

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bedplate.app.control.batch import Batch
-from bedplate.app.control.cores import CoreBook
-from bedplate.app.control.requests import Placed, job_of, placed_from_json
+from bedplate.app.control.scheduling.batch import Batch
+from bedplate.app.control.scheduling.cores import CoreBook
+from bedplate.app.control.scheduling.requests import Placed, job_of, placed_from_json
 from bedplate.compute.scheduler.job import Request
 from bedplate.compute.scheduler.jobs.entry import Phase as SchedulerPhase
 from bedplate.compute.scheduler.quota.tenants import Quota

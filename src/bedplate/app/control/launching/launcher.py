@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bedplate.app.control.job_files import LOG, Orders, folder_of, write_orders
-from bedplate.app.control.requests import Placed
+from bedplate.app.control.launching.job_files import LOG, Orders, folder_of, write_orders
+from bedplate.app.control.scheduling.requests import Placed
 from bedplate.app.pipeline.run.lock import UNKNOWN, holder_of
 from bedplate.app.pipeline.run.process import kill
 from bedplate.core.errors import UnavailableError
@@ -24,7 +24,7 @@ from bedplate.core.implements import implements
 from bedplate.state.database.location import StateLocation
 from bedplate.state.job_records import JobRecord
 
-_RUNNER = "bedplate.app.control.runner"
+_RUNNER = "bedplate.app.control.launching.runner"
 
 
 class Launcher(Protocol):

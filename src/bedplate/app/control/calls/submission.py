@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bedplate.app.control.access import Caller
-from bedplate.app.control.controller import Controller
-from bedplate.app.control.explain import Forecast, check_satisfiable, forecast
-from bedplate.app.control.requests import job_of, request_of, terms_of
+from bedplate.app.control.calls.access import Caller
+from bedplate.app.control.calls.explain import Forecast, check_satisfiable, forecast
+from bedplate.app.control.calls.tokens import check_tenant
+from bedplate.app.control.scheduling.controller import Controller
+from bedplate.app.control.scheduling.requests import job_of, request_of, terms_of
 from bedplate.app.control.settings import ServiceSettings
-from bedplate.app.control.tokens import check_tenant
 from bedplate.app.pipeline.file.definition import Pipeline
 from bedplate.app.pipeline.file.reading import examine_pipeline
 from bedplate.app.pipeline.run.planning import check_settings_of

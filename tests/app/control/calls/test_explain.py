@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.app.control.explain import check_satisfiable, forecast, reasons
-from bedplate.app.control.requests import job_of
+from bedplate.app.control.calls.explain import check_satisfiable, forecast, reasons
+from bedplate.app.control.scheduling.requests import job_of
 from bedplate.compute.scheduler.job import Request
 from bedplate.core.errors import UsageError
 from bedplate.state.job_records import Phase, TenantRecord

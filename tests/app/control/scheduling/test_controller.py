@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.app.control.endings import MAX_CRASHES
-from bedplate.app.control.requests import Terms, placed_from_json
+from bedplate.app.control.scheduling.endings import MAX_CRASHES
+from bedplate.app.control.scheduling.requests import Terms, placed_from_json
 from bedplate.compute.scheduler.job import Request
 from bedplate.core.errors import UnavailableError
 from bedplate.state.job_records import Phase

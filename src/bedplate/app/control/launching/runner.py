@@ -1,4 +1,4 @@
-"""The process of one attempt of a job: `python -m bedplate.app.control.runner ORDERS`.
+"""The process of one attempt of a job: `python -m bedplate.app.control.launching.runner ORDERS`.
 
 It belongs to nobody: a service that is killed leaves it running, and the next one finds it by the lock that it holds. First it
 takes that lock, then it asks the state whether its attempt is still wanted; so of two processes of one job at most one ever
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bedplate.app.control.job_files import Orders, read_orders
+from bedplate.app.control.launching.job_files import Orders, read_orders
 from bedplate.app.pipeline.file.reading import examine_pipeline
 from bedplate.app.pipeline.run.attempt import RunPlace
 from bedplate.app.pipeline.run.failure import error_as_json

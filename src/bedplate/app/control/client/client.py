@@ -9,31 +9,18 @@ Errors of the service are raised here with their classes.
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from bedplate.app.control.addresses import ServiceFiles
-from bedplate.app.control.submission import Submission, prepare
-from bedplate.app.wiring import state_location
-from bedplate.core.errors import BedplateError, UnavailableError, UsageError
+from bedplate.app.control.calls.submission import Submission, prepare
+from bedplate.app.control.client.connection import Connection
+from bedplate.app.control.client.waiting import wait_for
 from bedplate.core.json import Json
 from bedplate.core.messages import encode
 from bedplate.documents.reading import Document, document_from, read_document
-
-_TIMEOUT_S = 60.0
-_LOOK_EVERY_S = 0.5
-_RESTART_S = 120.0
-FINAL = ("done", "failed", "cancelled")
-"""Phases of a job that nothing follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,25 +99,7 @@ class ControlClient:
             timeout_s: How long at most.
             on_change: Called with the job whenever its phase or what it waits for is another.
         """
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        seen: tuple[str, str] | None = None
-        answered_s = time.monotonic() - _RESTART_S  # it has to answer once
-        while True:
-            try:
-                job = self.job(job_id)
-                answered_s = time.monotonic()
-            except UnavailableError:
-                is_late = deadline_s is not None and time.monotonic() > deadline_s
-                if is_late or time.monotonic() - answered_s >= _RESTART_S:
-                    raise
-                time.sleep(_LOOK_EVERY_S)
-                continue
-            if (now := (job["phase"], job["why"])) != seen:
-                seen = now
-                on_change(job)
-            if job["phase"] in FINAL or (deadline_s is not None and time.monotonic() > deadline_s):
-                return job
-            time.sleep(_LOOK_EVERY_S)
+        return wait_for(lambda: self.job(job_id), timeout_s=timeout_s, on_change=on_change)
 
     def nodes(
         self, *, state: str | None = None, order: str | None = None, limit: int | None = None, cursor: str | None = None
@@ -167,11 +136,11 @@ class ControlClient:
     ) -> dict[str, Any]:
         """Set what a tenant may have: devices by model, units over all (`any`), cores (`cpu`)."""
         body = {"guaranteed": dict(guaranteed or {}), "limit": dict(limit or {}), "weight": weight}
-        return self._send("PUT", f"/v1/quotas/{quote(tenant)}", body)
+        return self._connection.send("PUT", f"/v1/quotas/{quote(tenant)}", body)
 
     def remove_quota(self, tenant: str) -> dict[str, Any]:
         """Let a tenant have only what it can borrow."""
-        return self._send("DELETE", f"/v1/quotas/{quote(tenant)}", None)
+        return self._connection.send("DELETE", f"/v1/quotas/{quote(tenant)}", None)
 
     def users(
         self, *, role: str | None = None, order: str | None = None, limit: int | None = None, cursor: str | None = None
@@ -181,7 +150,7 @@ class ControlClient:
 
     def add_user(self, name: str, *, role: str, tenants: tuple[str, ...] = ()) -> dict[str, Any]:
         """A new user; `token` is shown this once."""
-        return self._send("PUT", f"/v1/users/{quote(name, safe='')}", {"role": role, "tenants": list(tenants)})
+        return self._connection.send("PUT", f"/v1/users/{quote(name, safe='')}", {"role": role, "tenants": list(tenants)})
 
     def renew_token(self, name: str) -> dict[str, Any]:
         """Another token for a user; the one before is no longer valid."""
@@ -189,7 +158,7 @@ class ControlClient:
 
     def remove_user(self, name: str) -> dict[str, Any]:
         """Take a user's rights; the jobs go on."""
-        return self._send("DELETE", f"/v1/users/{quote(name, safe='')}", None)
+        return self._connection.send("DELETE", f"/v1/users/{quote(name, safe='')}", None)
 
     def events(
         self, *, after: int = 0, job: str | None = None, kind: str | None = None, limit: int | None = None
@@ -207,64 +176,19 @@ class ControlClient:
             if cursor is None:
                 return
 
+    @property
+    def _connection(self) -> Connection:
+        return Connection(url=self.url, token=self.token)
+
     def _list(self, path: str, **query: Any) -> dict[str, Any]:
         given = {key: value for key, value in query.items() if value not in (None, ())}
         return self._get(f"{path}?{urlencode(given, doseq=True)}" if given else path)
 
     def _get(self, path: str) -> dict[str, Any]:
-        return self._send("GET", path, None)
+        return self._connection.send("GET", path, None)
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self._send("POST", path, body)
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method)  # noqa: S310  # http and https only: `connect`
-        request.add_header("Authorization", f"Bearer {self.token}")
-        if data is not None:
-            request.add_header("Content-Type", "application/json")
-        try:
-            with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
-                return _read(answer.read(), self.url)
-        except urllib.error.HTTPError as error:
-            raise _as_error(error.read(), error.code, self.url) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise _not_there(self.url, getattr(error, "reason", None) or error) from error
-
-
-def connect(*, url: str | None = None, token: str | None = None, state: str | None = None) -> ControlClient:
-    """The service at `url`, or that of a state of this user.
-
-    Args:
-        url: Where it listens; BEDPLATE_URL if it is not given, else what the service of `state` has written down.
-        token: Who is asking; BEDPLATE_TOKEN if it is not given, else the token that `bedplate up` kept for this user.
-        state: As of `bedplate.run`.
-
-    Raises:
-        UnavailableError: There is no such service, or no token.
-        UsageError: Not the address of a service.
-    """
-    files = ServiceFiles.of(state_location(state))
-    found_url = url or os.environ.get("BEDPLATE_URL") or files.url()
-    if found_url is None:
-        raise UnavailableError(
-            "no service of this state is running",
-            seen=files.folder,
-            expected="a service that was started with 'bedplate up'",
-            next_step="start it, or name one by BEDPLATE_URL and BEDPLATE_TOKEN",
-        )
-    parts = urlsplit(found_url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise UsageError("not the address of a service", seen=found_url, expected="http://HOST:PORT")
-    found_token = token or os.environ.get("BEDPLATE_TOKEN") or files.token()
-    if found_token is None:
-        raise UnavailableError(
-            "there is no token for the service",
-            seen=files.token_file,
-            expected="BEDPLATE_TOKEN, or the file that 'bedplate up' writes",
-            next_step="ask an admin ('bedplate users add NAME'); 'bedplate up --new-token' makes another for its owner",
-        )
-    return ControlClient(url=found_url.rstrip("/"), token=found_token)
+        return self._connection.send("POST", path, body)
 
 
 def _submission(
@@ -281,42 +205,3 @@ def _submission(
     else:
         document = read_document(Path(pipeline))
     return prepare(document, uses, needs, new=new)
-
-
-def _read(data: bytes, url: str) -> dict[str, Any]:
-    try:
-        document = json.loads(data)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise _not_there(url, "an answer that is not the service's")
-    return document
-
-
-def _as_error(data: bytes, status: int, url: str) -> BedplateError:
-    try:
-        document = json.loads(data)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict) or "code" not in document:
-        return _not_there(url, f"HTTP {status}: an answer that is not the service's")
-    return BedplateError.from_json(document)
-
-
-def _not_there(url: str, seen: object) -> UnavailableError:
-    return UnavailableError(
-        f"the service at {url} does not answer",
-        seen=seen,
-        expected="a service that was started with 'bedplate up'",
-        next_step="start it again: the queue is kept",
-    )
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A service never redirects, and a token must not follow one."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)

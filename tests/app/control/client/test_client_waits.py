@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.app.control.client import ControlClient
+from bedplate.app.control.client.client import ControlClient
 from bedplate.core.errors import UnavailableError
 
 GONE = UnavailableError("no service answers")
@@ -26,8 +26,8 @@ def waited(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Any] | Exception
         clock[0] += seconds
 
     monkeypatch.setattr(ControlClient, "job", job)
-    monkeypatch.setattr("bedplate.app.control.client.time.sleep", sleep)
-    monkeypatch.setattr("bedplate.app.control.client.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("bedplate.app.control.client.waiting.time.sleep", sleep)
+    monkeypatch.setattr("bedplate.app.control.client.waiting.time.monotonic", lambda: clock[0])
     return ControlClient(url="http://127.0.0.1:1", token="t").wait("j")
 
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from bedplate.app.control.book import JobBook
-from bedplate.app.control.carry_out import refusal_error
+from bedplate.app.control.scheduling.book import JobBook
+from bedplate.app.control.scheduling.carry_out import refusal_error
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.job import Job

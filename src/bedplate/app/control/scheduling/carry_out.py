@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import assert_never
 
-from bedplate.app.control.batch import Batch
-from bedplate.app.control.book import JobBook
-from bedplate.app.control.endings import Ending, Why
-from bedplate.app.control.following import after_ending, stop
-from bedplate.app.control.requests import Placed, placed_as_json
+from bedplate.app.control.scheduling.batch import Batch
+from bedplate.app.control.scheduling.book import JobBook
+from bedplate.app.control.scheduling.endings import Ending, Why
+from bedplate.app.control.scheduling.following import after_ending, stop
+from bedplate.app.control.scheduling.requests import Placed, placed_as_json
 from bedplate.compute.scheduler.decide import apply
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.job import Allocation, WorkerPlace

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bedplate.app.control.book import JobBook
-from bedplate.app.control.cores import accelerators
-from bedplate.app.control.explain import reasons, without_others
-from bedplate.app.control.requests import placed_from_json
+from bedplate.app.control.calls.explain import reasons, without_others
+from bedplate.app.control.scheduling.book import JobBook
+from bedplate.app.control.scheduling.cores import accelerators
+from bedplate.app.control.scheduling.requests import placed_from_json
 from bedplate.core.json import JsonObject
 from bedplate.state.job_records import DrainRecord, JobRecord, Phase, TenantRecord, UserRecord
 

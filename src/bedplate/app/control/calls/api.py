@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bedplate.app.control.access import Caller, Role
-from bedplate.app.control.controller import Controller
-from bedplate.app.control.explain import Forecast
-from bedplate.app.control.paging import Page, PageRequest, page_by_name, page_of
-from bedplate.app.control.submission import Submission, Submitter
-from bedplate.app.control.tokens import check_tenant, check_user_name, new_token, token_digest
-from bedplate.app.control.views import NodeView, job_view, node_views, quota_view, user_view, why_of
+from bedplate.app.control.calls.access import Caller, Role
+from bedplate.app.control.calls.explain import Forecast
+from bedplate.app.control.calls.paging import Page, PageRequest, page_by_name, page_of
+from bedplate.app.control.calls.submission import Submission, Submitter
+from bedplate.app.control.calls.tokens import check_tenant, check_user_name, new_token, token_digest
+from bedplate.app.control.calls.views import NodeView, job_view, node_views, quota_view, user_view, why_of
+from bedplate.app.control.scheduling.controller import Controller
 from bedplate.core.errors import NotFoundError, UsageError
 from bedplate.core.events.event import Event, Subject, SubjectKind
 from bedplate.core.events.kinds import NodeDrained, NodeUndrained, make_event

@@ -6,7 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable
 
-from bedplate.app.control.controller import Controller
+from bedplate.app.control.scheduling.controller import Controller
 from bedplate.core.errors import BedplateError, LockLostError
 
 _AFTER_ERROR_S = 1.0

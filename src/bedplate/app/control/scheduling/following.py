@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bedplate.app.control.batch import Batch
-from bedplate.app.control.book import JobBook
-from bedplate.app.control.cores import accelerators
-from bedplate.app.control.endings import Ending, Why
-from bedplate.app.control.requests import placed_as_json
+from bedplate.app.control.scheduling.batch import Batch
+from bedplate.app.control.scheduling.book import JobBook
+from bedplate.app.control.scheduling.cores import accelerators
+from bedplate.app.control.scheduling.endings import Ending, Why
+from bedplate.app.control.scheduling.requests import placed_as_json
 from bedplate.compute.scheduler.job import Allocation
 from bedplate.core.devices import Node
 from bedplate.core.events.kinds import (
