@@ -102,7 +102,7 @@ def running_service(
         loop = SchedulerLoop(controller, settings.pass_every, on_lost)
         loops.append(loop)
         submitter = Submitter(state=store, controller=controller, settings=settings, wake=loop.wake, uses=dict(uses or {}))
-        api = ControlApi(state=store, controller=controller, submitter=submitter, wake=loop.wake)
+        api = ControlApi.of(store, controller, submitter, loop.wake)
         stack.enter_context(watch)
         stack.callback(_say_stopped, store, loop)
         stack.callback(loop.close)

@@ -50,7 +50,7 @@ class Handlers:
             "user": caller.name,
             "role": caller.role.value,
             "tenants": list(caller.own_tenants),
-            "jobs": await _call(self._api.counts, caller, JobFilter()),
+            "jobs": await _call(self._api.jobs.counts, caller, JobFilter()),
             "passes": self._service.loop.num_passes,
             "errors": errors if caller.sees_all else [error.partition(";")[0] for error in errors],
         }
@@ -61,10 +61,10 @@ class Handlers:
         Query(request)
         sent = await read_body(request, Submission, self._service.settings.max_body)
         if sent.dry_run:
-            return JSONResponse((await _call(self._api.forecast, caller, sent)).as_json())
+            return JSONResponse((await _call(self._api.jobs.forecast, caller, sent)).as_json())
         if self.is_stopping:
             raise UnavailableError("the service is ending", next_step="submit again when it is up: bedplate up")
-        job, is_new = await _call(self._api.submit, caller, sent)
+        job, is_new = await _call(self._api.jobs.submit, caller, sent)
         return JSONResponse({**job, "is_new": is_new}, status_code=201 if is_new else 200)
 
     async def jobs(self, request: Request) -> dict[str, Any]:
@@ -78,21 +78,21 @@ class Handlers:
             tenants=query.texts("tenant"),
             name=query.text("name"),
         )
-        page = await _call(self._api.jobs, caller, wanted, query.page())
-        return {"jobs": list(page.items), "next": page.next, "counts": await _call(self._api.counts, caller, wanted)}
+        page = await _call(self._api.jobs.page, caller, wanted, query.page())
+        return {"jobs": list(page.items), "next": page.next, "counts": await _call(self._api.jobs.counts, caller, wanted)}
 
     async def job(self, request: Request, job_id: str) -> dict[str, Any]:
         """One job."""
         caller = await self._caller(request)
         Query(request)
-        return dict(await _call(self._api.job, caller, job_id))
+        return dict(await _call(self._api.jobs.one, caller, job_id))
 
     async def cancel(self, request: Request, job_id: str) -> dict[str, Any]:
         """Ask for the end of a job."""
         caller = await self._caller(request)
         Query(request)
         await read_body(request, NoBody, 100)
-        return dict(await _call(self._api.cancel, caller, job_id))
+        return dict(await _call(self._api.jobs.cancel, caller, job_id))
 
     async def nodes(self, request: Request) -> dict[str, Any]:
         """A page of nodes."""
@@ -100,7 +100,7 @@ class Handlers:
         query = list_query(request, "state")
         state = query.text("state")
         choices(None if state is None else (state,), ("usable", "drained", "lost"), "no state of a node")
-        page = await _call(self._api.nodes, caller, state, query.page())
+        page = await _call(self._api.nodes.page, caller, state, query.page())
         return {"nodes": [view.as_json() for view in page.items], "next": page.next}
 
     async def drain(self, request: Request, node_id: str) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Handlers:
         caller = await self._caller(request)
         Query(request)
         body = await read_body(request, DrainBody, 10_000)
-        await _call(self._api.drain, caller, node_id, body.reason)
+        await _call(self._api.nodes.drain, caller, node_id, body.reason)
         return {"id": node_id, "state": "drained"}
 
     async def undrain(self, request: Request, node_id: str) -> dict[str, Any]:
@@ -116,14 +116,14 @@ class Handlers:
         caller = await self._caller(request)
         Query(request)
         await read_body(request, NoBody, 100)
-        await _call(self._api.undrain, caller, node_id)
+        await _call(self._api.nodes.undrain, caller, node_id)
         return {"id": node_id, "state": "usable"}
 
     async def quotas(self, request: Request) -> dict[str, Any]:
         """A page of tenants."""
         caller = await self._caller(request)
         query = list_query(request, "tenant")
-        page = await _call(self._api.quotas, caller, query.texts("tenant"), query.page())
+        page = await _call(self._api.quotas.page, caller, query.texts("tenant"), query.page())
         return {"quotas": list(page.items), "next": page.next}
 
     async def set_quota(self, request: Request, tenant: str) -> dict[str, Any]:
@@ -132,14 +132,14 @@ class Handlers:
         Query(request)
         body = await read_body(request, QuotaBody, 100_000)
         quota = TenantRecord(name=tenant, guaranteed=body.guaranteed, limit=body.limit, weight=body.weight)
-        await _call(self._api.set_quota, caller, quota)
+        await _call(self._api.quotas.set, caller, quota)
         return {"tenant": tenant, "guaranteed": body.guaranteed, "limit": body.limit, "weight": body.weight}
 
     async def remove_quota(self, request: Request, tenant: str) -> dict[str, Any]:
         """Let a tenant have only what it can borrow."""
         caller = await self._caller(request)
         Query(request)
-        await _call(self._api.remove_quota, caller, tenant)
+        await _call(self._api.quotas.remove, caller, tenant)
         return {"tenant": tenant}
 
     async def users(self, request: Request) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Handlers:
         query = list_query(request, "role")
         role = query.text("role")
         choices(None if role is None else (role,), [item.value for item in Role], "no role of a user")
-        page = await _call(self._api.users, caller, role, query.page())
+        page = await _call(self._api.users.page, caller, role, query.page())
         return {"users": list(page.items), "next": page.next}
 
     async def add_user(self, request: Request, name: str) -> JSONResponse:
@@ -156,7 +156,7 @@ class Handlers:
         caller = await self._caller(request)
         Query(request)
         body = await read_body(request, UserBody, 10_000)
-        user, token = await _call(self._api.add_user, caller, name, body.role, body.tenants)
+        user, token = await _call(self._api.users.add, caller, name, body.role, body.tenants)
         return JSONResponse({**user, "token": token}, status_code=201)
 
     async def renew_token(self, request: Request, name: str) -> dict[str, Any]:
@@ -164,13 +164,13 @@ class Handlers:
         caller = await self._caller(request)
         Query(request)
         await read_body(request, NoBody, 100)
-        return {"name": name, "token": await _call(self._api.renew_token, caller, name)}
+        return {"name": name, "token": await _call(self._api.users.renew_token, caller, name)}
 
     async def remove_user(self, request: Request, name: str) -> dict[str, Any]:
         """Take a user's rights."""
         caller = await self._caller(request)
         Query(request)
-        await _call(self._api.remove_user, caller, name)
+        await _call(self._api.users.remove, caller, name)
         return {"name": name}
 
     async def events(self, request: Request) -> dict[str, Any]:

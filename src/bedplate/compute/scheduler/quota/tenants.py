@@ -48,7 +48,12 @@ class Quota:
     def __post_init__(self) -> None:
         amounts = [*self.guaranteed.values(), *self.limit.values(), *self.lent.values()]
         if not self.tenant or not all(0 <= amount < math.inf for amount in amounts) or not 0 < self.weight < math.inf:
-            raise UsageError("no such quota", seen=self, expected="a tenant, finite amounts from 0 on, a finite weight above 0")
+            raise UsageError(
+                "no such quota",
+                seen=f"tenant '{self.tenant}': guaranteed {dict(self.guaranteed)}, limit {dict(self.limit)}, "
+                f"lent {dict(self.lent)}, weight {self.weight}",
+                expected="a tenant, finite amounts from 0 on, a finite weight above 0",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
