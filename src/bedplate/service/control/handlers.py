@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from bedplate import __version__
 from bedplate.app.control.calls.access import Caller, Role
+from bedplate.app.control.calls.api import MAX_EVENTS
 from bedplate.app.control.calls.submission import Submission
 from bedplate.app.control.service import ControlService
 from bedplate.app.runs import event_as_json
@@ -23,7 +24,6 @@ from bedplate.state.jobs import JobFilter
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_MAX_EVENTS = 1_000
 
 
 class Handlers:
@@ -178,7 +178,7 @@ class Handlers:
         caller = await self._caller(request)
         query = Query(request, "after", "job", "kind", "limit")
         after = query.number("after", 0)
-        limit = query.number("limit", _MAX_EVENTS)
+        limit = query.number("limit", MAX_EVENTS)
         found = await _call(self._api.events, caller, after, query.text("job"), query.text("kind"), limit)
         return {"events": [event_as_json(event) for event in found], "next": found[-1].number if found else after}
 

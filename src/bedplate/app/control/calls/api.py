@@ -21,7 +21,8 @@ from bedplate.core.events.event import Subject, SubjectKind
 from bedplate.state.records import EventRecord
 from bedplate.state.store import StateStore
 
-_MAX_EVENTS = 1_000
+MAX_EVENTS = 1_000
+"""In one answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class ControlApi:
             caller.check_sees(self.state.jobs.get(job_id), job_id)
         else:
             caller.check_role("see the events of all jobs", Role.ADMIN, Role.OPERATOR)
-        if not 1 <= limit <= _MAX_EVENTS:
-            raise UsageError("no such number of events", seen=limit, expected=f"1 to {_MAX_EVENTS}")
+        if not 1 <= limit <= MAX_EVENTS:
+            raise UsageError("no such number of events", seen=limit, expected=f"1 to {MAX_EVENTS}")
         subject = None if job_id is None else Subject(kind=SubjectKind.JOB, id=job_id)
         return self.state.events.after(after, subject=subject, kind=kind, limit=limit)

@@ -142,11 +142,6 @@ class Holdings:
             return np.full(len(slot_R), np.inf)
         return np.where(slot_R >= 0, ends_S[np.maximum(slot_R, 0)], np.inf)
 
-    def nodes_of_rows(self, rows: Ints) -> Ints:
-        """Node of each of these workers."""
-        nodes: Ints = self._table[rows, _NODE]
-        return nodes
-
     def mask(self, rows: Sequence[int]) -> Bools:
         """These rows, shape (R,)."""
         mask_R = np.zeros(len(self._table), bool)
@@ -163,14 +158,14 @@ class Holdings:
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _give_back(after: States, usable_NG: Bools, table: Ints, gone_R: Bools) -> None:
     for row in range(len(table)):
-        if not gone_R[row] or table[row, 5] < 0:
+        if not gone_R[row] or table[row, _SLOT] < 0:
             continue
-        node = table[row, 0]
+        node = table[row, _NODE]
         if not usable_NG[node, usable_NG.shape[1] - 1]:
             continue
-        after.cpu[node] += table[row, 1]
-        after.memory[node] += table[row, 2]
-        devices, milli = table[row, 3], table[row, 4]
+        after.cpu[node] += table[row, _CPU]
+        after.memory[node] += table[row, _MEMORY]
+        devices, milli = table[row, _DEVICES], table[row, _MILLI]
         for device in range(after.devices[node]):
             if (devices >> device) & 1 and usable_NG[node, device]:
                 after.shares[node, device] += milli

@@ -140,10 +140,6 @@ class NodeBook:
         for resource, amount in amounts:
             self.capacity.amounts[resource] = self.capacity.of(resource) + sign * amount
 
-    def labels_of(self, at: int) -> Mapping[str, str]:
-        """Labels of a node, by its index."""
-        return self.machines[self.cluster.nodes[at].name].labels
-
     def _changed(self) -> None:
         self.changes += 1
         self.capacity.changes += 1
