@@ -85,7 +85,7 @@ class Handlers:
         """One job."""
         caller = await self._caller(request)
         Query(request)
-        return dict(await _call(self._api.jobs.one, caller, job_id))
+        return dict(await _call(self._api.jobs.get, caller, job_id))
 
     async def cancel(self, request: Request, job_id: str) -> dict[str, Any]:
         """Ask for the end of a job."""

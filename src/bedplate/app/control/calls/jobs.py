@@ -54,7 +54,7 @@ class JobCalls:
         """How many jobs of a list are in each phase."""
         return {phase.value: count for phase, count in self.state.jobs.count(caller.filtered(wanted)).items()}
 
-    def one(self, caller: Caller, job_id: str) -> JsonObject:
+    def get(self, caller: Caller, job_id: str) -> JsonObject:
         """One job.
 
         Raises:
@@ -73,7 +73,7 @@ class JobCalls:
         caller.check_cancels(record)
         self.state.jobs.request_cancel(job_id, caller.name)
         self.wake()
-        return self.one(caller, job_id)
+        return self.get(caller, job_id)
 
     def _view(self, caller: Caller, record: JobRecord) -> JsonObject:
         return self._views(caller, (record,), _NODES)[0]
