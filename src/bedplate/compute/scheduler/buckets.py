@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from bedplate.compute.scheduler.entry import HOUR_S, Entry
 from bedplate.compute.scheduler.holdings import Holdings
 from bedplate.compute.scheduler.ledger import Tenant
+from bedplate.compute.scheduler.placement.arrays import Bools, Ints
 from bedplate.compute.scheduler.settings import SchedulerSettings
 
 Bucket: TypeAlias = tuple[Tenant, int, str]
@@ -30,6 +33,8 @@ class Buckets:
         self._holdings, self._settings = holdings, settings
         self._contents: dict[Bucket, _Content] = {}
         self._by_slot: dict[int, Entry] = {}
+        self._priority_B = np.zeros(0, np.int64)
+        self._on_model: dict[str, Bools] = {}
 
     def __len__(self) -> int:
         """Number of buckets that there were ever; their numbers are below it."""
@@ -38,6 +43,24 @@ class Buckets:
     def __iter__(self) -> Iterator[tuple[Bucket, int]]:
         """Buckets that have something in them, and their numbers."""
         return ((bucket, content.number) for bucket, content in self._contents.items() if content.count)
+
+    def priorities(self) -> Ints:
+        """Priority of each bucket, by number. Do not change it."""
+        self._refresh()
+        return self._priority_B
+
+    def models(self, model: str) -> Bools:
+        """Which buckets may help a job on that model: those on it, and work on CPUs only; all for work on CPUs only."""
+        self._refresh()
+        if (known := self._on_model.get(model)) is None:
+            names = [name for _, _, name in self._contents]
+            known = self._on_model[model] = np.array([not model or name in ("", model) for name in names], bool)
+        return known
+
+    def _refresh(self) -> None:
+        if len(self._priority_B) != len(self._contents):
+            self._priority_B = np.array([priority for _, priority, _ in self._contents], np.int64)
+            self._on_model.clear()
 
     @property
     def has_extra(self) -> bool:

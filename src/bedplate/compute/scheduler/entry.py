@@ -33,6 +33,8 @@ class Entry:
     shape: Shape
     key: tuple[float, ...]
     """Its place in its tenant's queue."""
+    fewest: int = field(init=False)
+    """Workers without which it does not run."""
     phase: Phase = Phase.WAITING
     refusal: tuple[str, str] | None = None
     """Why it can never run, and the nearest request that could."""
@@ -65,10 +67,8 @@ class Entry:
     shrinking: frozenset[int] = frozenset()
     """Positions of the places that it was asked to give back."""
 
-    @property
-    def fewest(self) -> int:
-        """Workers without which it does not run."""
-        return fewest(self.job.request)
+    def __post_init__(self) -> None:
+        self.fewest = fewest(self.job.request)
 
     @property
     def num_workers(self) -> int:

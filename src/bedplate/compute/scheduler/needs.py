@@ -44,8 +44,8 @@ class Shape:
     request: Request
     variants: tuple[Variant, ...]
     """In the order in which they are preferred: by duration, then as the job says."""
-    speed: tuple[float, ...]
-    """Of each variant."""
+    speed: Mapping[str, float]
+    """Relative speed by the model of each variant."""
     any_item: int
     """Index of the class that accepts all of its models: what a policy learns from."""
 
@@ -55,8 +55,7 @@ class Shape:
 
     def speed_on(self, model: str) -> float:
         """Relative speed on a model; 1.0 if there is no such variant."""
-        pairs = zip(self.variants, self.speed, strict=True)
-        return next((speed for variant, speed in pairs if variant.model == model), 1.0)
+        return self.speed.get(model, 1.0)
 
 
 def accelerators(machine: Machine) -> tuple[Device, ...]:
@@ -164,7 +163,7 @@ class Catalog:
         return Shape(
             request,
             tuple(variant_of(self._cluster, request, model) for *_, model in ranked),
-            tuple(1 / slowness for slowness, *_ in ranked),
+            {model: 1 / slowness for slowness, *_, model in ranked},
             self._cluster.class_of(together),
         )
 

@@ -12,6 +12,7 @@ import math
 from bedplate.compute.scheduler.admission import Admission
 from bedplate.compute.scheduler.decision import Decision, Grow, Refuse, Start
 from bedplate.compute.scheduler.entry import Entry, Phase
+from bedplate.compute.scheduler.job import Topology
 from bedplate.compute.scheduler.ledger import Tenant
 from bedplate.compute.scheduler.needs import Shape, Variant
 from bedplate.compute.scheduler.outcome import Outcome
@@ -40,6 +41,8 @@ class SchedulingPass:
         """Nothing was placed yet."""
         self._full: set[Shape] = set()
         """Shapes of which nothing fits any more, whatever is reserved."""
+        self._none: set[tuple[int, int, Topology]] = set()
+        """Numbers of workers of a class for which there is no room any more."""
         self._barred_s: dict[Shape, float] = {}
         """Jobs of a shape that run longer do not fit beside what is reserved."""
         self._tries: dict[Tenant, int] = {}
@@ -159,9 +162,15 @@ class SchedulingPass:
 
     def _place(self, entry: Entry, variant: Variant, most: int, caps_N: Ints | None) -> bool:
         state = self._state
-        labelled_N = state.nodes.labelled(entry.job.request.labels)
-        taken = state.placer.place(entry.shape, variant, entry.fewest, most, labelled_N, caps_N)
+        request, fewest = entry.job.request, entry.fewest
+        kind = (variant.item, fewest, request.topology)
+        if kind in self._none:
+            return False
+        labelled_N = state.nodes.labelled(request.labels)
+        taken = state.placer.place(entry.shape, variant, fewest, most, labelled_N, caps_N)
         if taken is None:
+            if caps_N is None and labelled_N is None:
+                self._none.add(kind)
             return False
         state.ledger.charge(entry.tenant, state.charge_of(variant, len(taken)), pinned=not entry.job.is_preemptible)
         self.reservations.took(variant, taken, self._admission.end_s(entry, variant, len(taken)))

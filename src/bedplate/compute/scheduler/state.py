@@ -83,6 +83,7 @@ class SchedulerState:
         """All nodes as if nothing ran there, and the change of nodes as of which that holds; see `unsatisfiable.py`."""
         self.most_workers: dict[object, int] = {}
         """The most workers of a shape that the empty cluster has room for."""
+        self._charges: dict[tuple[int, int], Charge] = {}
         self._sequence = 0
 
     def entry(self, job_id: str) -> Entry:
@@ -249,8 +250,11 @@ class SchedulerState:
 
     def charge_of(self, variant: Variant, workers: int) -> Charge:
         """What so many workers count for."""
-        need = variant.need
-        return self.ledger.charge_of(variant.model, need.device_milli, need.cpu_milli, need.memory_mib, workers)
+        if (known := self._charges.get((variant.item, workers))) is None:
+            need = variant.need
+            known = self.ledger.charge_of(variant.model, need.device_milli, need.cpu_milli, need.memory_mib, workers)
+            self._charges[variant.item, workers] = known
+        return known
 
     def _stop(self, entry: Entry, now: float) -> None:
         """A job holds nothing any more."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bedplate.compute.scheduler.claims import Claim, claim_on
+from bedplate.compute.scheduler.claims import Claim, Claims
 from bedplate.compute.scheduler.decision import Decision, Preempt, Shrink
 from bedplate.compute.scheduler.entry import HOUR_S, Entry, Phase
 from bedplate.compute.scheduler.gang import most_workers, spread
@@ -54,7 +54,7 @@ class Room:
         asked: list[Decision] = []
         for victim in self.victims:
             job = victim.entry.job
-            reason = f"'{taker.job.name}' {victim.claim.value}"
+            reason = f"'{taker.job.name}' {victim.claim.text}"
             if victim.is_whole:
                 asked.append(Preempt(job_id=job.id, beneficiary=taker.job.id, grace_s=job.grace_s, reason=reason))
             elif job.id not in whole:
@@ -63,7 +63,7 @@ class Room:
             allocation = victims[0].entry.allocation
             assert allocation is not None
             released = tuple(allocation.places[victim.positions[0]] for victim in victims)
-            reason = f"'{taker.job.name}' {victims[0].claim.value}"
+            reason = f"'{taker.job.name}' {victims[0].claim.text}"
             asked.append(Shrink(job_id=job_id, released=released, beneficiary=taker.job.id, reason=reason))
         return asked
 
@@ -85,20 +85,20 @@ class VictimSearch:
         self._state, self._reservations, self._now = state, reservations, now
         self._asked: set[str] = set()
         """Jobs that were asked already, in this pass or before."""
+        self._claims = Claims(state.ledger, state.buckets, now)
         self._least: float | None = None
 
     def find(self, entry: Entry, variant: Variant) -> Room | None:
         """Who makes room for a blocked job on a model; None if nobody can, or it has no claim on those who could."""
         charge = self._state.charge_of(variant, entry.fewest)
-        claims = self._claims(entry, variant, charge)
-        if not claims:
+        if not self._state.ledger.has_guarantees and entry.job.priority < self._least_priority():
             return None
-        rows_R = self._claimed(claims)
-        _, room_N = self._without(entry, variant, rows_R)
-        if not rows_R.any() or not self._is_enough(entry, room_N):
+        claim_B = self._claims.by_bucket(entry, variant, charge)
+        rows_R = self._state.holdings.claimed(claim_B, self._now)
+        if not rows_R.any() or not self._is_enough(entry, self._without(entry, variant, rows_R)[1]):
             return None
         with self._state.ledger.trial():
-            candidates = self._candidates(entry, charge, claims, rows_R)
+            candidates = self._candidates(entry, charge, claim_B, rows_R)
         low, high = 0, len(candidates)
         if not candidates or not self._suffice(entry, variant, candidates):
             return None
@@ -111,20 +111,6 @@ class VictimSearch:
         """These are being asked; they are nobody else's victims."""
         self._asked.update(victim.entry.job.id for victim in room_made.victims)
 
-    def _claims(self, entry: Entry, variant: Variant, charge: Charge) -> dict[int, Claim]:
-        """The claims of a job, by the numbers of the buckets."""
-        ledger, claims = self._state.ledger, dict[int, Claim]()
-        priority = entry.job.priority
-        if not ledger.has_guarantees and priority < self._least_priority():
-            return claims
-        for (tenant, other, model), number in self._state.buckets:
-            if variant.model and model not in ("", variant.model):
-                continue
-            claim = claim_on(ledger, entry, charge, tenant, other, model, self._now)
-            if claim is not None:
-                claims[number] = claim
-        return claims
-
     def _least_priority(self) -> float:
         """The least priority that has any claim where nobody is guaranteed anything."""
         if self._least is None:
@@ -132,26 +118,19 @@ class VictimSearch:
             self._least = lowest if self._state.buckets.has_extra else lowest + 1
         return self._least
 
-    def _claimed(self, claims: dict[int, Claim]) -> Bools:
-        """Workers on which there is a claim, shape (R,)."""
-        claim_B = np.zeros(len(self._state.buckets), np.int64)
-        for number, claim in claims.items():
-            claim_B[number] = claim.strength
-        return self._state.holdings.claimed(claim_B, self._now)
-
-    def _candidates(self, entry: Entry, charge: Charge, claims: dict[int, Claim], rows_R: Bools) -> list[Victim]:
+    def _candidates(self, entry: Entry, charge: Charge, claim_B: Ints, rows_R: Bools) -> list[Victim]:
         """In their order; each is a candidate when those before it are gone. Changes the ledger."""
         state, found = self._state, list[Victim]()
         numbers = dict(state.buckets)
         for slot in state.holdings.slots_of_rows(rows_R):
             other = state.buckets.entry(slot)
-            found += self._parts(entry, other, claims[numbers[other.tenant, other.job.priority, other.model]])
+            found += self._parts(entry, other, Claim(claim_B[numbers[other.tenant, other.job.priority, other.model]]))
         found.sort(key=self._rank)
         chosen: list[Victim] = []
         for victim in found:
             other = victim.entry
             if victim.claim is Claim.GUARANTEE:
-                claim = claim_on(state.ledger, entry, charge, other.tenant, other.job.priority, other.model, self._now)
+                claim = self._claims.claim(entry, charge, other.tenant, other.job.priority, other.model)
                 if claim is not Claim.GUARANTEE:
                     continue
             state.ledger.leave(other.tenant, gain_of(victim))

@@ -50,10 +50,9 @@ class FairRule:
         return known[1]
 
     def _share(self, tenant: Tenant, now: float) -> float:
-        most = 0.0
+        most, capacity = 0.0, self._capacity.amounts
         for resource, amount in tenant.used.items():
-            have = self._capacity.of(resource)
-            if have and resource != ANY_MODEL:
+            if amount and resource != ANY_MODEL and (have := capacity.get(resource)):
                 most = max(most, amount / have)
         if tenant.past and self._ledger is not None:
             past = ((self._capacity.of(name), self._ledger.average(tenant, name, now)) for name in tenant.past)
