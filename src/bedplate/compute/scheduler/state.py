@@ -9,6 +9,7 @@ Jobs of a lost node keep their other places until `requeued` or `ended` says tha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from bedplate.compute.scheduler.buckets import Buckets
@@ -24,6 +25,7 @@ from bedplate.compute.scheduler.occupy import occupy, vacate
 from bedplate.compute.scheduler.placement.arrays import States
 from bedplate.compute.scheduler.placer import Placer
 from bedplate.compute.scheduler.queue.order import QueueOrder
+from bedplate.compute.scheduler.retarget import retarget
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.unsatisfiable import refusal
@@ -73,6 +75,8 @@ class SchedulerState:
         """Of these the ones that were asked to end or to shrink."""
         self.incomplete: dict[str, Entry] = {}
         """Of these the ones that have fewer workers than they want."""
+        self.off_target: dict[str, Entry] = {}
+        """Jobs with places whose numbers were changed, and that have more workers than they want or fewer than their least."""
         self.buckets = Buckets(self.holdings, self.settings)
         """Of these the ones that can make room."""
         self.deadlines = Deadlines()
@@ -123,7 +127,7 @@ class SchedulerState:
         if entry.refusal is not None:
             self.refused[job.id] = entry
         else:
-            self._wait(entry)
+            self.wait(entry)
 
     def withdraw(self, job_id: str) -> None:
         """A job that waits is not wanted any more, or was refused."""
@@ -136,18 +140,18 @@ class SchedulerState:
                 next_step="end it first",
             )
         if self.refused.pop(job_id, None) is None:
-            self._wait_no_more(entry)
+            self.wait_no_more(entry)
         self._forget(entry)
 
     def started(self, job_id: str, allocation: Allocation, now: float) -> None:
         """A waiting job runs."""
         entry = self.entry(job_id)
         assert entry.phase is Phase.WAITING and job_id not in self.refused, f"{job_id} does not wait"
-        self._wait_no_more(entry)
+        self.wait_no_more(entry)
         entry.phase, entry.started_s, entry.started_frac = Phase.RUNNING, now, entry.done_frac
         occupy(self, entry, allocation, now)
         self.running[job_id] = entry
-        self._index(entry)
+        self.index(entry)
         self._served(entry)
 
     def ended(self, job_id: str, now: float) -> None:
@@ -170,7 +174,7 @@ class SchedulerState:
         if done_frac is not None:
             entry.done_frac = done_frac
         entry.phase, entry.not_before_s = Phase.WAITING, not_before_s
-        self._wait(entry)
+        self.wait(entry)
 
     def preempting(self, job_id: str, beneficiary: str, now: float) -> None:
         """A running job was asked to end for another one."""
@@ -192,22 +196,31 @@ class SchedulerState:
         """A running job was asked to give these places back; `resized` says that it did."""
         entry = self.entry(job_id)
         assert entry.allocation is not None and entry.phase is Phase.RUNNING, f"{job_id} does not run"
-        entry.shrinking |= {entry.allocation.places.index(place) for place in released}
+        entry.shrinking |= _positions(entry.allocation.places, released)
         self._make_room(entry, beneficiary)
 
     def resized(self, job_id: str, allocation: Allocation, now: float) -> None:
         """A running job has these places now; those that it keeps are among those that it had."""
         entry = self.entry(job_id)
         assert entry.allocation is not None, f"{job_id} does not run"
-        self._unindex(entry)
+        self.unindex(entry)
         vacate(self, entry, now)
         occupy(self, entry, allocation, now)
         entry.shrinking = frozenset()
-        self._index(entry)
+        self.index(entry)
         if entry.ends_by_s is not None:
             self.holdings.ends_by(entry.slot, entry.ends_by_s)
         if entry.phase is Phase.RUNNING:
             self._made_room(entry)
+
+    def retarget(self, job_id: str, workers: int, fewest: int) -> None:
+        """A job wants `workers` workers from now on, and is entitled to `fewest` of them; see `retarget.py`.
+
+        Raises:
+            NotFoundError: There is no such job.
+            UsageError: There is no such number of workers.
+        """
+        retarget(self, self.entry(job_id), workers, fewest)
 
     def progressed(self, job_id: str, done_frac: float, now: float) -> None:
         """How much of its work a running job has done, and kept."""
@@ -259,7 +272,7 @@ class SchedulerState:
     def _stop(self, entry: Entry, now: float) -> None:
         """A job holds nothing any more."""
         assert entry.phase is not Phase.WAITING, f"{entry.job.id} does not run"
-        self._unindex(entry)
+        self.unindex(entry)
         vacate(self, entry, now)
         entry.allocation, entry.ends_by_s, entry.shrinking = None, None, frozenset()
         del self.running[entry.job.id]
@@ -282,22 +295,28 @@ class SchedulerState:
         entry.beneficiary = ""
         self.going.pop(entry.job.id, None)
 
-    def _wait(self, entry: Entry) -> None:
+    def wait(self, entry: Entry) -> None:
+        """It is in the queue; for `retarget` too."""
         self.queue.add(entry)
         self.deadlines.add(entry)
 
-    def _wait_no_more(self, entry: Entry) -> None:
+    def wait_no_more(self, entry: Entry) -> None:
+        """It is not in the queue; for `retarget` too."""
         self.queue.remove(entry)
         self.deadlines.remove(entry)
 
-    def _index(self, entry: Entry) -> None:
-        """A running job can be found by what it is."""
+    def index(self, entry: Entry) -> None:
+        """A running job can be found by what it is; for `retarget` too."""
         if entry.missing:
             self.incomplete[entry.job.id] = entry
+        if entry.surplus or entry.owed:
+            self.off_target[entry.job.id] = entry
         self.buckets.add(entry)
 
-    def _unindex(self, entry: Entry) -> None:
+    def unindex(self, entry: Entry) -> None:
+        """It is about to change; for `retarget` too."""
         self.incomplete.pop(entry.job.id, None)
+        self.off_target.pop(entry.job.id, None)
         self.buckets.remove(entry)
 
     def _served(self, entry: Entry) -> None:
@@ -314,3 +333,14 @@ class SchedulerState:
             self.queue.add(entry)
         for entry in self.running.values():
             entry.shape = self.catalog.shape_of(entry.job)
+
+
+def _positions(places: tuple[WorkerPlace, ...], released: tuple[WorkerPlace, ...]) -> frozenset[int]:
+    """Where places are among those of a job, the last ones first: workers on cores of one node look alike."""
+    left = Counter(released)
+    found = []
+    for at in range(len(places) - 1, -1, -1):
+        if left[places[at]]:
+            left[places[at]] -= 1
+            found.append(at)
+    return frozenset(found)
