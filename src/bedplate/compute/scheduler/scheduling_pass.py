@@ -1,8 +1,9 @@
 """One pass of the scheduler: what `decide` does inside its trial.
 
 In this order: running jobs whose numbers were changed (`off_target.py`); jobs that others were asked to make room for; waiting
-jobs in the order of the queue; elastic jobs that grow into what is left. A job that does not fit is blocked: others may be asked
-to make room for it (`victims.py`), and the first blocked ones get reservations (`reservations.py`) that all after them respect.
+jobs in the order of the queue; elastic jobs that grow into what is left. A job that does not fit is blocked: others may be
+asked to make room for it (`victims.py`), and the first blocked ones get reservations (`reservations.py`) that all after them
+respect.
 """
 
 from __future__ import annotations
