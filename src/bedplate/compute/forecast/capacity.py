@@ -41,7 +41,13 @@ def replicas_needed(load: float, load_per_replica: float, *, least: int = 0, mos
 
 
 def serving_replicas(
-    load_now: float, path: Sequence[Quantiles], start_s: float, load_per_replica: float, *, least: int = 0, most: int | None = None
+    load_now: float,
+    path: Sequence[Quantiles],
+    start_s: float,
+    load_per_replica: float,
+    *,
+    least: int = 0,
+    most: int | None = None,
 ) -> int:
     """Replicas to have or to start now: for the highest load that may come before a replica started later would be ready.
 

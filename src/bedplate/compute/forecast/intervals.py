@@ -2,8 +2,8 @@
 
 The lower end is the base plus a quantile of how far the truth lay from that base lately (split conformal prediction, rolling).
 Errors that overlap in time are hardly more than one, so the level is that of the errors which fit into the window side by
-side: with ten, 0.9 becomes 0.99. Demand is not exchangeable, so the level itself moves: a little outward after each miss, a little inward after each hit, at the
-rate at which both balance at the nominal share (adaptive conformal inference).
+side: with ten, 0.9 becomes 0.99. Demand is not exchangeable, so the level itself moves: a little outward after each miss, a
+little inward after each hit, at the rate at which both balance at the nominal share (adaptive conformal inference).
 
 Source: Gibbs & Candès 2021, "Adaptive conformal inference under distribution shift".
 """

@@ -1,4 +1,4 @@
-"""The forecast while values arrive: fitted again in the background of its own calls, at a bounded cost, and aware of its record.
+"""The forecast while values arrive: fitted again within its own calls, at a bounded cost, and aware of its record.
 
 Pure of input and output: whoever owns it feeds it and asks. A forecast rests on complete steps only, and is computed once a
 step. What it says of itself (`confidence`) comes from the forecasts that it would have made: members, weights, choice and
@@ -164,5 +164,7 @@ class OnlineForecaster:
     def _too_little(self) -> UnavailableError:
         needed_s = (2 * self._leads[-1] + 16) * self._step_s
         return UnavailableError(
-            "too little history to forecast", seen=f"{len(self._times_s)} observations", expected=f"about {needed_s:g} s of them"
+            "too little history to forecast",
+            seen=f"{len(self._times_s)} observations",
+            expected=f"about {needed_s:g} s of them",
         )

@@ -61,8 +61,11 @@ def read_series(
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each row, the heading first."""
     try:
-        opened = gzip.open(file, "rt", encoding="utf-8-sig", newline="") if file.suffix == ".gz" else None
-        with opened or file.open(encoding="utf-8-sig", newline="") as stream:
+        with (
+            gzip.open(file, "rt", encoding="utf-8-sig", newline="")
+            if file.suffix == ".gz"
+            else file.open(encoding="utf-8-sig", newline="")
+        ) as stream:
             reader = csv.reader(stream)
             for row in reader:
                 yield reader.line_num, row

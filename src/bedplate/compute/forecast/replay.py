@@ -1,7 +1,8 @@
 """Policies of capacity on a recorded load: what they cost in devices, and how often demand found too little.
 
-Time goes in steps. At the end of a step its load is known and the policy says how many units it wants; what is missing is started
-and serves `start_steps` later, what is too much is stopped at once. A unit costs from its start, ready or not.
+Time goes in steps. At the end of a step its load is known and the policy says how many units it wants. What is missing is
+started, which takes `start_steps` whole steps, and serves from the step after them; what is too much is stopped at once. A unit
+costs from its start, ready or not.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def replay(load: Floats, policy: Policy, start_steps: int, begin: int, step_s: f
     Args:
         load: Load of each step in units, shape (num_steps,).
         policy: Asked at each step.
-        start_steps: Steps from a start until it serves; 1 or more.
+        start_steps: Steps that a start takes; 1 or more.
         begin: First step that counts; at least 1.
         step_s: Length of a step.
     """
@@ -45,17 +46,15 @@ def replay(load: Floats, policy: Policy, start_steps: int, begin: int, step_s: f
     starting = deque([0.0] * start_steps)
     spent = attained = served = starts = 0.0
     for step in range(begin, len(load)):
-        ready += starting.popleft()
-        starting.append(0.0)
         spent += ready + sum(starting)
         attained += load[step] <= ready + 1e-9
         served += min(load[step], ready)
-        wanted = policy(step)
-        missing = wanted - ready - sum(starting)
+        ready += starting.popleft()
+        starting.append(0.0)
+        missing = policy(step) - ready - sum(starting)
         if missing > 0:
             starting[-1] += missing
             starts += missing
-            spent += missing if start_steps == 1 else 0.0  # it has no full step of its own before it serves
         elif missing < 0:
             ready, starting = _stopped(ready, starting, -missing)
     total = float(load[begin:].sum())
