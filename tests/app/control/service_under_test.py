@@ -1,5 +1,6 @@
 """A controller over a state of its own, with nodes and processes that a test moves."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bedplate.app.control.controller import Controller
@@ -27,13 +28,14 @@ def node(name: str, cores: int = 2, cards: tuple[str, ...] = (), labels: dict[st
 class ServiceUnderTest:
     """One state; `restart` is what a service that was killed and came again does."""
 
-    def __init__(self, folder: Path, *nodes: Node) -> None:
+    def __init__(self, folder: Path, *nodes: Node, state: str | None = None) -> None:
         self.clock = VirtualClock()
         self.clock.advance(1_000.0)
-        self.state = StateStore.open(read_location(str(folder / "state"), lambda: folder), self.clock)
+        self.state = StateStore.open(read_location(state or str(folder / "state"), lambda: folder), self.clock)
         self.nodes = {item.id: item for item in nodes}
         self.launcher = FakeLauncher(self.state)
         self.is_sole = True
+        self.is_held: Callable[[], bool] = lambda: self.is_sole
         self.settings = SchedulerSettings()
         self.restart()
 
@@ -42,7 +44,7 @@ class ServiceUnderTest:
             state=self.state,
             nodes=lambda: tuple(self.nodes.values()),
             launcher=self.launcher,
-            is_held=lambda: self.is_sole,
+            is_held=self.is_held,
             settings=self.settings,
         )
 

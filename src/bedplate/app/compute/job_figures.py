@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bedplate.compute.simulate.replay.simulate import JobsResult
 from bedplate.compute.simulate.replay.summary import Curve, JobGroup, PolicyResult
@@ -102,7 +102,7 @@ def _overview(policies: Sequence[PolicyResult]) -> ResultTable:
 
 
 def _groups(
-    name: str, title: AnyText, policies: Sequence[PolicyResult], groups: Callable[[PolicyResult], dict[str, JobGroup]]
+    name: str, title: AnyText, policies: Sequence[PolicyResult], groups: Callable[[PolicyResult], Mapping[str, JobGroup]]
 ) -> ResultTable:
     rows: list[tuple[Cell, ...]] = [
         (

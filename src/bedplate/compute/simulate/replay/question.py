@@ -38,6 +38,8 @@ class JobsQuestion:
     """Synthetic trace in words instead of a file: `jobs=1e6,load=0.9,tenants=12,seed=3`."""
     format: str | None = None
     """Format of the trace if its first line does not tell: bedplate, helios, openb, philly-csv, philly-json or slurm."""
+    arrival_rate: Annotated[float, Range(1e-6, 1e6)] = 1.0
+    """Jobs arrive this many times as fast as in the trace: the same jobs at another load."""
     nodes: InputFile | None = None
     """CSV with `sn,cpu_milli,memory_mib,gpu,model`."""
     cluster: str | None = None

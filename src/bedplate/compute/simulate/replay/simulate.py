@@ -96,18 +96,28 @@ def _trace(question: JobsQuestion, nodes: Sequence[PlacementNode], reporter: Rep
     for remark in trace.notes:
         reporter.say(f"note: {remark}")
     trace.check_left_out(question.most_left_out)
-    if question.estimates is Estimates.TRACE and not question.speeds:
+    if question.estimates is Estimates.TRACE and not question.speeds and question.arrival_rate == 1:
         return trace
     speeds = question.speed_by_model()
-    return replace(trace, jobs=tuple(_with_estimate(traced, question.estimates, speeds) for traced in trace.jobs))
+    return replace(trace, jobs=tuple(_as_asked(traced, question, speeds) for traced in trace.jobs))
 
 
-def _with_estimate(traced: TracedJob, estimates: Estimates, speeds: Mapping[str, float]) -> TracedJob:
-    """With what the scheduler shall be told; it counts durations on a device of speed 1.0, traces on the job's first model."""
-    accepted = traced.job.request.accelerators
-    told_s = {Estimates.TRACE: traced.job.expected_s, Estimates.EXACT: traced.duration_s, Estimates.NONE: None}[estimates]
-    expected_s = None if told_s is None else told_s * (speeds.get(accepted[0], 1.0) if accepted else 1.0)
-    return replace(traced, job=replace(traced.job, expected_s=expected_s))
+def _as_asked(traced: TracedJob, question: JobsQuestion, speeds: Mapping[str, float]) -> TracedJob:
+    """At the pace, and with the estimate, that the question wants.
+
+    The scheduler counts durations on a device of speed 1.0, traces on the job's first model.
+    """
+    job = traced.job
+    accepted = job.request.accelerators
+    told_s = {Estimates.TRACE: job.expected_s, Estimates.EXACT: traced.duration_s, Estimates.NONE: None}[question.estimates]
+    submitted_s = job.submitted_s / question.arrival_rate
+    asked = replace(
+        job,
+        submitted_s=submitted_s,
+        deadline_s=None if job.deadline_s is None else submitted_s + job.deadline_s - job.submitted_s,
+        expected_s=None if told_s is None else told_s * (speeds.get(accepted[0], 1.0) if accepted else 1.0),
+    )
+    return replace(traced, job=asked)
 
 
 def _replay(
