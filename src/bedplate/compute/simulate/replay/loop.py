@@ -12,13 +12,14 @@ from __future__ import annotations
 import enum
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from bedplate.compute.scheduler.decide import apply, decide, shrunk
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.job import WHOLE, Allocation, WorkerPlace
 from bedplate.compute.scheduler.state import SchedulerState
+from bedplate.compute.simulate.replay.companion import Companion
 from bedplate.compute.simulate.replay.conditions import Conditions, Failures
 from bedplate.compute.simulate.replay.observing import Left, Observer
 from bedplate.compute.simulate.replay.work import JobWork, rate_of
@@ -54,6 +55,7 @@ class Replay:
         state: SchedulerState,
         conditions: Conditions,
         observers: Sequence[Observer],
+        companion: Companion | None = None,
     ) -> None:
         """Prepare.
 
@@ -63,9 +65,10 @@ class Replay:
             state: Without jobs.
             conditions: What the world does.
             observers: Told of everything.
+            companion: What else goes on in the cluster; the replay ends with it.
         """
         self._trace, self._nodes, self._state = trace, tuple(nodes), state
-        self._conditions, self._observers = conditions, tuple(observers)
+        self._conditions, self._observers, self._companion = conditions, tuple(observers), companion
         self._failures = Failures(conditions, len(nodes))
         self._works: dict[str, JobWork] = {}
         self._heap: list[_Filed] = []
@@ -83,7 +86,7 @@ class Replay:
         for node in range(len(self._nodes)) if self._failures.happen else ():
             self._file(self._failures.up_s(node), _Event.NODE_FAILS, node)
         now, total = 0.0, len(self._trace.jobs)
-        while (self._next < total or self._works) and (moment_s := self._next_moment()) < math.inf:
+        while self._goes_on and (moment_s := self._next_moment()) < math.inf:
             now = max(moment_s, self._decided_s + self._conditions.period_s)
             self._happen_until(now)
             self._carry_out_decisions(now)
@@ -92,13 +95,25 @@ class Replay:
                 reporter.progress(self._next - len(self._works), total, "jobs")
         return now
 
+    @property
+    def works(self) -> Mapping[str, JobWork]:
+        """Jobs that have not ended, by id."""
+        return self._works
+
+    @property
+    def _goes_on(self) -> bool:
+        if self._companion is not None:
+            return self._companion.next_s < math.inf
+        return self._next < len(self._trace.jobs) or bool(self._works)
+
     def _next_moment(self) -> float:
         """When something happens next; infinity if nothing can change any more."""
         arrival_s = self._arrival_s()
         while self._heap and self._is_stale(self._heap[0]):
             heapq.heappop(self._heap)
         is_hopeless = arrival_s == math.inf and not self._state.running and self._idle_node_events >= self._patience
-        return min(arrival_s, self._heap[0][0] if self._heap and not is_hopeless else math.inf)
+        companion_s = math.inf if self._companion is None else self._companion.next_s
+        return min(arrival_s, companion_s, self._heap[0][0] if self._heap and not is_hopeless else math.inf)
 
     def _arrival_s(self) -> float:
         jobs = self._trace.jobs
@@ -111,6 +126,8 @@ class Replay:
                 self._arrive()
             elif not self._is_stale(event := heapq.heappop(self._heap)):
                 self._happen(event)
+        if self._companion is not None and self._companion.next_s <= now:
+            self._companion.happen(now)
 
     def _is_stale(self, event: _Filed) -> bool:
         subject = event[3]
@@ -159,6 +176,8 @@ class Replay:
             self._file(now + self._failures.up_s(at), _Event.NODE_FAILS, at)
             return
         for job in self._state.node_lost(node.id):
+            if self._companion is not None and self._companion.lost(job.id, now):
+                continue
             work = self._works[job.id]
             places = self._places(work)
             self._leave(work, places, now, Left.NODE_LOST)
@@ -179,6 +198,8 @@ class Replay:
             observer.decided(now, len(self._state.queue))
 
     def _carry_out(self, decision: Decision, now: float) -> None:
+        if self._companion is not None and self._companion.carry_out(decision, now):
+            return
         work, state = self._works[decision.job_id], self._state
         held = self._places(work)
         apply(state, decision, now)
