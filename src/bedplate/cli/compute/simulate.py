@@ -28,8 +28,8 @@ def simulate(settings: dict[str, Any], output: str) -> None:
     With --jobs or --generate, jobs arrive, wait, run and end in virtual time under the scheduler of the live service, once for
     each --policy, side by side. Nodes are a CSV file or words: --cluster 100x8:A100.
 
-    With --serving-load, a service stands beside the jobs, and its replicas follow a recorded load: once for each --capacity, side
-    by side. Elastic jobs shrink for it and grow after it. The last --serving-days are simulated.
+    With --serving-load, a service stands beside the jobs, and its replicas follow a recorded load, once for each --capacity.
+    Elastic jobs shrink for it and grow after it. The last --serving-days are simulated.
 
     With --pods, the pods of a CSV file as in Alibaba's cluster-trace-gpu-v2023 are shuffled, brought to --tune times the
     capacity and packed one by one; one that fits nowhere is skipped. Allocation is that of the devices when the demand that
@@ -40,7 +40,7 @@ def simulate(settings: dict[str, Any], output: str) -> None:
     Examples:
       bedplate compute simulate --generate jobs=2000 --cluster 20x8:A100,10x4:V100 --report report.html
       bedplate compute simulate --jobs cluster_log.csv --cluster 133x8:V100 --policy fifo --policy fair/fgd
-      bedplate compute simulate --generate jobs=500,elastic=1 --cluster 12x8:A100 --serving-load demand.csv --serving-column gpus
+      bedplate compute simulate --generate jobs=500 --cluster 12x8:A100 --serving-load load.csv --serving-column gpus
       bedplate compute simulate --nodes nodes.csv --pods pods.csv --policy fgd --seeds 42:45 -o json
     """
     if "pods" in settings:

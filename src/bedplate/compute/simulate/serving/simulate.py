@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from bedplate.compute.capacity.controller import CapacityController
 from bedplate.compute.capacity.following import CapacityMode
 from bedplate.compute.capacity.loans import Guarantee
@@ -163,7 +161,7 @@ def simulate_load(
     for policy in jobs.policy:
         for mode in question.capacity:
             reporter.say(f"{mode.value} capacity, policy {policy}")
-            results.append(_run(asked, jobs, simulated, trace, nodes, policy, mode, forecasts, reporter))
+            results.append(run_mode(asked, jobs, simulated, trace, nodes, policy, mode, forecasts, reporter))
     return ServingResult(
         load=series,
         days=_days(simulated),
@@ -177,7 +175,7 @@ def _days(simulated: DemandSeries) -> float:
     return (simulated.start_s + len(simulated) * simulated.step_s) / 86_400
 
 
-def _run(
+def run_mode(
     asked: ServingLoad,
     jobs: JobsQuestion,
     simulated: DemandSeries,
@@ -188,6 +186,19 @@ def _run(
     forecasts: RollingForecasts | None,
     reporter: Reporter,
 ) -> ModeResult:
+    """One mode under one policy.
+
+    Args:
+        asked: The service; its own mode does not matter.
+        jobs: How jobs are treated.
+        simulated: The load, in simulated time.
+        trace: The jobs.
+        nodes: The cluster.
+        policy: Of the scheduler, in words.
+        mode: Of capacity.
+        forecasts: Needed by `forecast` only.
+        reporter: Told of progress.
+    """
     resource, most = asked.accelerator or ANY_MODEL, asked.follow.most * asked.devices
     weights: Mapping[str, float] = jobs.weight_by_tenant()
     quota = Quota(tenant=asked.tenant, guaranteed={resource: most}, weight=weights.get(asked.tenant, 1.0))
@@ -221,8 +232,3 @@ def _run(
         devices=asked.devices,
         seconds=time.perf_counter() - begin,
     )
-
-
-def peak_replicas(series: DemandSeries, per_replica: float) -> int:
-    """Replicas that carry the highest load of a series."""
-    return max(1, int(np.ceil(np.nanmax(series.values) / per_replica - 1e-9)))
