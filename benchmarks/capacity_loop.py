@@ -3,15 +3,15 @@ training that shares the devices gets the difference.
 
 A service's replicas follow a recorded load in the simulator of jobs, beside elastic training gangs that take all that is left:
 scheduler, gangs, grace and restarts are those of the live service. Peers in the same run: static peak (replicas for the
-highest load of all, known beforehand), and reactive capacity as of Kubernetes' autoscaler at several target utilisations. Ours:
-the upper quantile of the forecast until a replica serves that is started at the next step, at several margins. No forecast knows
-what comes after it; everything is simulated, the load is replayed.
+highest load of all, known beforehand), and reactive capacity as of Kubernetes' autoscaler at several utilisations. Ours:
+the upper quantile of the forecast until a replica serves that is started at the next step, at several margins. No forecast
+knows what comes after it; everything is simulated, the load is replayed.
 
     python benchmarks/capacity_loop.py [--data DIR] [--column NAME] [--days 7] [--start 600] [--per-replica 1] [-o json]
 
-DIR has demand traces as `compute forecast --series` reads them: `*.csv.gz` and `*.csv` with running_gpu_num and pending_gpu_num,
-of which 10-minute means are served. Without it, drawn daily loads. Exit code 1: no margin serves at least what reactive capacity
-does at its target of 80 %, in the mean over the loads, with fewer device-hours.
+DIR has demand traces as `compute forecast --series` reads them, `*.csv.gz` and `*.csv`, of which 10-minute means are served.
+Without it, drawn daily loads. Exit code 1: no margin serves at least what reactive capacity does at its target of 80 %, in the
+mean over the loads, with fewer device-hours.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from pathlib import Path
 from bedplate.cli.terminal.output import note, print_json, print_table
 from bedplate.cli.terminal.progress import TerminalReporter
 from bedplate.compute.simulate.replay.question import JobsQuestion
+from bedplate.compute.simulate.replay.result import PolicyResult
 from bedplate.compute.simulate.replay.simulate import simulate_jobs
-from bedplate.compute.simulate.replay.summary import PolicyResult
 from bedplate.core.json import JsonObject
 from bedplate.core.units import format_duration, parse_count, parse_duration
 

@@ -126,3 +126,29 @@ def test_simulate_says_which_pods_no_node_can_take(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "warning: 1 pods fit on no node" in done.stderr
     assert "1 x 500/1000 of none, 1000 mCPU, 10 MiB" in done.stderr
+
+
+def test_forecast_answers_with_the_keys_that_others_script_against(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm", reason="the extra `forecast` is not installed")
+    from tests.compute.forecast.demands import daily_wave, write_trace
+
+    trace = write_trace(tmp_path / "demand.csv", daily_wave(days=9))
+    question = ("compute", "forecast", "--series", str(trace), "--column", "gpus", "--test-days", "1", "--horizon", "6h,12h")
+    done = call(*question, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [item["horizon_s"] for item in answer["horizons"]] == [21_600, 43_200]
+    for item in answer["horizons"]:
+        assert set(item["naive_mase"]) == {"persistence", "day", "week"}
+        assert item["mase"] > 0 and item["pinball"] > 0 and 0 <= item["coverage_80_frac"] <= 1
+    assert answer["model"] and answer["provenance"] == "replayed"
+
+
+def test_forecast_names_what_it_cannot_read(tmp_path: Path) -> None:
+    trace = tmp_path / "demand.csv"
+    trace.write_text("time,gpus\n0,1\n600,x\n")
+    question = ("compute", "forecast", "--series", str(trace), "--column")
+    assert call(*question, "gpus").returncode == 2
+    assert f"{trace}:3" in call(*question, "gpus").stderr
+    assert "did you mean 'gpus'?" in call(*question, "gpu").stderr
+    assert call(*question, "gpus", "--horizon", "soon").returncode == 2

@@ -23,6 +23,20 @@ def test_the_table_says_what_a_model_cannot_and_what_nobody_published(command_li
     assert len(rows) > 60
 
 
+def test_a_figure_that_was_not_confirmed_is_marked(command_line: CommandLine) -> None:
+    end = command_line.call("compute", "models", "H200")
+    assert end.code == 0, end.err
+    columns, *rows = (line.split("\t") for line in end.out.splitlines())
+    marked = {row[0]: [name for name, cell in zip(columns, row, strict=True) if cell.endswith("?")] for row in rows}
+    assert marked == {"H200": [], "H200 NVL": ["fp32", "fp16", "bf16", "fp8"]}
+    assert "not found in anything that was read" in end.err
+
+    assert "?" not in command_line.call("compute", "models", "L4").err
+    (model,) = command_line.call("compute", "models", "H200 NVL", "-o", "json").json["models"]
+    assert "bf16" in model["unconfirmed"]
+    assert any("watts" in names for names in model["confirmed"].values())
+
+
 def test_an_unknown_word_is_refused_with_the_nearest(command_line: CommandLine) -> None:
     end = command_line.call("compute", "models", "H10")
     assert end.code == 3

@@ -23,6 +23,7 @@ def service(tmp_path: Path) -> Iterator[ServiceUnderTest]:
 
 
 def why(service: ServiceUnderTest, job: str) -> str:
+    """As one job is shown; `bedplate queue -v` shows a line of it."""
     with service.controller.book() as book:
         return "\n".join(reasons(book, job, service.clock.now(), 8))
 
@@ -69,3 +70,11 @@ def test_what_can_never_run_is_refused_with_the_nearest_request(service: Service
     with service.controller.book() as book, pytest.raises(UsageError, match="nothing here can ever run") as raised:
         check_satisfiable(book, job_of(service.job(job)))
     assert raised.value.expected
+
+
+def test_a_job_is_told_how_many_go_before_it(service: ServiceUnderTest) -> None:
+    service.start(ALL)
+    service.submit(ALL)
+    last = service.submit(ALL)
+    service.step()
+    assert "1 waiting jobs are looked at before it" in why(service, last)

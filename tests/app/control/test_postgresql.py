@@ -43,9 +43,9 @@ def test_a_scheduler_on_another_machine_is_refused_by_name(
     service: ServiceUnderTest, tmp_path: Path, postgres_url: str
 ) -> None:
     other = another_machine(tmp_path, postgres_url)
-    with sole_scheduler(service.state), pytest.raises(UnavailableError, match="has a scheduler already") as refused:
-        with sole_scheduler(other):
-            raise AssertionError("two schedulers")
+    refusal = pytest.raises(UnavailableError, match="has a scheduler already")
+    with sole_scheduler(service.state), refusal as refused, sole_scheduler(other):
+        raise AssertionError("two schedulers")
     assert "process" in str(refused.value.seen)
     with sole_scheduler(other) as is_held:
         assert is_held()

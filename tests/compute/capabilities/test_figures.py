@@ -20,6 +20,15 @@ def test_published_figures_say_so_and_name_their_source() -> None:
     assert known.note == ""
 
 
+def test_a_figure_says_what_it_was_read_in_or_that_it_was_in_nothing() -> None:
+    known = figures_of(device("H200 NVL"))
+    assert known.watts is not None
+    assert (known.watts.is_confirmed, known.flops["bf16"].is_confirmed) == (True, False)
+    assert "; read in " in known.watts.source
+    assert "unconfirmed" not in known.watts.as_json()
+    assert known.flops["bf16"].as_json()["unconfirmed"] is True
+
+
 def test_what_was_measured_comes_before_what_is_published() -> None:
     rates = DeviceRates(matmul_flops={"bf16": 250e12, "fp32": 18e12}, memory_bandwidth_bytes_per_s=1.6e12, disturbed=("fp32",))
     known = figures_of(device("A100-SXM4-80GB", rates=rates))

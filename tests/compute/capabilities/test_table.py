@@ -135,6 +135,45 @@ def test_a_spelling_twice_is_refused(tmp_path: Path) -> None:
         CapabilityTable([figures, read_figures(own(tmp_path, OWN.replace("family: X", "family: Y")))])
 
 
+CONFIRMED = OWN.replace("models:", "read:\n  sheet: the datasheet, page 3\nmodels:")
+
+
+def confirmed(tmp_path: Path, names: str) -> Capability:
+    (model,) = read_figures(own(tmp_path, f"{CONFIRMED}    confirmed: {{sheet: [{names}]}}\n")).models
+    return model
+
+
+def test_a_figure_that_nobody_looked_up_is_unconfirmed(tmp_path: Path) -> None:
+    (model,) = read_figures(own(tmp_path)).models
+    assert model.unconfirmed == model.figures == ("memory", "memory_bandwidth", "watts", "fp32")
+
+
+def test_a_figure_is_confirmed_by_what_was_read(tmp_path: Path) -> None:
+    model = confirmed(tmp_path, "watts, fp32")
+    assert model.unconfirmed == ("memory", "memory_bandwidth")
+    assert model.read_in("fp32") == ("the datasheet, page 3",)
+    assert model.read_in("memory") == ()
+    assert confirmed(tmp_path, "all").unconfirmed == ()
+
+
+def test_only_figures_that_an_entry_has_can_be_confirmed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"'X1' confirms a figure that it does not have.*bf16.*memory"):
+        confirmed(tmp_path, "bf16")
+
+
+def test_what_was_read_must_be_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"does not have: 'shet'.*own\.yaml.*sheet"):
+        read_figures(own(tmp_path, f"{CONFIRMED}    confirmed: {{shet: [watts]}}\n"))
+
+
+def test_rates_are_dense() -> None:
+    for name, bf16 in (("A100-SXM4-80GB", 312e12), ("H100 80GB HBM3", 989.4e12), ("H100 PCIe", 756e12), ("L40S", 362e12)):
+        model = published().find(name)
+        assert model is not None
+        assert model.peak_flops("bf16") == bf16
+        assert "bf16" not in model.unconfirmed
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [

@@ -65,6 +65,14 @@ def test_rated_power_is_called_published(prices: Prices) -> None:
     assert cost.money is not None and cost.money.provenance is Provenance.PUBLISHED
 
 
+@pytest.mark.parametrize(("model", "is_confirmed"), [(A100, True), ("H800", False)])
+def test_what_follows_from_a_rated_power_that_nobody_confirmed_says_so(model: str, is_confirmed: bool) -> None:
+    prices = Prices(currency="EUR", energy_per_kwh=0.8, devices={model: DevicePrice(per_hour=1.0)})
+    cost = cost_of([used(model)], prices)
+    assert cost.joules is not None and cost.joules.is_confirmed is is_confirmed
+    assert cost.money is not None and cost.money.is_confirmed is is_confirmed
+
+
 def test_power_that_the_user_wrote_comes_before_the_rated_one(prices: Prices) -> None:
     assert joules(cost_of([used("910B3")], prices)) == pytest.approx(300 * HOUR * 1.25)
 

@@ -74,3 +74,14 @@ def test_one_who_knows_the_load_serves_it_all_for_less_than_the_peak() -> None:
 def test_the_autoscaler_holds_for_its_window() -> None:
     policy = reactive(np.array([10.0, 2, 2, 2]), 1.0, 2)
     assert [policy(at) for at in range(4)] == [10, 10, 10, 2]
+
+
+@pytest.mark.parametrize("unknown", [float("nan"), float("inf")])
+def test_what_is_not_known_takes_nothing_away_from_serving(unknown: float) -> None:
+    ahead = path(3, unknown, 3)
+    with pytest.raises(UsageError, match="not known"):
+        serving_replicas(unknown, [], 60, 10)
+    with pytest.raises(UsageError, match="not known"):
+        serving_replicas(5, ahead, 900, 10)
+    assert lendable(ahead, 10, 4) == (4, 600)
+    assert gang_devices(ahead, 16, 900, least=2) == 0

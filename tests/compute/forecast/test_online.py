@@ -5,6 +5,7 @@ import pytest
 
 from bedplate.compute.forecast import boosting
 from bedplate.compute.forecast.online import OnlineForecaster
+from bedplate.compute.forecast.series import DemandSeries
 from bedplate.core.errors import UnavailableError, UsageError
 from tests.compute.forecast.demands import HOUR_S, MONDAY_S, daily_wave
 
@@ -56,14 +57,20 @@ def test_between_its_horizons_it_interpolates_from_the_present_on() -> None:
 
 
 def test_fits_are_rationed(monkeypatch: pytest.MonkeyPatch) -> None:
-    fits, fit = [], boosting.fit
-    monkeypatch.setattr(boosting, "fit", lambda *arguments: fits.append(1) or fit(*arguments))
+    fits: list[int] = []
+    fit = boosting.fit
+
+    def counted(series: list[DemandSeries], num_known: int, lead: int) -> boosting.BoostedQuantiles:
+        fits.append(lead)
+        return fit(series, num_known, lead)
+
+    monkeypatch.setattr(boosting, "fit", counted)
     forecaster = fed(daily_wave(days=9), refit_every_s=86_400)
     for at in range(9 * 24, 9 * 24 + 24, 2):
         for step in (at, at + 1):
             forecaster.observe(MONDAY_S + step * HOUR_S, 1.0)
         forecaster.forecast(HOUR_S)
-    assert len(fits) == 2  # one a horizon
+    assert fits == [1, 6]
 
 
 def test_what_it_cannot_do_is_said() -> None:

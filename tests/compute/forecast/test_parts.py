@@ -47,7 +47,7 @@ def test_nothing_at_an_origin_depends_on_what_follows(lead: int, origin: int, se
 def test_weights_and_interval_ends_rest_on_known_targets_only() -> None:
     values, lead, origin = daily_wave(days=9), 5, 150
     origins = np.arange(len(values))
-    members = {name: item for name, item in simple_forecasts(values, values, origins, lead, 24).items()}
+    members = simple_forecasts(values, values, origins, lead, 24)
     targets = np.concatenate([values[lead:], np.full(lead, np.nan)])
     changed = targets.copy()
     changed[origin - lead + 1 :] = 1e6
@@ -97,3 +97,19 @@ def test_drawn_series_are_demand_and_the_same_every_time() -> None:
 
 def test_gaps_are_filled_with_what_was_known() -> None:
     assert carried_forward(np.array([1.0, np.nan, np.nan, 4.0])).tolist() == [1, 1, 1, 4]
+
+
+def test_a_series_that_starts_later_than_others_is_forecast_from_there() -> None:
+    values = daily_wave(days=9)
+    late, full = np.concatenate([np.full(72, np.nan), values]), np.concatenate([np.full(72, values[0]), values])
+    found = theta_forecasts(late, len(late) - 3, (5,), 24)[5]
+    assert np.isfinite(found[-3:]).all()
+    assert np.allclose(found[-3:], theta_forecasts(values, len(values) - 3, (5,), 24)[5][-3:])
+    assert np.isnan(theta_forecasts(np.full(len(full), np.nan), 200, (5,), 24)[5]).all()
+
+
+def test_what_arithmetic_leaves_is_no_scale() -> None:
+    wave = 10 + 5 * np.sin(2 * np.pi * np.arange(1440) / 144)
+    assert in_sample_scale(wave, 144).kind == "one-step"
+    assert in_sample_scale(wave, 144).value > 0.01
+    assert in_sample_scale(np.full(500, 0.1) + 1e-16 * np.arange(500), 144).value == 0

@@ -100,3 +100,8 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 def test_series_of_different_steps_are_refused() -> None:
     with pytest.raises(UsageError, match="different steps"):
         check_same_step([hourly([1, 2]), replace(hourly([1, 2]), step_s=86_400)])
+
+
+def test_one_wrong_year_in_three_rows_is_no_step(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="too many steps"):
+        read_series(written(tmp_path, "t,v\n1700000000,1\n1700000060,2\n4100000000,3\n"), "v")

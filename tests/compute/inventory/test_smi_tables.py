@@ -132,7 +132,7 @@ def test_intel_virtual_functions_are_no_devices_of_their_own() -> None:
     ("name", "cut_at", "words"),
     [
         ("cnmon/cnmon_info.json", '"Temperature"', "the JSON ends too early"),
-        ("cnmon/table.txt", "5120 MiB", "the table ends before the second row of device 0"),
+        ("cnmon/table.txt", "5120 MiB", "the table is cut off"),
         ("mx-smi/table-2.2.txt", "| 157W", "the table ends before the second row of device 0"),
         ("mx-smi/topo.txt", "GPU1    MX", "the matrix ends before the row of GPU1"),
         ("mthreads-gmi/query.json", '"Utilization"', "the JSON ends too early"),

@@ -16,7 +16,7 @@ class LiveService:
     """`bedplate up` on a free port. `kill` is `kill -9`; `start` again is what an operator would do then."""
 
     def __init__(self, command_line: CommandLine, *options: object, state: str | None = None) -> None:
-        self.command_line, self._options = command_line, options
+        self.command_line, self.options = command_line, options
         self._state = state or str(command_line.state)
         self.process: subprocess.Popen[str] | None = None
         self.started: list[dict[str, Any]] = []
@@ -28,7 +28,7 @@ class LiveService:
     def start(self) -> ControlClient:
         environment = {"BEDPLATE_STATE": self._state, "BEDPLATE_URL": "", "BEDPLATE_TOKEN": ""}
         self.process = self.command_line.start(
-            "up", "--port", 0, "-o", "json", "--pass-every", "100ms", *self._options, environment=environment
+            "up", "--port", 0, "-o", "json", "--pass-every", "100ms", *self.options, environment=environment
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

@@ -206,6 +206,15 @@ class TestAdministration:
     def test_a_quota_that_cannot_be_meant_is_refused(self, people: People, body: Any) -> None:
         assert people.ask("admin", "PUT", "/v1/quotas/research", body).status_code == 400
 
+    @pytest.mark.parametrize("key", ["guaranteed", "limit", "weight"])
+    @pytest.mark.parametrize("amount", ["Infinity", "1e400", "NaN"])
+    def test_a_quota_that_is_not_finite_is_refused_and_not_kept(self, people: People, key: str, amount: str) -> None:
+        headers = {"Authorization": f"Bearer {people.tokens['admin']}", "Content-Type": "application/json"}
+        body = '{"' + key + '": ' + (amount if key == "weight" else '{"H100": ' + amount + "}") + "}"
+        answer = people.application.request("PUT", "/v1/quotas/research", content=body, headers=headers)
+        assert answer.status_code == 400
+        assert people.ask("admin", "GET", "/v1/quotas").json()["quotas"] == []
+
 
 class TestRequests:
     @pytest.mark.parametrize(
@@ -276,3 +285,11 @@ class TestRequests:
         assert [page["nodes"][0]["id"] for page in (first, second)] == ["node-1", "node-0"]
         assert second["next"] is None
         assert people.ask("bob", "GET", "/v1/nodes?state=usable").json()["nodes"] == []
+
+    def test_users_and_quotas_have_filters(self, people: People) -> None:
+        found = people.ask("admin", "GET", "/v1/users?role=viewer").json()["users"]
+        assert [user["name"] for user in found] == ["vera"]
+        for tenant in ("a", "a/b", "ab"):
+            people.ask("admin", "PUT", f"/v1/quotas/{tenant}", {})
+        shown = people.ask("admin", "GET", "/v1/quotas?tenant=a").json()["quotas"]
+        assert [item["tenant"] for item in shown] == ["a", "a/b"]

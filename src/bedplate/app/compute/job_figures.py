@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from bedplate.compute.simulate.replay.result import Curve, JobGroup, PolicyResult
 from bedplate.compute.simulate.replay.simulate import JobsResult
-from bedplate.compute.simulate.replay.summary import Curve, JobGroup, PolicyResult
 from bedplate.core.figures import Cell, Figure, FigureKind, ResultTable, Series
 from bedplate.core.measurement import Provenance
 from bedplate.core.text import AnyText, text

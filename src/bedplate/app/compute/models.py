@@ -22,7 +22,7 @@ class KnownModel:
     """By kind of job."""
 
     def as_json(self) -> JsonObject:
-        """For `-o json`; a precision that is null is one whose rate is not published."""
+        """For `-o json`; a precision that is null is one whose rate is not published; `unconfirmed` names figures."""
         item = self.capability
         return {
             "model": item.model,
@@ -39,24 +39,33 @@ class KnownModel:
             "aliases": list(item.aliases),
             "provenance": Provenance.PUBLISHED.value,
             "source": item.source,
+            "confirmed": {read: list(names) for read, names in item.confirmed.items()},
+            "unconfirmed": list(item.unconfirmed),
             "relative_speed": {name: speed.as_json() for name, speed in self.speeds.items()},
         }
 
     def as_row(self) -> Sequence[object]:
-        """Cells of the table that people see; empty where a figure is not published, `-` where the model cannot."""
+        """Cells of the table that people see; empty where a figure is not published, `-` where the model cannot.
+
+        A figure that nobody confirmed ends in `?`.
+        """
         item = self.capability
         memory = "" if item.memory is None else f"{item.memory / 2**30:g} GiB"
         bandwidth = "" if item.memory_bandwidth is None else f"{item.memory_bandwidth / 1e9:.0f}"
+        watts = "" if item.watts is None else f"{item.watts:g}"
         rates = [self._rate(name) for name in PRECISIONS if name in ("fp32", "fp16", "bf16", "fp8")]
         speeds = ["" if (value := self.speeds[kind].value) is None else f"{value:.2f}" for kind in ("training", "decode")]
-        watts = "" if item.watts is None else f"{item.watts:g}"
-        return (item.model, item.vendor, item.year, memory, bandwidth, *rates, watts, *speeds)
+        shown = [self._marked("memory", memory), self._marked("memory_bandwidth", bandwidth), *rates]
+        return (item.model, item.vendor, item.year, *shown, self._marked("watts", watts), *speeds)
 
     def _rate(self, precision: str) -> str:
         if precision not in self.capability.tflops:
             return "-"
         rate = self.capability.tflops[precision]
-        return "" if rate is None else f"{rate:g}"
+        return "" if rate is None else self._marked(precision, f"{rate:g}")
+
+    def _marked(self, figure: str, text: str) -> str:
+        return f"{text}?" if figure in self.capability.unconfirmed else text
 
 
 def known_models(word: str | None = None) -> Sequence[KnownModel]:

@@ -5,6 +5,7 @@ The HTTP layer above it only reads requests and writes answers; a console would 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -122,14 +123,18 @@ class ControlApi:
         self._note(node_id, NodeUndrained(by=caller.name), f"used again, says {caller.name}")
         self.wake()
 
-    def quotas(self, caller: Caller, page: PageRequest) -> Page[JsonObject]:
-        """Tenants by name, with what they may have and what they hold: all of them, or the caller's own and those below."""
+    def quotas(self, caller: Caller, below: tuple[str, ...] | None, page: PageRequest) -> Page[JsonObject]:
+        """Tenants by name, with what they may have and what they hold: all of them, or the caller's own and those below.
+
+        With `below`, only these tenants and those below them.
+        """
         with self.controller.book() as book:
             ledger = book.scheduler.ledger.tenants
             used = {name: {key: amount / 1000 for key, amount in ledger[name].used.items() if amount} for name in ledger}
             known = {name: TenantRecord(name=name) for name in used if name} | book.quotas
         known |= {tenant.name: tenant for tenant in self.state.tenants.all()}
         shown = [tenant for tenant in known.values() if caller.sees_all or under(tenant.name, caller.own_tenants)]
+        shown = [tenant for tenant in shown if below is None or under(tenant.name, below)]
         found = page_by_name(shown, page, lambda tenant: tenant.name)
         return Page(items=tuple(quota_view(tenant, used.get(tenant.name, {})) for tenant in found.items), next=found.next)
 
@@ -156,10 +161,11 @@ class ControlApi:
             raise NotFoundError(f"no quota is set for '{name}'", next_step="'bedplate quota' lists them")
         self.wake()
 
-    def users(self, caller: Caller, page: PageRequest) -> Page[JsonObject]:
-        """Users by name."""
+    def users(self, caller: Caller, role: str | None, page: PageRequest) -> Page[JsonObject]:
+        """Users by name; with `role`, only those who have it."""
         caller.check_role("list users", Role.ADMIN)
-        found = page_by_name(self.state.users.all(), page, lambda user: user.name)
+        shown = [user for user in self.state.users.all() if role in (None, user.role)]
+        found = page_by_name(shown, page, lambda user: user.name)
         return Page(items=tuple(map(user_view, found.items)), next=found.next)
 
     def add_user(self, caller: Caller, name: str, role: str, tenants: tuple[str, ...]) -> tuple[JsonObject, str]:
@@ -246,9 +252,9 @@ class ControlApi:
 
 def _check_amounts(tenant: TenantRecord) -> None:
     amounts = [*tenant.guaranteed.values(), *tenant.limit.values()]
-    if min(amounts, default=0.0) < 0 or not tenant.weight > 0:
+    if not all(0 <= amount < math.inf for amount in amounts) or not 0 < tenant.weight < math.inf:
         raise UsageError(
             "no such quota",
             seen=f"guaranteed {dict(tenant.guaranteed)}, limit {dict(tenant.limit)}, weight {tenant.weight}",
-            expected="amounts of 0 or more, and a weight above 0",
+            expected="finite amounts of 0 or more, and a finite weight above 0",
         )

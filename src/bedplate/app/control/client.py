@@ -31,6 +31,7 @@ from bedplate.documents.reading import Document, document_from, read_document
 
 _TIMEOUT_S = 60.0
 _LOOK_EVERY_S = 0.5
+_RESTART_S = 120.0
 FINAL = ("done", "failed", "cancelled")
 """Phases of a job that nothing follows."""
 
@@ -104,7 +105,7 @@ class ControlClient:
     def wait(
         self, job_id: str, *, timeout_s: float | None = None, on_change: Callable[[dict[str, Any]], None] = lambda job: None
     ) -> dict[str, Any]:
-        """The job once it has ended, or after `timeout_s`; a service that restarts meanwhile is waited for.
+        """The job once it has ended, or after `timeout_s`; a service that restarts meanwhile is waited for, two minutes long.
 
         Args:
             job_id: Which.
@@ -113,11 +114,14 @@ class ControlClient:
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         seen: tuple[str, str] | None = None
+        answered_s = time.monotonic() - _RESTART_S  # it has to answer once
         while True:
             try:
                 job = self.job(job_id)
+                answered_s = time.monotonic()
             except UnavailableError:
-                if deadline_s is None or time.monotonic() > deadline_s:
+                is_late = deadline_s is not None and time.monotonic() > deadline_s
+                if is_late or time.monotonic() - answered_s >= _RESTART_S:
                     raise
                 time.sleep(_LOOK_EVERY_S)
                 continue
@@ -142,9 +146,16 @@ class ControlClient:
         """Use a node again."""
         return self._post(f"/v1/nodes/{quote(node, safe='')}/undrain", {})
 
-    def quota(self, *, order: str | None = None, limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
+    def quota(
+        self,
+        *,
+        tenant: tuple[str, ...] = (),
+        order: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
         """A page of tenants: `quotas`, with what each may have and holds, and `next`."""
-        return self._list("/v1/quotas", order=order, limit=limit, cursor=cursor)
+        return self._list("/v1/quotas", tenant=tenant, order=order, limit=limit, cursor=cursor)
 
     def set_quota(
         self,
@@ -162,9 +173,11 @@ class ControlClient:
         """Let a tenant have only what it can borrow."""
         return self._send("DELETE", f"/v1/quotas/{quote(tenant)}", None)
 
-    def users(self, *, order: str | None = None, limit: int | None = None, cursor: str | None = None) -> dict[str, Any]:
+    def users(
+        self, *, role: str | None = None, order: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> dict[str, Any]:
         """A page of users: `users` and `next`."""
-        return self._list("/v1/users", order=order, limit=limit, cursor=cursor)
+        return self._list("/v1/users", role=role, order=order, limit=limit, cursor=cursor)
 
     def add_user(self, name: str, *, role: str, tenants: tuple[str, ...] = ()) -> dict[str, Any]:
         """A new user; `token` is shown this once."""

@@ -39,6 +39,7 @@ class CoreBook:
         self._nodes[node.id] = node
         self._free.pop(node.id, None)
         self._taken.setdefault(node.id, Counter())
+        self._free_cores(node)  # now, since a pass that starts thousands of jobs has no time for it
 
     def remove(self, node_id: str) -> None:
         """A node has gone."""

@@ -13,6 +13,7 @@ from bedplate.compute.scheduler.decision import Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.entry import Entry
 from bedplate.compute.scheduler.job import Job
 from bedplate.compute.scheduler.placement.why_not import why_not
+from bedplate.compute.scheduler.why import Waiting, why
 from bedplate.core.json import JsonObject
 from bedplate.core.units import format_duration
 
@@ -91,29 +92,40 @@ def check_satisfiable(book: JobBook, job: Job) -> None:
 
 
 def reasons(book: JobBook, job_id: str, now_s: float, num_nodes: int = 0) -> tuple[str, ...]:
-    """Why a waiting job waits, for people; O(nodes) for each model that it accepts.
+    """Why a waiting job waits, for people.
 
     Args:
         book: What the service knows.
         job_id: A job that waits.
         now_s: Now.
-        num_nodes: Of how many nodes to say why each was rejected.
+        num_nodes: Of how many nodes to say why each was rejected. With any, the scheduler makes a pass to find out what stands
+            against the job; without, only limits and free places are looked at, which is cheap enough for a list of jobs.
     """
     scheduler, record = book.scheduler, book.records.get(job_id)
     entry = scheduler.entry(job_id)
     lines = [f"it waits again: {record.why}"] if record is not None and record.why else []
-    if entry.not_before_s > now_s:
+    if num_nodes:
+        lines += _told(why(scheduler, job_id, now_s), now_s)
+    elif entry.not_before_s > now_s:
         lines.append(f"it starts again in {format_duration(entry.not_before_s - now_s)} at the earliest")
-    if entry.victims:
-        lines.append(f"{', '.join(sorted(entry.victims))} were asked to make room for it")
     for variant in entry.shape.variants:
         what = f"{variant.model}: " if variant.model else ""
         over = scheduler.ledger.over_limit(entry.tenant, scheduler.charge_of(variant, entry.fewest))
         if over is not None:
             lines.append(f"{what}the tenant '{over[0].path}' would hold more {over[1]} than its limit allows")
-            continue
-        lines += [what + line for line in _of_placement(book, entry, variant.item, num_nodes)]
+        else:
+            lines += [what + line for line in _of_placement(book, entry, variant.item, num_nodes)]
     return tuple(lines)
+
+
+def _told(waiting: Waiting, now_s: float) -> Iterator[str]:
+    yield waiting.reason
+    yield from waiting.details
+    yield from waiting.quota
+    if waiting.ahead:
+        yield f"{waiting.ahead} waiting jobs are looked at before it"
+    if waiting.earliest_start_s is not None and waiting.earliest_start_s > now_s:
+        yield f"it starts in {format_duration(waiting.earliest_start_s - now_s)} at the latest, as things stand"
 
 
 def _of_placement(book: JobBook, entry: Entry, item: int, num_nodes: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import threading
@@ -98,12 +99,12 @@ def up_detached(arguments: list[str], state: str | None) -> Ready:
     files.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = files.folder / "service.log"
     before = files.token()
-    with log.open("ab") as stream:
+    with open(log, "ab", opener=lambda path, flags: os.open(path, flags | os.O_CLOEXEC, 0o600)) as stream:
         start = stream.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "bedplate", "up", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=stream,
+            stdout=subprocess.DEVNULL,  # says the token
             stderr=stream,
             start_new_session=True,
         )

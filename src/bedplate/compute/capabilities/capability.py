@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from bedplate.core.errors import ConfigurationError
@@ -13,6 +13,8 @@ from bedplate.core.units import ByteCount, Rate
 
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8", "fp8", "fp4")
 """What rates are given for, widest first."""
+EVERY_FIGURE = "all"
+"""In `confirmed`: every figure that the entry has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,8 @@ class Capability:
     """One model, as one device that the vendor's tool lists: of a card with two dies that are listed, one die.
 
     Raises:
-        ConfigurationError: A precision that is none, or a rate that is not a number above zero.
+        ConfigurationError: A precision that is none, a rate that is not a number above zero, or a confirmed figure that the
+            entry does not have.
     """
 
     model: str
@@ -52,7 +55,11 @@ class Capability:
     watts: Annotated[float, Range(1)] | None
     """Rated power; null: not published."""
     source: str
-    """Where the figures come from."""
+    """Whose figures they are: the vendor's document, or what stands in for one."""
+    confirmed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was read (in a file: a key of its `read`) -> the figures that were found there: `memory`, `memory_bandwidth`,
+    `watts`, `link`, a precision, or `all`. A figure that is in none was entered without being looked up.
+    """
     link: PublishedLink | None = None
     aliases: tuple[str, ...] = ()
     """Other spellings that tools print."""
@@ -73,6 +80,13 @@ class Capability:
                 raise ConfigurationError(
                     f"'{self.model}' has an impossible {precision} rate", seen=rate, expected="above 0, in 10^12 operations/s"
                 )
+        for name in (name for names in self.confirmed.values() for name in names):
+            if name not in (EVERY_FIGURE, *self.figures):
+                raise ConfigurationError(
+                    f"'{self.model}' confirms a figure that it does not have",
+                    seen=name,
+                    expected=", ".join((EVERY_FIGURE, *self.figures)),
+                )
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -83,3 +97,20 @@ class Capability:
         """Operations/s in a precision; None where it is not published, or the device does not compute in it."""
         rate = self.tflops.get(precision)
         return None if rate is None else 1e12 * rate
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the figures that the entry has, as `confirmed` calls them."""
+        link = None if self.link is None else self.link.bandwidth
+        others = {"memory": self.memory, "memory_bandwidth": self.memory_bandwidth, "watts": self.watts, "link": link}
+        rates = (name for name in self.precisions if self.tflops[name] is not None)
+        return (*(name for name, value in others.items() if value is not None), *rates)
+
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """Names of the figures that were found in nothing that was read."""
+        return tuple(name for name in self.figures if not self.read_in(name))
+
+    def read_in(self, figure: str) -> tuple[str, ...]:
+        """What was read that has a figure."""
+        return tuple(read for read, names in self.confirmed.items() if figure in names or EVERY_FIGURE in names)

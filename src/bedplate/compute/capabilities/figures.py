@@ -19,10 +19,13 @@ class Figure:
     value: float
     provenance: Provenance
     source: str = ""
+    is_confirmed: bool = True
+    """False: published, it is said, but nobody found it in anything that was read."""
 
     def as_json(self) -> JsonObject:
-        """For `-o json`."""
-        return {"value": self.value, "provenance": self.provenance.value, "source": self.source}
+        """For `-o json`; `unconfirmed` is there only where it is true."""
+        mark: JsonObject = {} if self.is_confirmed else {"unconfirmed": True}
+        return {"value": self.value, "provenance": self.provenance.value, "source": self.source, **mark}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +84,24 @@ def figures_of(device: Device, table: CapabilityTable | None = None) -> DeviceFi
 
 
 def published_figures(capability: Capability) -> DeviceFigures:
-    """What is published of a model."""
-
-    def figure(value: float | None) -> Figure | None:
-        return None if value is None else Figure(value=value, provenance=Provenance.PUBLISHED, source=capability.source)
-
-    rates = {name: figure(capability.peak_flops(name)) for name in capability.precisions}
+    """What is published of a model; each figure with its vendor's document and with what was read to confirm it."""
+    rates = {name: published_figure(capability, name, capability.peak_flops(name)) for name in capability.precisions}
     return DeviceFigures(
         model=capability.model,
         precisions=capability.precisions,
         flops={name: rate for name, rate in rates.items() if rate is not None},
-        memory_bandwidth_bytes_per_s=figure(capability.memory_bandwidth),
-        watts=figure(capability.watts),
+        memory_bandwidth_bytes_per_s=published_figure(capability, "memory_bandwidth", capability.memory_bandwidth),
+        watts=published_figure(capability, "watts", capability.watts),
     )
+
+
+def published_figure(capability: Capability, name: str, value: float | None) -> Figure | None:
+    """One of the figures of a model, under the name that `Capability.figures` has for it; None where it has no value."""
+    if value is None:
+        return None
+    read = capability.read_in(name)
+    source = "; read in ".join((capability.source, *read[:1]))
+    return Figure(value=value, provenance=Provenance.PUBLISHED, source=source, is_confirmed=bool(read))
 
 
 def _note(device: Device, capability: Capability | None, is_measured: bool) -> str:

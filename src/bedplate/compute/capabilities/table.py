@@ -9,15 +9,15 @@ may print one spelling for two models (`Ascend 910` is a 910A of 32 GB or a die 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from bedplate.compute.capabilities.capability import Capability
-from bedplate.core.errors import ConfigurationError, NotFoundError, did_you_mean
+from bedplate.core.errors import ConfigurationError, NotFoundError, check_known, did_you_mean
 from bedplate.core.settings import read_settings
 from bedplate.documents.reading import parse_document
 
@@ -30,6 +30,8 @@ class VendorFigures:
     """`Vendor.name`."""
     prefixes: tuple[str, ...] = ()
     """What tools may print before a spelling."""
+    read: Mapping[str, str] = field(default_factory=dict)
+    """What was read to confirm figures, by the keys that entries use in `confirmed`."""
     models: tuple[Capability, ...]
 
 
@@ -130,13 +132,29 @@ def read_figures(file: Traversable) -> VendorFigures:
     """The figures of one file.
 
     Raises:
-        ConfigurationError: Not YAML, an unknown or missing key, a wrong value; names `file:line`.
+        ConfigurationError: Not YAML, an unknown or missing key, a wrong value, or figures confirmed by something that `read`
+            does not name; names the file, and the line of all but the last.
     """
     document = parse_document(file.read_text(encoding="utf-8"), file.name, Path(), expected="vendor and models")
     figures = read_settings(VendorFigures, document.value, document.source)
     for model in figures.models:
         _check_patterns(model, file.name)
-    return replace(figures, models=tuple(replace(model, vendor=figures.vendor) for model in figures.models))
+    models = (replace(model, vendor=figures.vendor, confirmed=_read(model, figures, file.name)) for model in figures.models)
+    return replace(figures, models=tuple(models))
+
+
+def _read(model: Capability, figures: VendorFigures, where: str) -> Mapping[str, tuple[str, ...]]:
+    """`confirmed` of a model by what its keys stand for."""
+    for key in model.confirmed:
+        check_known(
+            key,
+            figures.read,
+            f"'{model.model}' is confirmed by a key that 'read' does not have:",
+            seen=f"{key} in {where}",
+            expected=", ".join(figures.read) or "a key of 'read'",
+            error=ConfigurationError,
+        )
+    return {figures.read[key]: names for key, names in model.confirmed.items()}
 
 
 def _are_alike(one: int | None, other: int | None) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bedplate.compute.capabilities.figures import Figure
+from bedplate.compute.capabilities.figures import Figure, published_figure
 from bedplate.compute.capabilities.table import CapabilityTable, published
 from bedplate.compute.costs.prices import Prices
 from bedplate.core.errors import UsageError
@@ -93,8 +93,14 @@ def cost_of(usages: Iterable[Usage], prices: Prices, table: CapabilityTable | No
     if usages and not without_price and (prices.energy_per_kwh is None or joules is not None):
         devices = sum(usage.device_seconds / 3600 * (price or 0.0) for usage, price in zip(usages, hourly, strict=True))
         energy = (prices.energy_per_kwh or 0.0) * (joules.value if joules else 0.0) / _JOULES_PER_KWH
-        inputs = [usage.provenance for usage in usages] + ([joules.provenance] if energy and joules else [])
-        money = Figure(value=devices + energy, provenance=_weakest(inputs), source="the user's prices")
+        power = [joules] if energy and joules else []
+        inputs = [usage.provenance for usage in usages] + [figure.provenance for figure in power]
+        money = Figure(
+            value=devices + energy,
+            provenance=_weakest(inputs),
+            source="the user's prices",
+            is_confirmed=all(figure.is_confirmed for figure in power),
+        )
     return JobCost(
         money=money,
         currency=prices.currency,
@@ -111,9 +117,8 @@ def _watts(usage: Usage, prices: Prices, table: CapabilityTable) -> Figure | Non
     if (written := prices.of(usage.model, table).watts) is not None:
         return Figure(value=written, provenance=Provenance.PUBLISHED, source="the user's file of prices")
     capability = table.find(usage.model)
-    if capability is None or capability.watts is None:
-        return None
-    return Figure(value=capability.watts, provenance=Provenance.PUBLISHED, source=f"rated; {capability.source}")
+    rated = None if capability is None else published_figure(capability, "watts", capability.watts)
+    return None if rated is None else replace(rated, source=f"rated; {rated.source}")
 
 
 def _joules(usages: Sequence[Usage], powers: Sequence[Figure | None], prices: Prices) -> Figure:
@@ -121,7 +126,8 @@ def _joules(usages: Sequence[Usage], powers: Sequence[Figure | None], prices: Pr
     total = sum(usage.device_seconds * power.value for usage, power in zip(usages, known, strict=True))
     provenance = _weakest([usage.provenance for usage in usages] + [power.provenance for power in known])
     source = "; ".join(dict.fromkeys(power.source for power in known))
-    return Figure(value=total * prices.overhead, provenance=provenance, source=source)
+    is_confirmed = all(power.is_confirmed for power in known)
+    return Figure(value=total * prices.overhead, provenance=provenance, source=source, is_confirmed=is_confirmed)
 
 
 def _weakest(provenances: Iterable[Provenance]) -> Provenance:

@@ -30,8 +30,11 @@ def replicas_needed(load: float, load_per_replica: float, *, least: int = 0, mos
     """Replicas that carry `load`, within bounds; `load_per_replica` is what one carries within its latency target.
 
     Raises:
-        UsageError: `load_per_replica` is not positive, or the bounds cross.
+        UsageError: `load` is not known (keep the replicas that there are), `load_per_replica` is not positive, or the bounds
+            cross.
     """
+    if not math.isfinite(load):
+        raise UsageError("the load is not known", seen=load, expected="a finite number", next_step="keep what there is")
     if not load_per_replica > 0:
         raise UsageError("a replica must carry something", seen=load_per_replica, expected="more than 0")
     if most is not None and most < least:
@@ -61,7 +64,7 @@ def serving_replicas(
     """
     within = [item.high for item in path if item.ahead_s <= start_s]
     beyond = [item.high for item in path if item.ahead_s > start_s][:1]
-    return replicas_needed(max([load_now, *within, *beyond]), load_per_replica, least=least, most=most)
+    return replicas_needed(_highest([load_now, *within, *beyond]), load_per_replica, least=least, most=most)
 
 
 def lendable(path: Sequence[Quantiles], capacity: float, units_wanted: float = 0.0) -> tuple[float, float]:
@@ -82,7 +85,7 @@ def lendable(path: Sequence[Quantiles], capacity: float, units_wanted: float = 0
     units = units_wanted or idle
     if units <= 0 or units > idle:
         return 0.0, 0.0
-    needed = next((item.ahead_s for item in path if capacity - item.high < units), None)
+    needed = next((item.ahead_s for item in path if not capacity - item.high >= units), None)
     return units, path[-1].ahead_s if needed is None else needed
 
 
@@ -97,5 +100,11 @@ def gang_devices(path: Sequence[Quantiles], capacity: float, resize_s: float, *,
         unit: The gang's size is a multiple of this.
     """
     within = [item.high for item in path if item.ahead_s <= resize_s] or [item.high for item in path[:1]]
-    left = int(max(0.0, capacity - max(within, default=0.0))) // unit * unit
-    return left if left >= least else 0
+    left = capacity - _highest(within)
+    devices = int(left) // unit * unit if left > 0 else 0
+    return devices if devices >= least else 0
+
+
+def _highest(values: Sequence[float]) -> float:
+    """NaN where any is: what is not known may be the highest."""
+    return math.nan if any(math.isnan(value) for value in values) else max(values, default=0.0)

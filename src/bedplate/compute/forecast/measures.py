@@ -17,6 +17,9 @@ import numpy as np
 
 from bedplate.compute.forecast.series import Floats
 
+_ROUNDING = 1e-9
+"""Changes of this part of a series' size are what arithmetic leaves of none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
@@ -39,7 +42,7 @@ def in_sample_scale(train: Floats, steps_per_day: int) -> Scale:
     for kind, lag in (("day-naive", steps_per_day), ("one-step", 1)):
         if len(train) >= (2 * lag if kind == "day-naive" else 2):
             apart = np.abs(train[lag:] - train[:-lag])
-            if (known := apart[~np.isnan(apart)]).size and known.mean() > 0:
+            if (known := apart[~np.isnan(apart)]).size and known.mean() > _ROUNDING * np.nanmax(np.abs(train)):
                 return Scale(kind=kind, value=float(known.mean()))
     return Scale(kind="one-step", value=0.0)
 

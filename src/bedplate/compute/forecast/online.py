@@ -113,7 +113,7 @@ class OnlineForecaster:
 
     def _points(self) -> list[Quantiles]:
         """The present, and each horizon."""
-        points = []
+        points: list[Quantiles] = []
         for lead in self._leads:
             _, shipped, series = self._current(lead)
             if not points:

@@ -45,9 +45,9 @@ def _jobs(generator: np.random.Generator, day: int) -> Floats:
     start = np.repeat(np.arange(num_steps), arrivals)
     size = generator.choice(sizes, size=len(start), p=share)
     duration = np.ceil(np.minimum(middle * np.exp(spread * generator.normal(size=len(start))), 14.0 * day)).astype(np.int64)
-    demand = _in_progress(start, duration, size, num_steps)
+    demand: Floats = _in_progress(start, duration, size, num_steps)
     if generator.random() < 0.3:  # a quota cuts what can be asked for
-        demand = np.minimum(demand, np.quantile(demand, generator.uniform(0.6, 1.0)))
+        demand = demand.clip(max=float(np.quantile(demand, generator.uniform(0.6, 1.0))))
     return demand[-NUM_DAYS * day :]
 
 
@@ -55,7 +55,8 @@ def _in_progress(start: Ints, duration: Ints, size: Floats, num_steps: int) -> F
     ends = np.minimum(start + duration, num_steps)
     change = np.bincount(start, size, num_steps + 1) - np.bincount(ends, size, num_steps + 1)
     demand = np.cumsum(change)[:num_steps]
-    return (demand + np.concatenate([demand[:1], demand[:-1]])) / 2  # a step's mean: jobs start within it
+    mean: Floats = (demand + np.concatenate([demand[:1], demand[:-1]])) / 2  # jobs start within a step
+    return mean
 
 
 def _traffic(generator: np.random.Generator, day: int) -> Floats:

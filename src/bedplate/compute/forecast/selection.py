@@ -82,16 +82,16 @@ def _candidates(table: MemberTable, steps_per_day: int) -> dict[str, Floats]:
 def _ends(table: MemberTable, centre: Floats, starts: range, day: int) -> tuple[Floats, Floats, list[str]]:
     """Low and high end by origin, and where they come from on each day: whichever lost less lately."""
     made = {
-        spread: [
-            calibrated_end(base, table.targets, table.lead, day, level)
-            for base, level in zip(bases, (TAIL, 1 - TAIL), strict=True)
-        ]
+        spread: (
+            calibrated_end(bases[0], table.targets, table.lead, day, TAIL),
+            calibrated_end(bases[1], table.targets, table.lead, day, 1 - TAIL),
+        )
         for spread, bases in ((ERRORS, (centre, centre)), (BOOSTED, (table.boosted_low, table.boosted_high)))
     }
     low, high, spreads = np.full(len(centre), np.nan), np.full(len(centre), np.nan), []
     for origin in starts:
         window = _window(table, origin, day)
-        losses = {spread: _loss(*ends, table, window) for spread, ends in made.items()}
+        losses = {spread: _loss(ends[0], ends[1], table, window) for spread, ends in made.items()}
         spreads.append(min(losses, key=lambda name: losses[name]))
         today = slice(origin, origin + day)
         low[today], high[today] = (end[today] for end in made[spreads[-1]])

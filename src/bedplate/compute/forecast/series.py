@@ -76,8 +76,8 @@ def regular(name: str, times_s: Floats, observed: Floats, step_s: float | None =
     known = ~np.isnan(observed)
     if not known.any():
         raise UsageError("the series has no value", seen=name, expected="one number or more")
-    times_s, observed = times_s[known], observed[known]
     step_s = _step(times_s, step_s, aggregate)
+    times_s, observed = times_s[known], observed[known]
     start_s = float(np.floor(times_s[0] / step_s) * step_s)
     at = ((times_s - start_s) // step_s).astype(np.int64)
     num_steps = int(at[-1]) + 1
@@ -103,7 +103,7 @@ def regular(name: str, times_s: Floats, observed: Floats, step_s: float | None =
 
 def _step(times_s: Floats, asked_s: float | None, aggregate: str) -> float:
     apart_s = np.diff(np.unique(times_s))
-    own_s = float(np.median(apart_s)) if len(apart_s) else FINEST_DEFAULT_S
+    own_s = float(np.sort(apart_s)[(len(apart_s) - 1) // 2]) if len(apart_s) else FINEST_DEFAULT_S
     if asked_s is None:
         if aggregate != "mean":
             return FINEST_DEFAULT_S

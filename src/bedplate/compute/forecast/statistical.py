@@ -23,7 +23,7 @@ def theta_forecasts(values: Floats, first: int, leads: tuple[int, ...], steps_pe
     """The forecast of every origin from `first` on, for each lead; NaN before. Shape of each (num_steps,).
 
     Args:
-        values: A series without gaps.
+        values: A series without gaps; it may start with NaN, as long as there was nothing.
         first: The first origin.
         leads: Steps ahead.
         steps_per_day: Steps of a day; of fewer than 4 no season can be fitted, and nothing is forecast.
@@ -48,8 +48,9 @@ def _path(known: Floats, block: int, season: int, num_blocks: int) -> Floats:
 
     count = min(len(known) // block, _HISTORY_DAYS * season)
     means = known[len(known) - count * block :].reshape(count, block).mean(axis=1)
-    if count < 2 * season + 2 or np.ptp(means) == 0:
-        return np.full(num_blocks, means[-1])
+    means = means[np.isfinite(means)]  # of a series that starts later than others
+    if len(means) < 2 * season + 2 or np.ptp(means) == 0:
+        return np.full(num_blocks, means[-1] if len(means) else np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a series that cannot be decomposed; what it says then is judged like the rest
         path: Floats = DynamicOptimizedTheta(season_length=season).forecast(y=means, h=num_blocks)["mean"]

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bedplate.compute.inventory.base import Vendor
+from bedplate.compute.inventory.tools.output import ToolOutput
 from bedplate.core.devices import Device, DeviceAddress, DeviceHealth, DeviceUsage, HealthState, Visibility
 
+NO_MEMORY = "it does not say how much memory it has"
+"""Finding of a device that is in the list and says little else."""
+UNKNOWN_MODEL = "unknown"
 _ORDER = (HealthState.OK, HealthState.UNKNOWN, HealthState.DEGRADED, HealthState.FAILED)
 
 
@@ -15,7 +19,7 @@ def accelerator(
     index: int,
     *,
     model: str,
-    memory_bytes: int,
+    memory_bytes: int | None,
     word: str | None = None,
     generation: str = "",
     features: tuple[str, ...] = (),
@@ -28,8 +32,9 @@ def accelerator(
     Args:
         vendor: Whose it is.
         index: Its number as the vendor's runtime counts.
-        model: Without the vendor's name.
-        memory_bytes: 0 where a device that is down does not say.
+        model: Without the vendor's name; empty where it does not say.
+        memory_bytes: None or 0 where it does not say: one that is down, or one that shares the host's memory. It is listed with
+            0, and a finding.
         word: What the visibility variable calls it; its number when None.
         generation: As in `Device`; so are the rest.
         features: Precisions and architecture.
@@ -38,19 +43,47 @@ def accelerator(
         usage: Empty when None.
     """
     variable = vendor.visibility_variable
+    health = health or DeviceHealth()
+    if not memory_bytes:
+        health = worse(health, DeviceHealth(findings=(NO_MEMORY,)))
     return Device(
         id=f"{vendor.device_prefix}:{index}",
         kind=vendor.device_kind,
         vendor=vendor.name,
-        model=model,
-        memory_bytes=memory_bytes,
+        model=model or UNKNOWN_MODEL,
+        memory_bytes=memory_bytes or 0,
         generation=generation,
         features=features,
-        health=health or DeviceHealth(),
+        health=health,
         address=address or DeviceAddress(),
         usage=usage or DeviceUsage(),
         visibility=Visibility(variable=variable, word=str(index) if word is None else word) if variable else None,
     )
+
+
+def unless_silent(
+    devices: Iterable[Device], output: ToolOutput, *, expected: str = "", next_step: str = ""
+) -> tuple[Device, ...]:
+    """The devices, some of which may be down: one that does not say what it has must not hide the others.
+
+    Args:
+        devices: All that the tool lists.
+        output: Where they are from.
+        expected: What says how much memory a device has.
+        next_step: Which command prints it.
+
+    Raises:
+        ConfigurationError: None of them says how much memory it has: it is the wrong output.
+    """
+    listed = tuple(devices)
+    if listed and not any(device.memory_bytes or device.health.state is HealthState.FAILED for device in listed):
+        raise output.refusal(
+            "no device says how much memory it has",
+            seen=", ".join(device.id for device in listed[:8]),
+            expected=expected or None,
+            next_step=next_step or None,
+        )
+    return listed
 
 
 def coded_health(vendor: Vendor, codes: Iterable[str], *, is_asked: bool = True) -> DeviceHealth:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bedplate.compute.inventory.accelerator import accelerator, counted_errors
+from bedplate.compute.inventory.accelerator import accelerator, counted_errors, unless_silent
 from bedplate.compute.inventory.base import DeviceProbe, HealthCode, Vendor
 from bedplate.compute.inventory.text.boxes import BoxedDevice, read_boxes
 from bedplate.compute.inventory.text.documents import at, json_text, read_json
@@ -43,14 +43,13 @@ def read_cnmon(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
         for boxed in read_boxes(output, _first_cell):
             device = _from_table(vendor, boxed)
             found[device.id] = _joined(found[device.id], device) if device.id in found else device
-    return tuple(found.values())
+    source = next(iter(next(iter(outputs.values()))))
+    return unless_silent(found.values(), source, next_step="cnmon info -e -m -u -j")
 
 
 def _from_json(vendor: Vendor, output: ToolOutput, card: Mapping[str, Any]) -> Device:
     index = required_whole(card.get("CardNum"), output, None, "CardNum")
     memory_bytes = size_bytes(at(card, "PhysicalMemUsage", "Total"), output, None, "PhysicalMemUsage.Total", "MiB")
-    if memory_bytes is None:
-        raise output.refusal(f"card {index} does not say how much memory it has", next_step="cnmon info -e -m -u -j")
     busy = at(card, "Utilization", "MLUAverage")
     return accelerator(
         vendor,

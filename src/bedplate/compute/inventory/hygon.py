@@ -6,7 +6,7 @@ Devices are named `dcu:N`. Source: outputs in the tests of public monitors that 
 
 from __future__ import annotations
 
-from bedplate.compute.inventory.accelerator import accelerator
+from bedplate.compute.inventory.accelerator import accelerator, unless_silent
 from bedplate.compute.inventory.amd.rocm_smi import HYGON_WORDS, joined_cards
 from bedplate.compute.inventory.base import DeviceProbe, Vendor
 from bedplate.compute.inventory.text.boxes import pci_bus_id
@@ -28,16 +28,15 @@ def read_hy_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
     Raises:
         ConfigurationError: Not JSON even with commas forgiven, cut off, or without the size of the memory.
     """
-    return tuple(_device(vendor, card) for card in joined_cards(outputs, is_lenient=True))
+    return unless_silent(
+        (_device(vendor, card) for card in joined_cards(outputs, is_lenient=True)),
+        outputs["cards"][0],
+        next_step="hy-smi --showproductname --showmeminfo vram --json",
+    )
 
 
 def _device(vendor: Vendor, card: Card) -> Device:
     memory_bytes = card.size_bytes(r"vram Total Memory \((\w+)\)")
-    if memory_bytes is None:
-        raise card.output.refusal(
-            f"card{card.index} does not say how much memory it has",
-            next_step="hy-smi --showproductname --showmeminfo vram --json",
-        )
     return accelerator(
         vendor,
         card.index,

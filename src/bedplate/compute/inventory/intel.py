@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bedplate.compute.inventory.accelerator import accelerator, counted_errors
+from bedplate.compute.inventory.accelerator import accelerator, counted_errors, unless_silent
 from bedplate.compute.inventory.base import DeviceProbe, HealthCode, Vendor
 from bedplate.compute.inventory.text.boxes import pci_bus_id
 from bedplate.compute.inventory.text.documents import json_text, read_json
@@ -51,7 +51,12 @@ def read_xpu_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
                 )
             statistics[index] = {item.get("metrics_type"): item.get("value") for item in entry.get("device_level") or ()}
     kept = [index for index in sorted(facts) if _is_whole_gpu(facts[index])]
-    return tuple(_device(vendor, sources[index], index, facts[index], statistics.get(index, {})) for index in kept)
+    return unless_silent(
+        (_device(vendor, sources[index], index, facts[index], statistics.get(index, {})) for index in kept),
+        next(iter(sources.values())),
+        expected="memory_physical_size_byte",
+        next_step="add the output of: xpu-smi discovery -d 0 -j, and of all others",
+    )
 
 
 def _is_whole_gpu(facts: Mapping[str, Any]) -> bool:
@@ -61,12 +66,6 @@ def _is_whole_gpu(facts: Mapping[str, Any]) -> bool:
 def _device(vendor: Vendor, output: ToolOutput, index: int, facts: Mapping[str, Any], values: Mapping[str, Any]) -> Device:
     memory = facts.get("memory_physical_size_byte") or facts.get("memory_physical_size")
     memory_bytes = size_bytes(memory, output, None, "memory_physical_size_byte")
-    if memory_bytes is None:
-        raise output.refusal(
-            f"device {index} does not say how much memory it has",
-            expected="memory_physical_size_byte",
-            next_step=f"add the output of: xpu-smi discovery -d {index} -j",
-        )
     return accelerator(
         vendor,
         index,
@@ -81,7 +80,7 @@ def _device(vendor: Vendor, output: ToolOutput, index: int, facts: Mapping[str, 
         ),
         usage=DeviceUsage(
             utilisation_frac=fraction(values.get("XPUM_STATS_GPU_UTILIZATION"), output, None, "XPUM_STATS_GPU_UTILIZATION"),
-            memory_used_bytes=_memory_used(output, values.get("XPUM_STATS_MEMORY_USED"), memory_bytes),
+            memory_used_bytes=_memory_used(output, values.get("XPUM_STATS_MEMORY_USED"), memory_bytes or 0),
             temperature_c=number(
                 values.get("XPUM_STATS_GPU_CORE_TEMPERATURE"), output, None, "XPUM_STATS_GPU_CORE_TEMPERATURE"
             ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from bedplate.compute.inventory.accelerator import accelerator, coded_health
+from bedplate.compute.inventory.accelerator import accelerator, coded_health, unless_silent
 from bedplate.compute.inventory.base import DeviceProbe, HealthCode, Vendor
 from bedplate.compute.inventory.text.boxes import BoxedDevice, pci_bus_id, read_boxes
 from bedplate.compute.inventory.text.keyed import entries
@@ -51,13 +51,10 @@ def read_mx_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
     first = next(iter(next(iter(outputs.values()))))
     if not gpus:
         raise first.refusal("this output alone does not say which GPUs there are", next_step="add the output of: mx-smi")
-    for index, gpu in gpus.items():
-        if gpu.memory_bytes is None and gpu.state in ("", "Available"):
-            raise first.refusal(f"nothing says how much memory GPU {index} has", next_step="add the output of: mx-smi")
     devices = {f"GPU{index}": _device(vendor, index, gpus[index]) for index in sorted(gpus)}
     for output in outputs.get("topology", ()):
         devices = with_topology(output, devices, r"GPU\d+", _link)
-    return tuple(devices.values())
+    return unless_silent(devices.values(), first, next_step="add the output of: mx-smi")
 
 
 def _from_table(boxed: BoxedDevice) -> _Gpu:

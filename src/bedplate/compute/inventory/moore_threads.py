@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bedplate.compute.inventory.accelerator import accelerator
+from bedplate.compute.inventory.accelerator import accelerator, unless_silent
 from bedplate.compute.inventory.base import DeviceProbe, Vendor
 from bedplate.compute.inventory.text.boxes import pci_bus_id
 from bedplate.compute.inventory.text.documents import at, json_text, read_json
@@ -37,7 +37,8 @@ def read_mthreads_gmi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
             index = required_whole(at(gpu, "Index"), output, None, "Index")
             gpus[index] = {**{str(key).strip(): value for key, value in gpu.items()}, **gpus.get(index, {})}
             sources.setdefault(index, output)
-    return tuple(_device(vendor, sources[index], index, gpus[index]) for index in sorted(gpus))
+    devices = (_device(vendor, sources[index], index, gpus[index]) for index in sorted(gpus))
+    return unless_silent(devices, outputs["json"][0], next_step="mthreads-gmi -q --json")
 
 
 def _device(vendor: Vendor, output: ToolOutput, index: int, gpu: Mapping[str, Any]) -> Device:
@@ -47,8 +48,6 @@ def _device(vendor: Vendor, output: ToolOutput, index: int, gpu: Mapping[str, An
         return names.get(path[-1])
 
     memory_bytes = size_bytes(value("FB Memory Usage", "Total"), output, None, "FB Memory Usage.Total")
-    if memory_bytes is None:
-        raise output.refusal(f"GPU {index} does not say how much memory it has", next_step="mthreads-gmi -q --json")
     uuid = _word(value("GPU UUID"))
     return accelerator(
         vendor,

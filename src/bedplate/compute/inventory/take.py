@@ -118,6 +118,7 @@ def _ask(vendor: Vendor, timeout_s: float) -> _Answer:
     except subprocess.TimeoutExpired:
         _cut_off(process)
         return _failed(vendor, "hung", f"no answer within {timeout_s:g} s; its process was killed")
+    _kill_group(process.pid)  # children of tools that hung are left
     if process.returncode:
         last_words = (errors.strip().splitlines() or ["no error output"])[-1]
         return _failed(vendor, "broken", f"exit code {process.returncode}: {last_words}")
@@ -135,15 +136,24 @@ def _ask_here(vendor: Vendor) -> _Answer:
 
 
 def _asked(probe: DeviceProbe, name: str) -> _Answer:
-    devices = probe.devices() if probe.is_present() else ()
+    try:
+        devices = probe.devices() if probe.is_present() else ()
+    except BedplateError:
+        if not any(kind == "hung" for kind, _ in getattr(probe, "troubles", ())):
+            raise
+        devices = ()
     said: Sequence[tuple[TroubleKind, str]] = getattr(probe, "troubles", ())
     troubles = (ProbeTrouble(probe=name, kind=kind, message=message) for kind, message in said)
     return _Answer(devices=devices, troubles=tuple(troubles))
 
 
-def _cut_off(process: subprocess.Popen[str]) -> None:
+def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _cut_off(process: subprocess.Popen[str]) -> None:
+    _kill_group(process.pid)
     try:
         process.communicate(timeout=1.0)
     except subprocess.TimeoutExpired:

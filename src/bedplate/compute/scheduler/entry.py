@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 
 from bedplate.compute.scheduler.job import Allocation, Job
@@ -71,6 +72,11 @@ class Entry:
 
     def __post_init__(self) -> None:
         self.fewest = fewest(self.job.request)
+
+    @property
+    def left_s(self) -> float:
+        """How long it still runs with all its workers at speed 1; infinity where nobody knows."""
+        return math.inf if self.job.expected_s is None else self.job.expected_s * (1 - self.done_frac)
 
     @property
     def num_workers(self) -> int:

@@ -30,7 +30,7 @@ class Holdings:
         self._rows: list[list[int]] = []
         self._vacant_slots: list[int] = []
         self._started_S, self._duration_S, self._ends_by_S, self._ready_S = (np.zeros(0) for _ in range(4))
-        self._bucket_S, self._preemptible_S = np.zeros(0, np.int64), np.zeros(0, bool)
+        self._bucket_S, self._preemptible_S, self._has_extra_S = np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, bool)
 
     @property
     def num_slots(self) -> int:
@@ -48,6 +48,7 @@ class Holdings:
             self._started_S, self._duration_S = grown(self._started_S, size), grown(self._duration_S, size)
             self._ends_by_S, self._ready_S = grown(self._ends_by_S, size), grown(self._ready_S, size)
             self._bucket_S, self._preemptible_S = grown(self._bucket_S, size), grown(self._preemptible_S, size, False)
+            self._has_extra_S = grown(self._has_extra_S, size, False)
         self._started_S[slot], self._duration_S[slot], self._ends_by_S[slot] = started_s, np.nan, np.nan
         for item in taken:
             self.add_worker(slot, item)
@@ -57,6 +58,7 @@ class Holdings:
         """How a job may make room: which bucket it is in, from when on for higher priority, and which workers are extra."""
         self._bucket_S[slot], self._preemptible_S[slot], self._ready_S[slot] = bucket, is_preemptible, ready_s
         rows = self._rows[slot]
+        self._has_extra_S[slot] = len(rows) > fewest
         self._table[rows, _EXTRA] = np.arange(len(rows)) >= fewest
 
     def claimed(self, claim_B: Ints, now: float) -> Bools:
@@ -73,6 +75,9 @@ class Holdings:
         claim_S = np.where(np.isnan(self._ends_by_S[:size]), claim_B[self._bucket_S[:size]], 0)
         is_ready_S = (claim_S == 3) | ((claim_S == 2) & (self._ready_S[:size] <= now))
         whole_S = self._preemptible_S[:size] & is_ready_S
+        extra_S = self._has_extra_S[:size] & (claim_S > 0)
+        if not whole_S.any() and not extra_S.any():
+            return np.zeros(len(slot_R), bool)
         at_R = np.maximum(slot_R, 0)
         claimed: Bools = (slot_R >= 0) & (whole_S[at_R] | ((claim_S[at_R] > 0) & (self._table[:, _EXTRA] > 0)))
         return claimed

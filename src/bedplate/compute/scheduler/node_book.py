@@ -55,7 +55,8 @@ class NodeBook:
     def remove(self, node_id: str) -> int:
         """Index that a node had which is gone; what is held on it can still be released."""
         at = self.index_of(node_id)
-        self._count(node_id, -1)
+        if self._usable_NG[at, -1]:
+            self._count(node_id, -1)
         self.cluster.remove_node(at)
         self._usable_NG[at] = False
         del self.machines[node_id]
@@ -87,6 +88,11 @@ class NodeBook:
         if is_counted:
             self._count(node_id, 1)
         self._changed()
+
+    def is_there(self, at: int) -> bool:
+        """Whether the node of that index was not removed."""
+        name = self.cluster.nodes[at].name
+        return name in self.machines and self.cluster.index_of(name) == at
 
     def index_of(self, node_id: str) -> int:
         """Index of a node.

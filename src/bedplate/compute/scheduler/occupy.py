@@ -14,15 +14,48 @@ if TYPE_CHECKING:
     from bedplate.compute.scheduler.state import SchedulerState
 
 
-def occupy(state: SchedulerState, entry: Entry, allocation: Allocation, now: float) -> None:
-    """A job holds these places from now on.
+def checked_places(state: SchedulerState, entry: Entry, allocation: Allocation) -> tuple[Taken, ...]:
+    """What a job would take with these places; those that it has already it keeps, those of lost nodes too. Changes nothing.
 
     Raises:
-        UsageError: They are not what its request says.
+        NotFoundError: There is no such node.
+        UsageError: They are not what its request says, or somebody else holds some of it.
     """
-    variant = entry.shape.variant(allocation.model) or variant_of(state.nodes.cluster, entry.job.request, allocation.model)
+    variant, cluster = _variant(state, entry, allocation), state.nodes.cluster
+    given_up = list(zip(entry.allocation.places, entry.taken, strict=True)) if entry.allocation else []
+    wanted, added = [], []
+    for place in allocation.places:
+        at = next((at for at, (had, _) in enumerate(given_up) if had == place), -1)
+        wanted.append(given_up.pop(at)[1] if at >= 0 else _taken(state, variant, place))
+        if at < 0:
+            added.append(wanted[-1])
+    with cluster.trial():
+        for _, item in given_up:
+            cluster.release(item)
+        for item in added:
+            if not cluster.may_occupy(item):
+                raise UsageError(
+                    "these places are not free",
+                    seen=f"{cluster.nodes[item.node].name}, devices {item.devices}",
+                    expected="devices, cores and memory that the node has and nobody holds",
+                )
+            cluster.occupy(item)
+    return tuple(wanted)
+
+
+def occupy(state: SchedulerState, entry: Entry, allocation: Allocation, taken: tuple[Taken, ...], now: float) -> None:
+    """A job holds these places from now on.
+
+    Args:
+        state: In which.
+        entry: Which job.
+        allocation: Its places.
+        taken: What they take; see `checked_places`.
+        now: In seconds.
+    """
+    variant = _variant(state, entry, allocation)
     entry.model, entry.allocation, entry.resized_s = allocation.model, allocation, now
-    entry.taken = tuple(_taken(state, variant, place) for place in allocation.places)
+    entry.taken = taken
     for item in entry.taken:
         state.nodes.cluster.occupy(item)
     entry.slot = state.holdings.add(entry.taken, now)
@@ -41,6 +74,10 @@ def vacate(state: SchedulerState, entry: Entry, now: float) -> None:
     state.ledger.charge(entry.tenant, entry.charge, -1, pinned=not entry.job.is_preemptible)
     state.memo.freed(item.node for item in entry.taken)
     entry.taken, entry.slot, entry.charge = (), -1, ()
+
+
+def _variant(state: SchedulerState, entry: Entry, allocation: Allocation) -> Variant:
+    return entry.shape.variant(allocation.model) or variant_of(state.nodes.cluster, entry.job.request, allocation.model)
 
 
 def _taken(state: SchedulerState, variant: Variant, place: WorkerPlace) -> Taken:

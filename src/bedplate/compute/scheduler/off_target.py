@@ -61,14 +61,12 @@ class OffTarget:
 
     def _settled(self) -> list[Entry]:
         """Those that nothing was asked of yet and whose nodes are all there, in order."""
-        machines = self.state.nodes.machines
         found = [
             entry
             for entry in self.state.off_target.values()
             if entry.phase is Phase.RUNNING
             and not entry.shrinking
-            and entry.allocation is not None
-            and all(place.node in machines for place in entry.allocation.places)
+            and all(self.state.nodes.is_there(item.node) for item in entry.taken)
         ]
         return sorted(found, key=lambda entry: (entry.key, entry.sequence))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bedplate.compute.scheduler.gang import most_workers, spread
@@ -11,7 +13,7 @@ from bedplate.compute.scheduler.node_book import NodeBook
 from bedplate.compute.scheduler.placement import open_policy
 from bedplate.compute.scheduler.placement.arrays import Bools, Floats, Ints
 from bedplate.compute.scheduler.placement.cluster import Taken
-from bedplate.compute.scheduler.placement.mix import Mix
+from bedplate.compute.scheduler.placement.mix import mix_of
 from bedplate.compute.scheduler.room import room
 from bedplate.core.errors import UsageError
 
@@ -19,7 +21,7 @@ from bedplate.core.errors import UsageError
 class Placer:
     """Has one owner, the state; changes the cluster, in trials of `decide` only."""
 
-    def __init__(self, nodes: NodeBook, policy: str) -> None:
+    def __init__(self, nodes: NodeBook, policy: str, past: Sequence[Shape] = ()) -> None:
         """Raises UsageError for a policy that draws: the same state must give the same decisions."""
         if policy == "random":
             raise UsageError(
@@ -27,7 +29,8 @@ class Placer:
             )
         self._nodes = nodes
         self._cluster = nodes.cluster
-        self._policy = open_policy(policy, self._cluster, Mix(count_C=np.ones(len(self._cluster.classes))))
+        mix = mix_of([shape.any_item for shape in past], len(self._cluster.classes))
+        self._policy = open_policy(policy, self._cluster, mix)
         self._zeros = np.zeros(0)
 
     def observe(self, shape: Shape) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bedplate.compute.scheduler.entry import Entry, Phase
+from bedplate.compute.scheduler.job_index import JobIndex
 from bedplate.compute.scheduler.needs import fewest as fewest_of
 from bedplate.compute.scheduler.unsatisfiable import refusal
 from bedplate.core.errors import UsageError
@@ -40,25 +41,25 @@ def retargeted(job: Job, workers: int, fewest: int) -> Job:
     )
 
 
-def retarget(state: SchedulerState, entry: Entry, workers: int, fewest: int) -> None:
+def retarget(state: SchedulerState, index: JobIndex, entry: Entry, workers: int, fewest: int) -> None:
     """See `SchedulerState.retarget`."""
     job = retargeted(entry.job, workers, fewest)
     if job.request == entry.job.request and entry.floor == fewest:
         return
     if entry.phase is not Phase.WAITING:
-        state.unindex(entry)
+        index.run_no_more(entry)
         _set(state, entry, job, fewest)
-        state.index(entry)
+        index.run(entry)
         return
     was_refused = state.refused.pop(job.id, None) is not None
     if not was_refused:
-        state.wait_no_more(entry)
+        index.wait_no_more(entry)
     _set(state, entry, job, fewest)
     if was_refused and (why := refusal(state, entry)) is not None:
         entry.refusal, state.refused[job.id] = why, entry
         return
     entry.refusal = None
-    state.wait(entry)
+    index.wait(entry)
 
 
 def _set(state: SchedulerState, entry: Entry, job: Job, fewest: int) -> None:

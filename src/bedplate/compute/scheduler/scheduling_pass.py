@@ -50,7 +50,7 @@ class SchedulingPass:
         self._tries: dict[Tenant, int] = {}
         self._extended: set[str] = set()
         """Running jobs that were given more places."""
-        self._num_blocked = self._num_looked_at = 0
+        self._num_blocked = self._num_looked_at = self._num_settled = 0
         self._walk: Walk | None = None
 
     def run(self) -> tuple[Decision, ...]:
@@ -113,11 +113,17 @@ class SchedulingPass:
             if same_group is None:
                 break
             walk.proceed(same_group=same_group)
-            if self._num_blocked and len(self._decisions) == num_decisions:
+            if len(self._decisions) == num_decisions and entry.shape not in self._full and state.memo.may_fit(entry.shape):
                 self._num_looked_at += 1
-                is_settled = not may_claim or all(self._tries.get(tenant, 0) >= _TRIES for tenant in state.queue.tenants)
-                if self._num_looked_at >= state.settings.depth or (walk.num_hopeful <= 0 and is_settled):
-                    break
+            is_settled = not may_claim or self._num_settled >= len(state.queue.tenants)
+            if self._num_looked_at >= state.settings.depth or (is_settled and walk.num_hopeful <= 0):
+                break
+            if self._num_blocked >= state.settings.reservations and (not may_claim or self._is_settled(entry.tenant)):
+                walk.narrow(entry.tenant)
+
+    def _is_settled(self, tenant: Tenant) -> bool:
+        """Whether no more victims are looked for in this pass for jobs of a tenant."""
+        return self._tries.get(tenant, 0) >= _TRIES
 
     def _may_claim(self) -> bool:
         """Whether any waiting job may have a claim on the place of a running one."""
@@ -160,6 +166,9 @@ class SchedulingPass:
             return Outcome.NO_ROOM
         if len(allowed) == len(shape.variants):
             self._barred_s[shape] = self._admission.shortest_s(entry)
+            shortest = state.queue.shortest(shape)
+            if self._walk is not None and shortest and self._admission.shortest_s(shortest) >= self._barred_s[shape]:
+                self._walk.give_up(shape)
         return Outcome.RESERVED
 
     def _is_better_later(self, entry: Entry, faster: list[tuple[Variant, int]], end_s: float) -> bool:
@@ -190,7 +199,7 @@ class SchedulingPass:
         state.ledger.charge(entry.tenant, state.charge_of(variant, len(taken)), pinned=not entry.job.is_preemptible)
         self.reservations.took(variant, taken, self._admission.end_s(entry, variant, len(taken)))
         allocation = state.placer.allocation(variant.model, taken)
-        reason = f"passes {self._num_blocked} blocked jobs without delaying them" if self._num_blocked else "next in order"
+        reason = "passes blocked jobs without delaying them" if self._num_blocked else "next in order"
         self._decisions.append(Start(job_id=entry.job.id, allocation=allocation, reason=reason))
         self._is_untouched = False
         return True
@@ -205,10 +214,11 @@ class SchedulingPass:
     def _block(self, entry: Entry, outcome: Outcome) -> bool | None:
         """A job waits: room is made for it, or it is not to be delayed. Answers as `_try`."""
         settings = self._state.settings
-        if settings.preemption and self._tries.get(entry.tenant, 0) < _TRIES and outcome is not Outcome.LATER:
+        if settings.preemption and not self._is_settled(entry.tenant) and outcome is not Outcome.LATER:
             if self._make_room(entry):
                 return True
             self._tries[entry.tenant] = self._tries.get(entry.tenant, 0) + 1
+            self._num_settled += self._is_settled(entry.tenant)
         if outcome is Outcome.LIMIT:
             return False
         self._num_blocked += 1
@@ -241,6 +251,8 @@ class SchedulingPass:
         variant = entry.shape.variant(entry.model)
         is_ready = entry.phase is Phase.RUNNING and not entry.shrinking and entry.job.id not in self._extended
         if variant is None or not is_ready:
+            return 0
+        if not all(state.nodes.is_there(item.node) for item in entry.taken):
             return 0
         most = state.ledger.most_within(entry.tenant, state.charge_of(variant, 1), entry.missing)
         end_s = self._admission.end_s(entry, variant, entry.num_workers)

@@ -26,8 +26,8 @@ class SchedulerSettings:
     """Whether jobs may pass one that does not fit yet, as long as they do not delay it."""
     reservations: Annotated[int, Range(1, 64)] = 4
     """Number of blocked jobs that must not be delayed, the first ones in order."""
-    depth: Annotated[int, Range(1)] = 500
-    """Number of jobs that one pass looks at in vain."""
+    depth: Annotated[int, Range(1)] = 200
+    """Number of jobs that one pass looks at in vain, of those for which there may be room."""
     assumed: Annotated[Duration, Range(1)] = 3_600.0
     """How long a running job of unknown duration is assumed to go on at least."""
     preemption: bool = True

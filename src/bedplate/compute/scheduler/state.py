@@ -9,19 +9,17 @@ Jobs of a lost node keep their other places until `requeued` or `ended` says tha
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
-from bedplate.compute.scheduler.buckets import Buckets
-from bedplate.compute.scheduler.deadlines import Deadlines
 from bedplate.compute.scheduler.entry import Entry, Phase
 from bedplate.compute.scheduler.fit_memo import FitMemo
 from bedplate.compute.scheduler.holdings import Holdings
 from bedplate.compute.scheduler.job import Allocation, Job, WorkerPlace
+from bedplate.compute.scheduler.job_index import JobIndex
 from bedplate.compute.scheduler.ledger import Charge, Ledger
 from bedplate.compute.scheduler.needs import Catalog, Speed, Variant
 from bedplate.compute.scheduler.node_book import NodeBook
-from bedplate.compute.scheduler.occupy import occupy, vacate
+from bedplate.compute.scheduler.occupy import checked_places, occupy, vacate
 from bedplate.compute.scheduler.placement.arrays import States
 from bedplate.compute.scheduler.placer import Placer
 from bedplate.compute.scheduler.queue.order import QueueOrder
@@ -29,7 +27,6 @@ from bedplate.compute.scheduler.retarget import retarget
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.unsatisfiable import refusal
-from bedplate.compute.scheduler.waiting import WaitingQueue
 from bedplate.core.devices import Node
 from bedplate.core.errors import NotFoundError, UsageError
 
@@ -44,6 +41,7 @@ class SchedulerState:
         quotas: Iterable[Quota] = (),
         settings: SchedulerSettings | None = None,
         speed: Speed | None = None,
+        history: Iterable[Job] = (),
     ) -> None:
         """Args:
         nodes: Those that are there at first.
@@ -51,6 +49,7 @@ class SchedulerState:
         quotas: What tenants may have; a tenant that is not named is guaranteed nothing and may borrow everything.
         settings: How to decide.
         speed: Relative speed of a kind of job on a model; that of `device_types` if None.
+        history: Jobs that came before: what placement policies that look ahead know of the future.
         """
         nodes = list(nodes)
         self.settings = settings or SchedulerSettings()
@@ -62,26 +61,23 @@ class SchedulerState:
             self.catalog.learn(node)
         self.ledger = Ledger(quotas, units, self.settings.half_life)
         self.order = QueueOrder(self.settings, self.ledger, self.nodes.capacity)
-        self.placer = Placer(self.nodes, self.settings.placement)
+        past = [self.catalog.shape_of(job) for job in history]
+        self.placer = Placer(self.nodes, self.settings.placement, past)
         self.memo = FitMemo(self.nodes.cluster)
-        self.queue = WaitingQueue()
         self.holdings = Holdings()
+        self._index = index = JobIndex(self.holdings, self.settings)
         self.entries: dict[str, Entry] = {}
         self.refused: dict[str, Entry] = {}
         """Jobs that can never run, until they are withdrawn."""
-        self.running: dict[str, Entry] = {}
-        """Jobs that hold places, those that were asked to end too."""
-        self.going: dict[str, Entry] = {}
-        """Of these the ones that were asked to end or to shrink."""
-        self.incomplete: dict[str, Entry] = {}
-        """Of these the ones that have fewer workers than they want."""
-        self.off_target: dict[str, Entry] = {}
+        self.queue, self.deadlines = index.queue, index.deadlines
+        """Waiting jobs; of these the ones that have a deadline."""
+        self.running = index.running
+        """Jobs that hold places, by id; those that were asked to end too."""
+        self.going, self.incomplete, self.buckets = index.going, index.incomplete, index.buckets
+        """Of these the ones that were asked to end or to shrink; that have fewer workers than they want; that can make room."""
+        self.off_target = index.off_target
         """Jobs with places whose numbers were changed, and that have more workers than they want or fewer than their least."""
-        self.buckets = Buckets(self.holdings, self.settings)
-        """Of these the ones that can make room."""
-        self.deadlines = Deadlines()
-        """Waiting jobs that have one."""
-        self.beneficiaries: dict[str, Entry] = {}
+        self.beneficiaries = index.beneficiaries
         """Waiting jobs for which others were asked to make room."""
         self.empty: tuple[int, States] | None = None
         """All nodes as if nothing ran there, and the change of nodes as of which that holds; see `unsatisfiable.py`."""
@@ -127,7 +123,7 @@ class SchedulerState:
         if entry.refusal is not None:
             self.refused[job.id] = entry
         else:
-            self.wait(entry)
+            self._index.wait(entry)
 
     def withdraw(self, job_id: str) -> None:
         """A job that waits is not wanted any more, or was refused."""
@@ -140,19 +136,24 @@ class SchedulerState:
                 next_step="end it first",
             )
         if self.refused.pop(job_id, None) is None:
-            self.wait_no_more(entry)
+            self._index.wait_no_more(entry)
         self._forget(entry)
 
     def started(self, job_id: str, allocation: Allocation, now: float) -> None:
-        """A waiting job runs."""
+        """A waiting job runs.
+
+        Raises:
+            NotFoundError: There is no such job, or no such node; nothing changed.
+            UsageError: The places are not what it asks for, or not free; nothing changed.
+        """
         entry = self.entry(job_id)
         assert entry.phase is Phase.WAITING and job_id not in self.refused, f"{job_id} does not wait"
-        self.wait_no_more(entry)
+        taken = checked_places(self, entry, allocation)
+        self._index.wait_no_more(entry)
         entry.phase, entry.started_s, entry.started_frac = Phase.RUNNING, now, entry.done_frac
-        occupy(self, entry, allocation, now)
-        self.running[job_id] = entry
-        self.index(entry)
-        self._served(entry)
+        occupy(self, entry, allocation, taken, now)
+        self._index.run(entry)
+        self._index.served(entry)
 
     def ended(self, job_id: str, now: float) -> None:
         """A job that ran is over: done, failed or cancelled."""
@@ -174,7 +175,7 @@ class SchedulerState:
         if done_frac is not None:
             entry.done_frac = done_frac
         entry.phase, entry.not_before_s = Phase.WAITING, not_before_s
-        self.wait(entry)
+        self._index.wait(entry)
 
     def preempting(self, job_id: str, beneficiary: str, now: float) -> None:
         """A running job was asked to end for another one."""
@@ -182,7 +183,7 @@ class SchedulerState:
         assert entry.phase is Phase.RUNNING, f"{job_id} does not run"
         entry.phase, entry.ends_by_s = Phase.PREEMPTING, now + entry.job.grace_s
         self.holdings.ends_by(entry.slot, entry.ends_by_s)
-        self._make_room(entry, beneficiary)
+        self._index.make_room(entry, self.entries.get(beneficiary), beneficiary)
 
     def preempted(self, job_id: str, now: float, *, done_frac: float | None = None) -> None:
         """It has ended, and waits again; arguments as for `requeued`."""
@@ -196,22 +197,26 @@ class SchedulerState:
         """A running job was asked to give these places back; `resized` says that it did."""
         entry = self.entry(job_id)
         assert entry.allocation is not None and entry.phase is Phase.RUNNING, f"{job_id} does not run"
-        entry.shrinking |= _positions(entry.allocation.places, released)
-        self._make_room(entry, beneficiary)
+        places, asked = entry.allocation.places, set(entry.shrinking)
+        for place in released:
+            asked.add(next(at for at, held in enumerate(places) if held == place and at not in asked))
+        entry.shrinking = frozenset(asked)
+        self._index.make_room(entry, self.entries.get(beneficiary), beneficiary)
 
     def resized(self, job_id: str, allocation: Allocation, now: float) -> None:
-        """A running job has these places now; those that it keeps are among those that it had."""
+        """A running job has these places now; those that it keeps are among those that it had. Raises as `started` does."""
         entry = self.entry(job_id)
         assert entry.allocation is not None, f"{job_id} does not run"
-        self.unindex(entry)
+        taken = checked_places(self, entry, allocation)
+        self._index.run_no_more(entry)
         vacate(self, entry, now)
-        occupy(self, entry, allocation, now)
+        occupy(self, entry, allocation, taken, now)
         entry.shrinking = frozenset()
-        self.index(entry)
+        self._index.run(entry)
         if entry.ends_by_s is not None:
             self.holdings.ends_by(entry.slot, entry.ends_by_s)
         if entry.phase is Phase.RUNNING:
-            self._made_room(entry)
+            self._index.made_room(entry)
 
     def retarget(self, job_id: str, workers: int, fewest: int) -> None:
         """A job wants `workers` workers from now on, and is entitled to `fewest` of them; see `retarget.py`.
@@ -220,7 +225,7 @@ class SchedulerState:
             NotFoundError: There is no such job.
             UsageError: There is no such number of workers.
         """
-        retarget(self, self.entry(job_id), workers, fewest)
+        retarget(self, self._index, self.entry(job_id), workers, fewest)
 
     def progressed(self, job_id: str, done_frac: float, now: float) -> None:
         """How much of its work a running job has done, and kept."""
@@ -272,57 +277,15 @@ class SchedulerState:
     def _stop(self, entry: Entry, now: float) -> None:
         """A job holds nothing any more."""
         assert entry.phase is not Phase.WAITING, f"{entry.job.id} does not run"
-        self.unindex(entry)
+        self._index.run_no_more(entry)
         vacate(self, entry, now)
         entry.allocation, entry.ends_by_s, entry.shrinking = None, None, frozenset()
-        del self.running[entry.job.id]
-        self._made_room(entry)
+        self._index.made_room(entry)
 
     def _forget(self, entry: Entry) -> None:
         """A job is gone."""
-        self._served(entry)
+        self._index.served(entry)
         del self.entries[entry.job.id]
-
-    def _make_room(self, entry: Entry, beneficiary: str) -> None:
-        entry.beneficiary = beneficiary
-        self.going[entry.job.id] = entry
-        if (served := self.entries.get(beneficiary)) is not None and served.phase is Phase.WAITING:
-            served.victims.add(entry.job.id)
-            self.beneficiaries[beneficiary] = served
-
-    def _made_room(self, entry: Entry) -> None:
-        """A job gave back what it was asked for; the one that it is for keeps its right to go first until it starts."""
-        entry.beneficiary = ""
-        self.going.pop(entry.job.id, None)
-
-    def wait(self, entry: Entry) -> None:
-        """It is in the queue; for `retarget` too."""
-        self.queue.add(entry)
-        self.deadlines.add(entry)
-
-    def wait_no_more(self, entry: Entry) -> None:
-        """It is not in the queue; for `retarget` too."""
-        self.queue.remove(entry)
-        self.deadlines.remove(entry)
-
-    def index(self, entry: Entry) -> None:
-        """A running job can be found by what it is; for `retarget` too."""
-        if entry.missing:
-            self.incomplete[entry.job.id] = entry
-        if entry.surplus or entry.owed:
-            self.off_target[entry.job.id] = entry
-        self.buckets.add(entry)
-
-    def unindex(self, entry: Entry) -> None:
-        """It is about to change; for `retarget` too."""
-        self.incomplete.pop(entry.job.id, None)
-        self.off_target.pop(entry.job.id, None)
-        self.buckets.remove(entry)
-
-    def _served(self, entry: Entry) -> None:
-        """A job needs no more room."""
-        entry.victims.clear()
-        self.beneficiaries.pop(entry.job.id, None)
 
     def _reshape(self) -> None:
         """There is a new model: jobs that accept any may run on it."""
@@ -333,14 +296,3 @@ class SchedulerState:
             self.queue.add(entry)
         for entry in self.running.values():
             entry.shape = self.catalog.shape_of(entry.job)
-
-
-def _positions(places: tuple[WorkerPlace, ...], released: tuple[WorkerPlace, ...]) -> frozenset[int]:
-    """Where places are among those of a job, the last ones first: workers on cores of one node look alike."""
-    left = Counter(released)
-    found = []
-    for at in range(len(places) - 1, -1, -1):
-        if left[places[at]]:
-            left[places[at]] -= 1
-            found.append(at)
-    return frozenset(found)

@@ -6,6 +6,7 @@ what it does not use, its siblings may borrow and give back when it is wanted (b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,10 +42,8 @@ class Quota:
 
     def __post_init__(self) -> None:
         amounts = [*self.guaranteed.values(), *self.limit.values(), *self.lent.values()]
-        if not self.tenant or min(amounts, default=0) < 0 or self.weight <= 0:
-            raise UsageError(
-                "no such quota", seen=self, expected="a tenant, amounts that are not negative, a weight that is positive"
-            )
+        if not self.tenant or not all(0 <= amount < math.inf for amount in amounts) or not 0 < self.weight < math.inf:
+            raise UsageError("no such quota", seen=self, expected="a tenant, finite amounts from 0 on, a finite weight above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

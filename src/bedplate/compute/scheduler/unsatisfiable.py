@@ -137,15 +137,16 @@ def _smaller(state: SchedulerState, request: Request) -> Iterator[tuple[str, Req
         yield "no labels", replace(request, labels={})
     if request.accelerators:
         yield "any accelerator", replace(request, accelerators=())
-    most_cpu = max((node.cpu_milli for node in state.nodes.cluster.nodes), default=0)
-    most_memory = max((node.memory_mib for node in state.nodes.cluster.nodes), default=0)
+    nodes = [node for at, node in enumerate(state.nodes.cluster.nodes) if state.nodes.is_there(at)]
+    most_cpu = max((node.cpu_milli for node in nodes), default=0)
+    most_memory = max((node.memory_mib for node in nodes), default=0)
     if request.cpu_milli > most_cpu:
         yield f"{most_cpu / MILLI:g} cores a worker", replace(request, cpu_milli=most_cpu)
     if request.memory_bytes > most_memory * MIB:
         yield f"{format_bytes(most_memory * MIB)} of memory a worker", replace(request, memory_bytes=most_memory * MIB)
     if request.device_memory_bytes:
         yield "less device memory", replace(request, device_memory_bytes=0)
-    most_devices = max((node.num_devices for node in state.nodes.cluster.nodes), default=0)
+    most_devices = max((node.num_devices for node in nodes), default=0)
     if request.devices > most_devices > 0:
         yield f"{most_devices} accelerators a worker", replace(request, devices=most_devices)
     if request.devices:

@@ -33,6 +33,8 @@ class Group:
     shape: Shape
     jobs: list[tuple[Place, Entry]] = field(default_factory=list)
     """By place, the first one first."""
+    left_s: Counter[float] = field(default_factory=Counter)
+    """How many jobs have so much left to run at speed 1; infinity where nobody knows."""
 
 
 class WaitingQueue:
@@ -55,6 +57,7 @@ class WaitingQueue:
         group = groups.get(entry.tenant)
         if group is None:
             group = groups[entry.tenant] = Group(tenant=entry.tenant, shape=entry.shape)
+        group.left_s[entry.left_s] += 1
         before = group.jobs[0][0] if group.jobs else None
         bisect.insort(group.jobs, (place_of(entry), entry), key=lambda item: item[0])
         self._size += 1
@@ -68,6 +71,9 @@ class WaitingQueue:
         at = bisect.bisect_left(group.jobs, place_of(entry), key=lambda item: item[0])
         assert group.jobs[at][1] is entry
         del group.jobs[at]
+        group.left_s[entry.left_s] -= 1
+        if not group.left_s[entry.left_s]:
+            del group.left_s[entry.left_s]
         self._size -= 1
         self.priorities[entry.job.priority] -= 1
         if not self.priorities[entry.job.priority]:
@@ -77,6 +83,15 @@ class WaitingQueue:
             del self.by_shape[entry.shape][entry.tenant]
             if not self.by_shape[entry.shape]:
                 del self.by_shape[entry.shape]
+
+    def shortest(self, shape: Shape) -> Entry | None:
+        """A job of that shape with the least left to run; None if none waits. O(tenants * different durations)."""
+        groups = self.by_shape.get(shape, {}).values()
+        group = min(groups, key=lambda group: min(group.left_s), default=None)
+        if group is None:
+            return None
+        least_s = min(group.left_s)
+        return next(entry for _, entry in group.jobs if entry.left_s == least_s)
 
     def __iter__(self) -> Iterator[Entry]:
         """All that wait, tenant by tenant and group by group."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bedplate.compute.scheduler.entry import Entry
+from bedplate.compute.scheduler.ledger import Tenant
 from bedplate.compute.scheduler.needs import Shape
 from bedplate.compute.scheduler.queue.order import Key
 from bedplate.compute.scheduler.state import SchedulerState
@@ -48,6 +49,7 @@ class Walk:
         self._seen = {entry.sequence for entry in done}
         self._heap: list[tuple[Rank, int, int, _Cursor | _Single]] = []
         self._pushes = itertools.count()
+        self._narrow: set[Tenant] = set()
         self._open = {shape: len(state.queue.by_shape[shape]) for shape in hopeful}
         self.num_hopeful = sum(self._open.values())
         """Groups of hopeful shapes that are not finished."""
@@ -64,7 +66,7 @@ class Walk:
         while self._heap:
             rank, _, _, source = heapq.heappop(self._heap)
             entry = source.entry
-            if entry.sequence in self._seen:
+            if entry.sequence in self._seen or not self._is_of_interest(source):
                 self._source = source
                 self.proceed(same_group=True)
                 continue
@@ -83,10 +85,21 @@ class Walk:
             self.num_hopeful -= 1
             return
         shape = source.entry.shape
-        if source.advance(same_group=same_group) and self._open.get(shape, 0):
+        is_finished = source.advance(same_group=same_group and self._is_of_interest(source))
+        while not source.is_done and not self._is_of_interest(source):
+            source.advance(same_group=False)
+        if is_finished and self._open.get(shape, 0):
             self._open[shape] -= 1
             self.num_hopeful -= 1
         self._push(source)
+
+    def narrow(self, tenant: Tenant) -> None:
+        """From now on hand out jobs of hopeful shapes only, of that tenant."""
+        self._narrow.add(tenant)
+
+    def _is_of_interest(self, source: _Cursor | _Single) -> bool:
+        entry = source.entry
+        return entry.tenant not in self._narrow or isinstance(source, _Single) or self._open.get(entry.shape, 0) > 0
 
     def give_up(self, shape: Shape) -> None:
         """Nothing of that shape fits any more."""

@@ -49,7 +49,7 @@ def read_pods(file: Path) -> list[tuple[str, RequestClass]]:
 
 def models_of(row: Row) -> tuple[str, ...]:
     """The models that a pod accepts, sorted; any if empty."""
-    return tuple(sorted(set(row.text(MODELS_COLUMN).split("|")) - {""}))
+    return tuple(sorted({model.strip() for model in row.text(MODELS_COLUMN).split("|")} - {""}))
 
 
 def _need(row: Row) -> RequestClass:

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from bedplate import __version__
-from bedplate.app.control.access import Caller
+from bedplate.app.control.access import Caller, Role
 from bedplate.app.control.service import ControlService
 from bedplate.app.control.submission import Submission
 from bedplate.app.runs import event_as_json
@@ -122,7 +122,8 @@ class Handlers:
     async def quotas(self, request: Request) -> dict[str, Any]:
         """A page of tenants."""
         caller = await self._caller(request)
-        page = await _call(self._api.quotas, caller, list_query(request).page())
+        query = list_query(request, "tenant")
+        page = await _call(self._api.quotas, caller, query.texts("tenant"), query.page())
         return {"quotas": list(page.items), "next": page.next}
 
     async def set_quota(self, request: Request, tenant: str) -> dict[str, Any]:
@@ -144,7 +145,10 @@ class Handlers:
     async def users(self, request: Request) -> dict[str, Any]:
         """A page of users."""
         caller = await self._caller(request)
-        page = await _call(self._api.users, caller, list_query(request).page())
+        query = list_query(request, "role")
+        role = query.text("role")
+        choices(None if role is None else (role,), [item.value for item in Role], "no role of a user")
+        page = await _call(self._api.users, caller, role, query.page())
         return {"users": list(page.items), "next": page.next}
 
     async def add_user(self, request: Request, name: str) -> JSONResponse:

@@ -130,6 +130,31 @@ def test_a_faster_model_does_the_same_work_in_less_time() -> None:
     assert replayed(trace_of(recorded_on_it), both, types=types)[1] == 100
 
 
+def test_a_preempted_job_saves_itself_waits_and_resumes_where_it_was() -> None:
+    trace = trace_of(job("low", 0, 10_000, devices=4), job("high", 1_000, 100, devices=4, priority=10))
+    base = SchedulerSettings(backoff=5_000.0)
+    diary, ended_s = replayed(trace, base=base, checkpoint_takes_s=20.0, restart_s=60.0)
+    assert diary.of("high") == [(1_000, "submitted"), (1_020, "began"), (1_120, "complete")]
+    assert diary.of("low")[2:4] == [(1_020, "preempted"), (6_020, "began")], "it may start again though nothing else happens"
+    assert ended_s == 6_020 + 60 + 9_000
+
+
+def test_a_preempted_job_whose_grace_is_too_short_loses_what_it_did_since_it_saved_itself() -> None:
+    trace = trace_of(job("low", 0, 10_000, devices=4, grace_s=5.0), job("high", 1_000, 100, devices=4, priority=10))
+    diary, ended_s = replayed(trace, checkpoint_takes_s=20.0, checkpoint_every_s=300.0, restart_s=60.0)
+    assert diary.of("low")[2][0] == 1_005
+    assert diary.done["low"] == pytest.approx(10_000)
+    assert ended_s == 1_105 + 60 + 10_000 - 900
+
+
+def test_an_elastic_job_starts_small_and_grows_when_there_is_room() -> None:
+    trace = trace_of(job("a", 0, 1_000, devices=2), job("b", 0, 1_000, workers=4, min_workers=1))
+    diary, ended_s = replayed(trace, restart_s=0.0, policy="fifo")
+    assert (1_000.0, "resized") in diary.of("b")
+    assert diary.done["b"] == pytest.approx(1_000)
+    assert ended_s == pytest.approx(1_000 + (1_000 - 1_000 * 2 / 4))
+
+
 def test_decisions_are_no_oftener_than_the_period() -> None:
     diary, _ = replayed(trace_of(job("a", 0, 10), job("b", 1, 10), job("c", 2, 10)), period_s=60.0)
     assert [at for at, what, _ in diary.lines if what == "began"] == [0, 60, 60]
@@ -174,3 +199,13 @@ def test_every_job_ends_with_the_work_that_it_asked_for(seed: int, policy: str, 
         assert diary.done[name] == pytest.approx(diary.asked[name], rel=1e-9, abs=1e-6)
     assert not any(diary.held.values())
     assert [at for at, *_ in diary.lines] == sorted(at for at, *_ in diary.lines)
+
+
+def test_jobs_that_come_while_a_node_is_down_wait_for_its_repair() -> None:
+    wide = [job(f"wide{at}", at * 500.0, 20, devices=8, workers=2) for at in range(40)]
+    never = [job("never", 10_000.0, 20, devices=8, workers=3)]
+    trace = trace_of(*sorted(wide + never, key=lambda item: item.job.submitted_s))
+    diary, _ = replayed(trace, "2x8:A100", "fifo", mtbf_s=1500.0, repair_s=500.0)
+    assert any(what == "down" for _, what, _ in diary.lines)
+    assert [who for _, what, who in diary.lines if what == "refused"] == ["never"]
+    assert sum(what == "complete" for _, what, _ in diary.lines) == len(wide)

@@ -123,7 +123,7 @@ def test_too_much_left_out_is_refused(tmp_path: Path) -> None:
 def test_openb_pods_with_times(tmp_path: Path) -> None:
     text = (
         "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n"
-        "p0,6000,12288,1,460,V100M32|V100M16,LS,Running,100,1100,105\n"
+        "p0,6000,12288,1,460,V100M32| V100M16 ,LS,Running,100,1100,105\n"
         "p1,6000,12288,1,460,,LS,Pending,100,1100,\n"
     )
     trace = read_trace(written(tmp_path, text))
@@ -139,7 +139,7 @@ def test_slurm_accounting(tmp_path: Path) -> None:
     text = (
         "JobID|JobName|User|Account|Partition|State|Submit|Start|End|Timelimit|AllocTRES\n"
         "7_1|run|ann|vision|gpu|COMPLETED|2026-08-21T12:00:00|2026-08-21T12:14:10|2026-08-21T13:14:10|1-02:00:00|"
-        "billing=24,cpu=24,gres/gpu:a100=8,gres/gpu=8,mem=128G,node=2\n"
+        "billing=24,bb/datawarp=200G,cpu=24,gres/gpu:a100=8,gres/gpu=8,gres/gpumem=40G,gres/shard=1.5X,mem=128G,node=2\n"
         "7_1.batch|batch|||gpu|COMPLETED|2026-08-21T12:14:10|2026-08-21T12:14:10|2026-08-21T13:14:10||cpu=12,mem=64G,node=1\n"
         "8|run|bob|vision|gpu|CANCELLED by 1000|2026-08-21T12:00:00|Unknown|Unknown|UNLIMITED|\n"
         "9|run|bob|vision|gpu|RUNNING|2026-08-21T12:00:00|2026-08-21T12:00:00|Unknown|UNLIMITED|cpu=1,node=1\n"
@@ -151,6 +151,7 @@ def test_slurm_accounting(tmp_path: Path) -> None:
     assert (job.request.cpu_milli, job.request.memory_bytes) == (12_000, 64 << 30)
     assert job.expected_s == 26 * 3600
     assert trace.left_out == {LeftOut.NEVER_STARTED: 1, LeftOut.NOT_FINISHED: 1}, "the step is no job"
+    assert "read as UTC" in " ".join(trace.notes)
 
 
 def test_slurm_amounts_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -185,6 +186,7 @@ def test_our_own_format(tmp_path: Path) -> None:
     [
         ("devices", "two", "jobs.csv:2: devices='two'"),
         ("devices", "-1", "jobs.csv:2: devices='-1'"),
+        ("devices,share", "0,0.5", "jobs.csv:2: share='0.5'"),
         ("share", "1.5", "jobs.csv:2: share='1.5'"),
         ("share", "0", "jobs.csv:2: 0/1000 of 1 accelerators"),
         ("min_workers", "9", "jobs.csv:2: 1 workers, at least 9"),
@@ -198,7 +200,8 @@ def test_our_own_format(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_that_cannot_be_is_named_by_line_and_column(tmp_path: Path, column: str, value: str, seen: str) -> None:
-    columns = {"id": "a", "submitted": "0", "duration": "60", "devices": "1"} | {column: value}
+    changed = dict(zip(column.split(","), value.split(","), strict=True))
+    columns = {"id": "a", "submitted": "0", "duration": "60", "devices": "1"} | changed
     text = ",".join(columns) + "\n" + ",".join(columns.values()) + "\n"
     with pytest.raises(ConfigurationError) as raised:
         read_trace(written(tmp_path, text))

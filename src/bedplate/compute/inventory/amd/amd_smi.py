@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bedplate.compute.inventory.accelerator import accelerator, coded_health
+from bedplate.compute.inventory.accelerator import accelerator, coded_health, unless_silent
 from bedplate.compute.inventory.text.boxes import pci_bus_id
 from bedplate.compute.inventory.text.documents import at, json_text, quantity_text, read_json
 from bedplate.compute.inventory.text.quantities import fraction, is_nothing, number, required_whole, size_bytes, whole
@@ -53,7 +53,8 @@ def read_amd_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
             if index not in devices:
                 raise output.refusal(f"GPU {index} is in none of the other outputs")
             devices[index] = _with_links(devices[index], list(_links(vendor, output, entry)))
-    return tuple(devices.values())
+    source = next(iter(sources.values()))
+    return unless_silent(devices.values(), source, expected="vram.size", next_step="add the output of: amd-smi static --json")
 
 
 def _gpus(output: ToolOutput) -> list[Mapping[str, Any]]:
@@ -84,12 +85,6 @@ def _device(vendor: Vendor, output: ToolOutput, index: int, gpu: Mapping[str, An
         return number(next((value for value in values if not is_nothing(value)), None), output, None, section, (unit,))
 
     memory_bytes = size("vram", "size") or size("vram", "vram_size_mb") or size("mem_usage", "total_vram")
-    if memory_bytes is None:
-        raise output.refusal(
-            f"nothing says how much memory GPU {index} has",
-            expected="vram.size",
-            next_step="add the output of: amd-smi static --json",
-        )
     generation = _word(at(gpu, "asic", "target_graphics_version"))
     bus = pci_bus_id(_word(at(gpu, "bus", "bdf")) or _word(gpu.get("bdf")))
     node = whole(at(gpu, "numa", "node"), output, None, "numa.node")
@@ -117,7 +112,7 @@ def _device(vendor: Vendor, output: ToolOutput, index: int, gpu: Mapping[str, An
             power_limit_w=reading("limit", _LIMITS, "W"),
         ),
     )
-    return replace(device, partitions=tuple(_partitions(gpu, memory_bytes, index)))
+    return replace(device, partitions=tuple(_partitions(gpu, memory_bytes or 0, index)))
 
 
 def _word(value: Any) -> str:

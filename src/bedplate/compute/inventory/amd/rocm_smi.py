@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bedplate.compute.inventory.accelerator import accelerator
+from bedplate.compute.inventory.accelerator import accelerator, unless_silent
 from bedplate.compute.inventory.text.boxes import pci_bus_id
 from bedplate.compute.inventory.text.cards import Card, is_cards, read_cards
 from bedplate.compute.inventory.tools.output import Outputs
@@ -32,7 +32,11 @@ def read_rocm_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
     Raises:
         ConfigurationError: Not JSON, cut off, or without the size of the memory.
     """
-    return tuple(_device(vendor, card) for card in joined_cards(outputs, is_lenient=False))
+    return unless_silent(
+        (_device(vendor, card) for card in joined_cards(outputs, is_lenient=False)),
+        outputs["cards"][0],
+        next_step="rocm-smi --showproductname --showmeminfo vram --json",
+    )
 
 
 def joined_cards(outputs: Outputs, *, is_lenient: bool) -> list[Card]:
@@ -48,11 +52,6 @@ def joined_cards(outputs: Outputs, *, is_lenient: bool) -> list[Card]:
 
 def _device(vendor: Vendor, card: Card) -> Device:
     memory_bytes = card.size_bytes(r"VRAM Total Memory \((\w+)\)")
-    if memory_bytes is None:
-        raise card.output.refusal(
-            f"card{card.index} does not say how much memory it has",
-            next_step="rocm-smi --showproductname --showmeminfo vram --json",
-        )
     generation, node = card.text("GFX Version"), card.number(r"\(Topology\) Numa Node")
     return accelerator(
         vendor,

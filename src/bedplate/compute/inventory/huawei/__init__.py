@@ -40,6 +40,7 @@ VENDOR = Vendor(
         "Warning": HealthCode(state=HealthState.DEGRADED, meaning="a minor event on the NPU", next_step=_LOOK),
         "Alarm": HealthCode(state=HealthState.FAILED, meaning="a major fault of the NPU", next_step=_RESET),
         "Critical": HealthCode(state=HealthState.FAILED, meaning="a critical fault of the NPU", next_step=_ISOLATE),
+        "Offline": HealthCode(state=HealthState.FAILED, meaning="the NPU is not on the bus", next_step=_RESET),
         "UNKNOWN": HealthCode(
             state=HealthState.UNKNOWN, meaning="the NPU does not answer: offline or starting", next_step=_LOOK
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bedplate.compute.inventory.accelerator import accelerator, coded_health
+from bedplate.compute.inventory.accelerator import accelerator, coded_health, unless_silent
 from bedplate.compute.inventory.huawei.chips import Chip, Chips, generation_of, short_name
 from bedplate.compute.inventory.huawei.details import add_reading, is_details, read_details
 from bedplate.compute.inventory.huawei.info_table import is_info_table, read_info_table
@@ -50,13 +50,9 @@ def read_npu_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
         raise first.refusal("this output alone does not say which NPUs there are", next_step="add that of: npu-smi info")
     _count(chips, next(iter(outputs.get("mapping") or outputs.get("info") or outputs["details"])))
     devices = {key: _device(vendor, chips, key) for key in sorted(chips, key=lambda key: chips[key].logical or 0)}
-    if missing := next((key for key, chip in chips.items() if chip.memory_bytes is None and not chip.health), None):
+    if not any(chip.health for chip in chips.values()):
         source = next(iter(outputs.get("info") or outputs.get("mapping") or outputs["details"]))
-        raise source.refusal(
-            f"nothing says how much memory NPU {missing[0]} chip {missing[1]} has",
-            chips[missing].line,
-            next_step="add the output of: npu-smi info",
-        )
+        unless_silent(devices.values(), source, next_step="add the output of: npu-smi info")
     for output in outputs.get("topology", ()):
         _add_topology(output, chips, devices)
     for output in outputs.get("vnpu", ()):

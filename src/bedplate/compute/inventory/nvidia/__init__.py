@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from bedplate.compute.inventory.base import HealthCode, Vendor
 from bedplate.compute.inventory.nvidia.nvidia_smi import NVIDIA_SMI
 from bedplate.compute.inventory.nvidia.nvml import import_nvml, read_nvml
 from bedplate.compute.inventory.tools.probe import ToolProbe
-from bedplate.core.devices import Device, HealthState
+from bedplate.core.devices import Device, HealthState, Visibility
 
 _RESET = "drain the node and reset the GPU (nvidia-smi -r); replace it if it returns"
 _REPLACE = "take it out of service and replace it"
@@ -51,6 +52,23 @@ VENDOR = Vendor(
         "Xid 79": HealthCode(state=HealthState.FAILED, meaning="the GPU fell off the bus", next_step="power-cycle the node"),
         "Xid 94": HealthCode(state=HealthState.DEGRADED, meaning="contained memory error", next_step=_RESET),
         "Xid 95": HealthCode(state=HealthState.FAILED, meaning="uncontained memory error", next_step=_RESET),
+        "GPU is lost": HealthCode(
+            state=HealthState.FAILED,
+            meaning="the driver does not reach it",
+            next_step="power-cycle the node",
+        ),
+        "GPU requires reset": HealthCode(state=HealthState.FAILED, meaning="it stopped after an error", next_step=_RESET),
+        "ERR!": HealthCode(state=HealthState.FAILED, meaning="the driver cannot read what it always can", next_step=_RESET),
+        "Recovery Action Reset": HealthCode(state=HealthState.FAILED, meaning="the driver asks for a reset", next_step=_RESET),
+        "Recovery Action Reboot": HealthCode(
+            state=HealthState.FAILED, meaning="the driver asks for a reboot", next_step="drain the node and reboot it"
+        ),
+        "Recovery Action Drain P2P": HealthCode(
+            state=HealthState.DEGRADED, meaning="its links are down", next_step="let jobs over several GPUs end, then reset it"
+        ),
+        "Recovery Action Drain and Reset": HealthCode(
+            state=HealthState.DEGRADED, meaning="the driver asks for a reset once its jobs have ended", next_step=_RESET
+        ),
         "Xid 119": HealthCode(state=HealthState.FAILED, meaning="the GPU's system processor does not answer", next_step=_RESET),
     },
 )
@@ -75,14 +93,29 @@ class NvidiaProbe:
 
 
 def visible(devices: Iterable[Device], wanted: str | None) -> tuple[Device, ...]:
-    """Those that a value of CUDA_VISIBLE_DEVICES shows: indices or beginnings of UUIDs, up to the first that is unknown."""
+    """Those that a value of CUDA_VISIBLE_DEVICES shows: indices or beginnings of UUIDs, up to the first that is unknown.
+
+    One that is named twice shows none, as in CUDA. A slice (`MIG-…`) shows its GPU, with the slice alone and its memory.
+    """
     devices = tuple(devices)
     if wanted is None:
         return devices
     kept: list[Device] = []
     for word in filter(None, (part.strip() for part in wanted.split(","))):
         matching = [device for device in devices if device.id == f"cuda:{word}" or device.address.uuid.startswith(word)]
+        if word.startswith("MIG-"):
+            matching = [slice_ for device in devices for slice_ in _slices(device, word)]
         if len(matching) != 1:
             break
+        if matching[0].id in [device.id for device in kept]:
+            return ()
         kept += matching
     return tuple(kept)
+
+
+def _slices(device: Device, word: str) -> Iterator[Device]:
+    """The GPU as who has that slice of it sees it."""
+    for item in device.partitions:
+        if item.id.startswith(word):
+            visibility = Visibility(variable=VENDOR.visibility_variable, word=item.id)
+            yield replace(device, memory_bytes=item.memory_bytes, partitions=(item,), visibility=visibility)

@@ -7,19 +7,22 @@ prints without arguments. Source: the manual page of nvidia-smi, outputs in the 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bedplate.compute.inventory.accelerator import accelerator, counted_errors
+from bedplate.compute.inventory.accelerator import accelerator, coded_health, counted_errors, worse
 from bedplate.compute.inventory.nvidia.architecture import features_of, generation_of
+from bedplate.compute.inventory.nvidia.lost import codes_in, lost_gpus, without_lost_lines
 from bedplate.compute.inventory.nvidia.query_log import is_query_log, read_query_log
 from bedplate.compute.inventory.nvidia.query_xml import is_query_xml, read_query_xml
 from bedplate.compute.inventory.text.boxes import BoxedDevice, pci_bus_id, read_boxes
 from bedplate.compute.inventory.text.csv_table import QueryRow, is_query, read_query
 from bedplate.compute.inventory.text.matrix import with_topology
+from bedplate.compute.inventory.text.quantities import is_nothing
 from bedplate.compute.inventory.tools.output import Outputs
 from bedplate.compute.inventory.tools.reader import Form, ToolReader
-from bedplate.core.devices import Device, DeviceAddress, DeviceHealth, DeviceLink, Proximity
+from bedplate.core.devices import Device, DeviceAddress, DeviceLink, Proximity
 
 if TYPE_CHECKING:
     from bedplate.compute.inventory.base import Vendor
@@ -54,13 +57,23 @@ def read_nvidia_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
     for output in outputs.get("log", ()):
         found |= {device.id: device for device in read_query_log(vendor, output)}
     for output in outputs.get("query", ()):
-        for row in read_query(output):
+        for row in read_query(replace(output, text=without_lost_lines(output.text))):
             device = _queried(vendor, row)
-            found[device.id] = _joined(found[device.id], device) if device.id in found else device
+            known = found.get(device.id)
+            if known is not None and known.address.uuid and device.address.uuid not in ("", known.address.uuid):
+                raise row.output.refusal(
+                    f"two GPUs have the index {row.index()}",
+                    row.line,
+                    seen=f"{known.address.uuid} and {device.address.uuid}",
+                    expected="outputs of one machine",
+                )
+            found[device.id] = device if known is None else _joined(known, device)
     for output in outputs.get("table", ()):
         for boxed in read_boxes(output):
             device = _boxed(vendor, boxed)
             found.setdefault(device.id, device)
+    every = [output for form in outputs.values() for output in form]
+    found |= {key: lost for key, lost in lost_gpus(vendor, every).items() if not _is_listed(lost, found)}
     if not found:
         raise outputs["topology"][0].refusal(
             "a topology alone does not say what the GPUs are", next_step="add: nvidia-smi -q -x"
@@ -69,6 +82,10 @@ def read_nvidia_smi(vendor: Vendor, outputs: Outputs) -> tuple[Device, ...]:
         by_name = {f"GPU{device_id.rpartition(':')[2]}": device for device_id, device in found.items()}
         found = {device.id: device for device in with_topology(output, by_name, r"GPU\d+", _link).values()}
     return tuple(found.values())
+
+
+def _is_listed(lost: Device, found: Mapping[str, Device]) -> bool:
+    return any(device.address.pci_bus_id == lost.address.pci_bus_id for device in found.values())
 
 
 def _queried(vendor: Vendor, row: QueryRow) -> Device:
@@ -84,11 +101,14 @@ def _queried(vendor: Vendor, row: QueryRow) -> Device:
         word=uuid or None,
         generation=generation_of(capability) if capability else "",
         features=features_of(vendor, capability) if capability else (),
-        health=counted_errors(
-            vendor,
-            "Xid 48",
-            None if errors is None else int(errors),
-            "uncorrectable memory errors since the last reset",
+        health=worse(
+            counted_errors(
+                vendor,
+                "Xid 48",
+                None if errors is None else int(errors),
+                "uncorrectable memory errors since the last reset",
+            ),
+            coded_health(vendor, codes_in(row.values.values()), is_asked=False),
         ),
         address=DeviceAddress(
             pci_bus_id=pci_bus_id(row.text("pci.bus_id", "gpu_bus_id")),
@@ -102,7 +122,12 @@ def _queried(vendor: Vendor, row: QueryRow) -> Device:
 
 def _joined(device: Device, query: Device) -> Device:
     """The XML's device with what only the query says: the compute capability."""
-    return replace(device, features=query.features or device.features, generation=device.generation or query.generation)
+    return replace(
+        device,
+        features=query.features or device.features,
+        generation=device.generation or query.generation,
+        memory_bytes=device.memory_bytes or query.memory_bytes,
+    )
 
 
 def _boxed(vendor: Vendor, boxed: BoxedDevice) -> Device:
@@ -110,14 +135,25 @@ def _boxed(vendor: Vendor, boxed: BoxedDevice) -> Device:
     return accelerator(
         vendor,
         boxed.index,
-        model=boxed.name.removeprefix("NVIDIA "),
+        model="" if is_nothing(boxed.name) else boxed.name.removeprefix("NVIDIA "),
         memory_bytes=boxed.memory_total_bytes,
-        health=counted_errors(vendor, "Xid 48", int(errors), "uncorrectable memory errors since the last reset")
-        if errors.isdigit()
-        else DeviceHealth(),
+        health=worse(
+            counted_errors(
+                vendor,
+                "Xid 48",
+                int(errors) if errors.isdigit() else None,
+                "uncorrectable memory errors since the last reset",
+            ),
+            coded_health(vendor, _codes_of(boxed), is_asked=False),
+        ),
         address=DeviceAddress(pci_bus_id=boxed.pci_bus_id),
         usage=boxed.usage,
     )
+
+
+def _codes_of(boxed: BoxedDevice) -> tuple[str, ...]:
+    """`ERR!` stands among other words of a cell."""
+    return codes_in(word for cells in boxed.cells for cell in cells for word in (cell, *cell.split()))
 
 
 def _link(word: str, other: str) -> tuple[Proximity, DeviceLink | None] | None:
@@ -146,7 +182,7 @@ NVIDIA_SMI = ToolReader(
         Form(
             name="query",
             command=(f"--query-gpu={','.join(QUERY)}", "--format=csv"),
-            matches=is_query,
+            matches=lambda text: is_query(without_lost_lines(text)),
             is_certain=lambda text: not _is_iluvatar(text),
         ),
         Form(name="topology", command=("topo", "-m"), matches=_is_topology),

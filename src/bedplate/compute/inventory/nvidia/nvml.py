@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bedplate.compute.inventory.accelerator import accelerator, counted_errors
+from bedplate.compute.inventory.accelerator import accelerator, coded_health, counted_errors
 from bedplate.compute.inventory.nvidia.architecture import features_of, generation_of
+from bedplate.compute.inventory.nvidia.lost import LOST
 from bedplate.compute.inventory.text.boxes import pci_bus_id
 from bedplate.core.devices import Device, DeviceAddress, DeviceLink, DevicePartition, DeviceUsage
 
@@ -35,29 +36,44 @@ def import_nvml() -> Any:
 def read_nvml(vendor: Vendor, nvml: Any) -> tuple[Device, ...]:
     """Devices from an initialised NVML binding, which is shut down."""
     try:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-        buses = {_bus(nvml.nvmlDeviceGetPciInfo(handle)): f"{vendor.device_prefix}:{i}" for i, handle in enumerate(handles)}
-        return tuple(_read_device(vendor, nvml, index, handle, buses) for index, handle in enumerate(handles))
+        indices = range(nvml.nvmlDeviceGetCount())
+        handles = [_asked(nvml, lambda index=index: nvml.nvmlDeviceGetHandleByIndex(index)) for index in indices]
+        infos = [_bus_info(nvml, handle) for handle in handles]
+        buses = {_bus(info): f"{vendor.device_prefix}:{index}" for index, info in enumerate(infos) if info is not None}
+        return tuple(
+            _lost_device(vendor, index) if infos[index] is None else _read_device(vendor, nvml, index, handles[index], buses)
+            for index in indices
+        )
     finally:
         nvml.nvmlShutdown()
 
 
+def _bus_info(nvml: Any, handle: Any) -> Any:
+    """None of a GPU that the driver counts and does not reach."""
+    return None if handle is None else _asked(nvml, lambda: nvml.nvmlDeviceGetPciInfo(handle))
+
+
+def _lost_device(vendor: Vendor, index: int) -> Device:
+    """One that the driver counts and does not reach."""
+    return accelerator(vendor, index, model="", memory_bytes=None, health=coded_health(vendor, [LOST]))
+
+
 def _read_device(vendor: Vendor, nvml: Any, index: int, handle: Any, buses: Mapping[str, str]) -> Device:
-    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    capability = ".".join(map(str, _asked(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle)) or ()))
+    memory = _asked(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))  # a GPU that shares the host's does not say
     errors = _asked(
         nvml,
         lambda: nvml.nvmlDeviceGetTotalEccErrors(handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC),
     )
-    uuid = _text(nvml.nvmlDeviceGetUUID(handle))
+    uuid = _text(_asked(nvml, lambda: nvml.nvmlDeviceGetUUID(handle)) or "")
     device = accelerator(
         vendor,
         index,
-        model=_text(nvml.nvmlDeviceGetName(handle)).removeprefix("NVIDIA "),
-        memory_bytes=int(memory.total),
-        word=uuid,
-        generation=generation_of(f"{major}.{minor}"),
-        features=features_of(vendor, f"{major}.{minor}"),
+        model=_text(_asked(nvml, lambda: nvml.nvmlDeviceGetName(handle)) or "").removeprefix("NVIDIA "),
+        memory_bytes=None if memory is None else int(memory.total),
+        word=uuid or None,
+        generation=generation_of(capability) if capability else "",
+        features=features_of(vendor, capability) if capability else (),
         health=counted_errors(vendor, "Xid 48", errors, "uncorrectable memory errors since the last reset"),
         address=_address(vendor, nvml, handle, uuid),
         usage=_usage(nvml, handle, memory),
@@ -74,7 +90,7 @@ def _address(vendor: Vendor, nvml: Any, handle: Any, uuid: str) -> DeviceAddress
         serial=_text(_asked(nvml, lambda: nvml.nvmlDeviceGetSerial(handle)) or ""),
         numa_node=_asked(nvml, lambda: nvml.nvmlDeviceGetNumaNodeId(handle)),
         device_files=() if minor is None else (f"/dev/nvidia{minor}",),
-        cdi=f"{vendor.cdi_kind}={uuid}",
+        cdi=f"{vendor.cdi_kind}={uuid}" if uuid else "",
     )
 
 
@@ -85,7 +101,7 @@ def _usage(nvml: Any, handle: Any, memory: Any) -> DeviceUsage:
     limit_mw = _asked(nvml, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle))
     return DeviceUsage(
         utilisation_frac=None if rates is None else rates.gpu / 100,
-        memory_used_bytes=_asked(nvml, lambda: int(memory.used)),
+        memory_used_bytes=None if memory is None else _asked(nvml, lambda: int(memory.used)),
         temperature_c=None if celsius is None else float(celsius),
         power_w=None if power_mw is None else power_mw / 1000,
         power_limit_w=None if limit_mw is None else limit_mw / 1000,

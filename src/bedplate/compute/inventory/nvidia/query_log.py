@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bedplate.compute.inventory.accelerator import accelerator, coded_health
+from bedplate.compute.inventory.nvidia.lost import codes_in
 from bedplate.compute.inventory.text.boxes import pci_bus_id
 from bedplate.compute.inventory.text.keyed import Entry, entries
 from bedplate.compute.inventory.text.quantities import fraction, is_nothing, number, size_bytes, whole
@@ -60,7 +61,7 @@ def read_query_log(vendor: Vendor, output: ToolOutput) -> tuple[Device, ...]:
     """The GPUs of the log, in its order, which is that of the driver.
 
     Raises:
-        ConfigurationError: No GPU, or one that ends before its processes or lacks its memory; with the line.
+        ConfigurationError: No GPU, or one that ends before its processes; with the line.
     """
     blocks: dict[str, dict[str, Entry]] = {}
     for entry in entries(output.lines):
@@ -83,11 +84,6 @@ def read_query_log(vendor: Vendor, output: ToolOutput) -> tuple[Device, ...]:
 
 def _device(vendor: Vendor, block: _Block, index: int) -> Device:
     memory_bytes = block.size("FB Memory Usage.Total")
-    if memory_bytes is None:
-        line = max(entry.line for entry in block.values.values())
-        raise block.output.refusal(
-            f"{block.heading} does not say how much memory it has", line, expected="FB Memory Usage, Total"
-        )
     uuid, minor, busy = block.text("GPU UUID"), block.text("Minor Number"), block.entry("Utilization.Gpu", "Utilization.GPU")
     return accelerator(
         vendor,
@@ -121,4 +117,6 @@ def _health(vendor: Vendor, block: _Block) -> DeviceHealth:
     known = [count for count in counts if count is not None]
     pending, failed = block.text("Remapped Rows.Pending"), block.text("Remapped Rows.Remapping Failure Occurred")
     codes = ["Xid 48"] * any(known) + ["Xid 63"] * (pending == "Yes") + ["Xid 64"] * (failed == "Yes")
+    codes += codes_in(entry.value for entry in block.values.values())
+    codes += [f"Recovery Action {action}" for action in [block.text("GPU Recovery Action")] if action]
     return coded_health(vendor, codes, is_asked=bool(known) or bool(pending))

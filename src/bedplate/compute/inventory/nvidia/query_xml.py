@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bedplate.compute.inventory.accelerator import accelerator, coded_health
+from bedplate.compute.inventory.nvidia.lost import codes_in
 from bedplate.compute.inventory.text.boxes import pci_bus_id
 from bedplate.compute.inventory.text.quantities import fraction, is_nothing, number, size_bytes, whole
 from bedplate.compute.inventory.tools.output import ToolOutput
@@ -34,7 +35,7 @@ def read_query_xml(vendor: Vendor, output: ToolOutput) -> tuple[Device, ...]:
     """The GPUs of the document.
 
     Raises:
-        ConfigurationError: It ends too early or is not well formed, or a GPU lacks its memory; with the line.
+        ConfigurationError: It ends too early or is not well formed, with the line.
     """
     text = output.text[output.text.index("<nvidia_smi_log>") :]
     skipped = output.text[: output.text.index("<nvidia_smi_log>")].count("\n")
@@ -66,10 +67,6 @@ class _Gpu:
 def _device(vendor: Vendor, gpu: _Gpu, index: int) -> Device:
     uuid, name = gpu.text("uuid"), gpu.text("product_name")
     memory_bytes = gpu.size("fb_memory_usage/total")
-    if memory_bytes is None:
-        raise gpu.output.refusal(
-            f"GPU {index} does not say how much memory it has", seen=name or None, expected="fb_memory_usage/total"
-        )
     minor = gpu.text("minor_number")
     device = accelerator(
         vendor,
@@ -115,6 +112,8 @@ def _health(vendor: Vendor, gpu: _Gpu) -> DeviceHealth:
     known = [count for count in counts if count is not None]
     codes = ["Xid 48"] if any(known) else []
     codes += ["Xid 63"] if gpu.text("remapped_rows/remapped_row_pending").lower() == "yes" else []
+    codes += codes_in(element.text for element in gpu.element.iter())
+    codes += [f"Recovery Action {action}" for action in [gpu.text("gpu_recovery_action")] if action]
     codes += ["Xid 64"] if gpu.text("remapped_rows/remapped_row_failure").lower() == "yes" else []
     return coded_health(vendor, codes, is_asked=bool(known) or bool(gpu.text("remapped_rows/remapped_row_pending")))
 

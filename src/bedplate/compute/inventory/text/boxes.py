@@ -19,7 +19,7 @@ from bedplate.compute.inventory.tools.output import ToolOutput
 from bedplate.core.devices import DeviceUsage
 
 _BUS = re.compile(r"\b([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-9a-fA-F])\b")
-_MEMORY = re.compile(r"(\d+)\s*(?:MiB|MB)?\s*/\s*(\d+)\s*(MiB|MB|GiB)")
+_MEMORY = re.compile(r"(\d+|N/A)\s*(?:MiB|MB)?\s*/\s*(\d+)\s*(MiB|MB|GiB)")
 _POWER = re.compile(r"(\d+(?:\.\d+)?)\s*W(?:\s*/\s*(\d+(?:\.\d+)?)\s*W)?")
 _TEMPERATURE = re.compile(r"\b(\d+)\s*C\b")
 _PERCENT = re.compile(r"(\d+)\s*%")
@@ -38,13 +38,14 @@ class BoxedDevice:
     """Of all its rows."""
     pci_bus_id: str
     memory_total_bytes: int
+    """0 where its row does not say."""
     usage: DeviceUsage
 
 
 def read_boxes(
     output: ToolOutput, first_cell: Callable[[str], tuple[int, str] | None] | None = None
 ) -> tuple[BoxedDevice, ...]:
-    """The devices of the table; what follows it, such as processes, is left out.
+    """The devices of the table; what follows it, such as slices and processes, is left out.
 
     Args:
         output: The table.
@@ -87,7 +88,7 @@ def check_closed(output: ToolOutput, last_row: int, rule: str = "+-") -> None:
 def _rows(output: ToolOutput) -> Iterator[tuple[int, tuple[str, ...]]]:
     for number, line in output.lines:
         text = line.strip()
-        if re.match(r"\|\s*Process(es)?\b", text):
+        if re.match(r"\|\s*(Process(es)?|MIG devices)\b", text):
             return
         if text.startswith("|") and not set(text) <= set("|-=+ "):
             if not text.endswith("|"):
@@ -109,11 +110,11 @@ def _device(
     index, name = first_cell(first[0]) or (0, "")
     readings = " | ".join(cell for cells in rest for cell in cells)
     memory = _MEMORY.search(readings)
-    if memory is None:
+    if memory is None and not rest:
         raise output.refusal(
             f"the table ends before the second row of device {index}", group[-1][0], expected="a row with its memory"
         )
-    unit = 2**30 if memory[3] == "GiB" else 2**20
+    unit = 2**30 if memory and memory[3] == "GiB" else 2**20
     power, temperature = _POWER.search(readings), _TEMPERATURE.search(readings)
     # The fan is a percentage too: it stands first in the first cell, the utilisation of the device in the last one.
     percent = _PERCENT.search(rest[0][-1]) or _PERCENT.search(first[-1])
@@ -123,10 +124,10 @@ def _device(
         line=line,
         cells=(first, *rest),
         pci_bus_id=pci_bus_id(" ".join(first)),
-        memory_total_bytes=int(memory[2]) * unit,
+        memory_total_bytes=int(memory[2]) * unit if memory else 0,
         usage=DeviceUsage(
             utilisation_frac=int(percent[1]) / 100 if percent else None,
-            memory_used_bytes=int(memory[1]) * unit,
+            memory_used_bytes=int(memory[1]) * unit if memory and memory[1].isdigit() else None,
             temperature_c=float(temperature[1]) if temperature else None,
             power_w=float(power[1]) if power else None,
             power_limit_w=float(power[2]) if power and power[2] else None,

@@ -11,7 +11,14 @@ import re
 from bedplate.compute.inventory.tools.output import ToolOutput
 
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*([A-Za-z%°/]*)\s*")
-_NOTHING = frozenset({"", "-", "--", "n/a", "na", "none", "null", "unknown", "unknown error", "not supported", "not available"})
+_NOTHING = frozenset(
+    (
+        *("", "-", "--", "n/a", "na", "none", "null", "unknown", "unknown error", "not supported", "not available"),
+        *("insufficient permissions", "requested functionality has been deprecated"),
+        *("gpu is lost", "gpu requires reset", "err!"),
+    )
+)
+"""The last three are words of a device that is down; `nvidia/lost.py` knows what they mean."""
 _SIZES = {
     "b": 1,
     **dict.fromkeys(("k", "kb", "kib"), 2**10),

@@ -118,6 +118,10 @@ class Cluster:
         """Take exactly that, on a node that is not usable too: what runs there already."""
         self._move(taken, -1)
 
+    def may_occupy(self, taken: Taken) -> bool:
+        """Whether a node has all of that and nobody holds any of it."""
+        return self._may_move(taken, -1)
+
     def release(self, taken: Taken) -> None:
         """Give back what `place` or `occupy` took; AssertionError if it is not held."""
         self._move(taken, 1)
@@ -183,16 +187,22 @@ class Cluster:
             assert not is_usable or self._index[have.name] == at
 
     def _move(self, taken: Taken, sign: int) -> None:
-        at, devices, problem = taken.node, taken.devices, f"not free, or not held: {taken}"
-        have, left = self.nodes[at], self._states.left
-        assert all(0 <= device < have.num_devices for device in devices) and len(set(devices)) == len(devices), problem
-        cpu, memory = left.cpu[at] + sign * taken.cpu_milli, left.memory[at] + sign * taken.memory_mib
-        assert 0 <= cpu <= have.cpu_milli and 0 <= memory <= have.memory_mib, problem
-        assert all(0 <= left.shares[at, device] + sign * taken.milli <= WHOLE for device in devices), problem
+        at, devices = taken.node, taken.devices
+        assert self._may_move(taken, sign), f"not free, or not held: {taken}"
         if not self._states.is_trial:
             self.taken_milli += taken.milli * len(devices) * (sign < 0)
             self.released_milli += taken.milli * len(devices) * (sign > 0)
         self._states.move(at, sign * taken.cpu_milli, sign * taken.memory_mib, devices, sign * taken.milli)
+
+    def _may_move(self, taken: Taken, sign: int) -> bool:
+        at, devices = taken.node, taken.devices
+        have, left = self.nodes[at], self._states.left
+        if not all(0 <= device < have.num_devices for device in devices) or len(set(devices)) != len(devices):
+            return False
+        cpu, memory = left.cpu[at] + sign * taken.cpu_milli, left.memory[at] + sign * taken.memory_mib
+        if not (0 <= cpu <= have.cpu_milli and 0 <= memory <= have.memory_mib):
+            return False
+        return all(0 <= left.shares[at, device] + sign * taken.milli <= WHOLE for device in devices)
 
     def _expose(self) -> None:
         """The arrays of the nodes that there are; what others read, and only they change."""

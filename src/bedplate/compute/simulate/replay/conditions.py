@@ -1,10 +1,8 @@
-"""What the simulated world does beside the scheduler: how jobs run, what stopping costs, when nodes fail."""
+"""What the simulated world does beside the scheduler: how jobs run, what stopping costs, how often nodes fail."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,26 +25,3 @@ class Conditions:
     """Mean time to repair of a node."""
     seed: int = 0
     """Of failures, repairs and what policies draw."""
-
-
-class Failures:
-    """Draws when nodes fail and how long they are away; the same for the same seed, whatever the scheduler does."""
-
-    def __init__(self, conditions: Conditions, num_nodes: int) -> None:
-        self._conditions = conditions
-        self._generators = (
-            [np.random.default_rng((conditions.seed, node)) for node in range(num_nodes)] if conditions.mtbf_s else []
-        )
-
-    @property
-    def happen(self) -> bool:
-        """Whether nodes fail at all."""
-        return bool(self._generators)
-
-    def up_s(self, node: int) -> float:
-        """How long the node works until it fails."""
-        return float(self._generators[node].exponential(self._conditions.mtbf_s))
-
-    def down_s(self, node: int) -> float:
-        """How long it is away then."""
-        return float(self._generators[node].exponential(self._conditions.repair_s))

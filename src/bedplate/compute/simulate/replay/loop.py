@@ -4,11 +4,12 @@ Arrivals are read from the trace, which is sorted; everything else waits in a he
 state before it decides, so that a decision sees what a live scheduler would see, and a million jobs cost no more decisions
 than there are moments. An event that was overtaken (the job it is about changed meanwhile) is recognised by the job's epoch.
 
-`decide` and the state are those of the live service; what jobs, nodes and checkpoints do is in `conditions.py` and `work.py`.
+`decide` and the state are those of the live service; what jobs, nodes and checkpoints do is in `work.py` and `failures.py`.
 """
 
 from __future__ import annotations
 
+import copy
 import enum
 import heapq
 import math
@@ -17,10 +18,12 @@ from typing import TypeAlias
 
 from bedplate.compute.scheduler.decide import apply, decide, shrunk
 from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse, Shrink, Start
-from bedplate.compute.scheduler.job import WHOLE, Allocation, WorkerPlace
+from bedplate.compute.scheduler.job import WHOLE, Allocation, Job, WorkerPlace
 from bedplate.compute.scheduler.state import SchedulerState
+from bedplate.compute.scheduler.wake import next_decision_s
 from bedplate.compute.simulate.replay.companion import Companion
-from bedplate.compute.simulate.replay.conditions import Conditions, Failures
+from bedplate.compute.simulate.replay.conditions import Conditions
+from bedplate.compute.simulate.replay.failures import Failures
 from bedplate.compute.simulate.replay.observing import Left, Observer
 from bedplate.compute.simulate.replay.work import JobWork, rate_of
 from bedplate.compute.simulate.traces.trace import Trace
@@ -28,6 +31,8 @@ from bedplate.core.devices import Node
 from bedplate.core.reporter import NullReporter, Reporter
 
 _REPORT_EVERY = 2048
+_UNATTENDED_S = 60.0
+"""Where nothing happens for so long, the scheduler is asked when it would decide by itself; that is O(jobs), so not oftener."""
 _PATIENCE = 4
 """Failures and repairs of each node after which jobs that still cannot start never will."""
 
@@ -70,6 +75,8 @@ class Replay:
         self._trace, self._nodes, self._state = trace, tuple(nodes), state
         self._conditions, self._observers, self._companion = conditions, tuple(observers), companion
         self._failures = Failures(conditions, len(nodes))
+        self._intact = copy.deepcopy(state) if self._failures.happen else state
+        """The cluster while no node is down: a job that could run there is not refused but waits for the repair."""
         self._works: dict[str, JobWork] = {}
         self._heap: list[_Filed] = []
         self._num_filed = 0
@@ -86,7 +93,7 @@ class Replay:
         for node in range(len(self._nodes)) if self._failures.happen else ():
             self._file(self._failures.up_s(node), _Event.NODE_FAILS, node)
         now, total = 0.0, len(self._trace.jobs)
-        while self._goes_on and (moment_s := self._next_moment()) < math.inf:
+        while self._goes_on and (moment_s := self._next_moment(now)) < math.inf:
             now = max(moment_s, self._decided_s + self._conditions.period_s)
             self._happen_until(now)
             self._carry_out_decisions(now)
@@ -106,14 +113,19 @@ class Replay:
             return self._companion.next_s < math.inf
         return self._next < len(self._trace.jobs) or bool(self._works)
 
-    def _next_moment(self) -> float:
-        """When something happens next; infinity if nothing can change any more."""
+    def _next_moment(self, now: float) -> float:
+        """When something happens next, or the scheduler may think otherwise; infinity if nothing can change any more."""
         arrival_s = self._arrival_s()
         while self._heap and self._is_stale(self._heap[0]):
             heapq.heappop(self._heap)
         is_hopeless = arrival_s == math.inf and not self._state.running and self._idle_node_events >= self._patience
         companion_s = math.inf if self._companion is None else self._companion.next_s
-        return min(arrival_s, companion_s, self._heap[0][0] if self._heap and not is_hopeless else math.inf)
+        moment_s = min(arrival_s, companion_s, self._heap[0][0] if self._heap and not is_hopeless else math.inf)
+        if moment_s - now > _UNATTENDED_S and (self._state.queue or self._state.incomplete):
+            by_itself_s = next_decision_s(self._state, now)
+            if by_itself_s is not None:
+                moment_s = min(moment_s, max(by_itself_s, now + _UNATTENDED_S))
+        return moment_s
 
     def _arrival_s(self) -> float:
         jobs = self._trace.jobs
@@ -126,7 +138,7 @@ class Replay:
                 self._arrive()
             elif not self._is_stale(event := heapq.heappop(self._heap)):
                 self._happen(event)
-        if self._companion is not None and self._companion.next_s <= now:
+        while self._companion is not None and self._companion.next_s <= now:
             self._companion.happen(now)
 
     def _is_stale(self, event: _Filed) -> bool:
@@ -149,9 +161,16 @@ class Replay:
         asked = traced.duration_s * (self._state.catalog.speed_of(job.kind, first) if first else 1.0)
         work = self._works[job.id] = JobWork(traced=traced, index=self._next, asked=asked)
         self._next += 1
-        self._state.submit(job)
+        is_intact = len(self._state.nodes.machines) == len(self._nodes)
+        self._state.submit(job, check=is_intact or self._never_runs(job))
         for observer in self._observers:
             observer.submitted(work, job.submitted_s)
+
+    def _never_runs(self, job: Job) -> bool:
+        self._intact.submit(job)
+        is_refused = job.id in self._intact.refused
+        self._intact.withdraw(job.id)
+        return is_refused
 
     def _complete(self, work: JobWork, now: float) -> None:
         places = self._places(work)

@@ -51,7 +51,7 @@ def _of_queue(queue: str) -> Mapping[str, object]:
     rules = tuple(queue.split("+"))
     for rule in rules:
         if "." not in rule:
-            check_known(rule, (*QUEUES, *RULES), "unknown queue policy")
+            check_known(rule, tuple(dict.fromkeys((*QUEUES, *RULES))), "unknown queue policy")
             if rule not in RULES:
                 raise UsageError(
                     f"'{rule}' is a policy by itself", seen=queue, expected=f"rules joined by +: {', '.join(RULES)}"

@@ -16,7 +16,8 @@ from bedplate.compute.simulate.replay.loop import Replay
 from bedplate.compute.simulate.replay.metrics import Metrics
 from bedplate.compute.simulate.replay.policies import scheduler_settings
 from bedplate.compute.simulate.replay.question import Estimates, JobsQuestion
-from bedplate.compute.simulate.replay.summary import PolicyResult, summarise
+from bedplate.compute.simulate.replay.result import PolicyResult
+from bedplate.compute.simulate.replay.summary import summarise
 from bedplate.compute.simulate.replay.timeline import Timeline, check_size, write_timelines
 from bedplate.compute.simulate.traces.generate import generate, read_words
 from bedplate.compute.simulate.traces.reading import read_trace

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bedplate.compute.scheduler.job import WHOLE, Job
 from bedplate.compute.simulate.traces.columns import Row, Table
-from bedplate.compute.simulate.traces.trace import LeftOut, Outcome, Trace, TraceBuilder, divided, shared_text
+from bedplate.compute.simulate.traces.trace import ZONELESS, LeftOut, Outcome, Trace, TraceBuilder, divided, shared_text
 from bedplate.core.errors import ConfigurationError, check_known
 
 COLUMNS = (
@@ -34,7 +34,7 @@ def read_helios(file: Path) -> Trace:
     builder = TraceBuilder(str(file), "helios")
     for row in Table.rows(file, COLUMNS, optional=_OPTIONAL):
         _add_row(builder, row)
-    return builder.finished(("memory is not recorded in this format; jobs ask for none",))
+    return builder.finished(("memory is not recorded in this format; jobs ask for none", ZONELESS))
 
 
 def _add_row(builder: TraceBuilder, row: Row) -> None:

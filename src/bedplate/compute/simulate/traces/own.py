@@ -68,13 +68,16 @@ def _add_row(builder: TraceBuilder, row: Row) -> None:
     if deadline_s is not None and deadline_s < submitted_s:
         builder.leave_out(LeftOut.WRONG_ORDER, row.place)
         return
+    devices, share_milli = row.whole("devices", 0), row.read("share", lambda text: round(WHOLE * parse_fraction(text)), WHOLE)
+    if share_milli != WHOLE and not devices:
+        raise row.error("share", "a share of no accelerator", "devices=1, or no share")
     request = builder.request(
         row.place,
         workers=row.whole("workers", 1),
         min_workers=row.whole("min_workers") if row.has("min_workers") else None,
         is_gang=row.read("gang", _boolean, True),
-        devices=row.whole("devices", 0),
-        share_milli=row.read("share", lambda text: round(WHOLE * parse_fraction(text)), WHOLE),
+        devices=devices,
+        share_milli=share_milli,
         accelerators=filter(None, (model.strip() for model in row.text("accelerators").split("|"))),
         device_memory_bytes=row.read("device_memory", parse_bytes, 0),
         cpu_milli=row.read("cpu", _cpu_milli, 0),

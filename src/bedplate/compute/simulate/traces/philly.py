@@ -18,12 +18,12 @@ from typing import NoReturn
 
 from bedplate.compute.scheduler.job import Job
 from bedplate.compute.simulate.traces.columns import NO_VALUE, Row, Table, moment_s, open_trace
-from bedplate.compute.simulate.traces.trace import LeftOut, Outcome, Trace, TraceBuilder, divided, shared_text
+from bedplate.compute.simulate.traces.trace import ZONELESS, LeftOut, Outcome, Trace, TraceBuilder, divided, shared_text
 from bedplate.core.errors import ConfigurationError, check_known
 
 CSV_COLUMNS = ("jobid", "vc", "user", "submitted_time", "start_time", "end_time", "num_gpus", "status")
 _OUTCOMES = {"Pass": Outcome.COMPLETED, "Failed": Outcome.FAILED, "Killed": Outcome.CANCELLED}
-_NOTES = ("CPU and memory are not recorded in this format; jobs ask for none",)
+_NOTES = ("CPU and memory are not recorded in this format; jobs ask for none", ZONELESS)
 
 
 def read_philly_csv(file: Path) -> Trace:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from bedplate.compute.scheduler.job import WHOLE, Job
 from bedplate.compute.simulate.traces.columns import Row, Table
-from bedplate.compute.simulate.traces.trace import LeftOut, Outcome, Trace, TraceBuilder, divided, shared_text
+from bedplate.compute.simulate.traces.trace import ZONELESS, LeftOut, Outcome, Trace, TraceBuilder, divided, shared_text
 from bedplate.core.errors import ConfigurationError
 
 COLUMNS = ("JobID", "State", "Submit", "Start", "End")
 DELIMITER = "|"
 _TRES = ("AllocTRES", "ReqTRES")
+_READ = ("cpu", "mem", "node", "gres/gpu")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)")
 _UNITS = {"": 1 << 20, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 _LIMIT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
@@ -39,7 +40,7 @@ def read_slurm(file: Path) -> Trace:
             )
         if "." not in row.text("JobID"):
             _add_row(builder, row)
-    return builder.finished()
+    return builder.finished((ZONELESS,))
 
 
 def _add_row(builder: TraceBuilder, row: Row) -> None:
@@ -78,11 +79,13 @@ def _add_row(builder: TraceBuilder, row: Row) -> None:
 
 
 def _held(row: Row) -> Mapping[str, int]:
-    """Amounts by name: `cpu`, `mem` in bytes, `node`, `gres/gpu`, `gres/gpu:a100`."""
+    """Amounts by name: `cpu`, `mem` in bytes, `node`, `gres/gpu`, `gres/gpu:a100`; others are passed over."""
     column = next((name for name in _TRES if row.has(name)), _TRES[0])
     held: dict[str, int] = {}
     for item in filter(None, row.text(column).split(",")):
-        name, _, amount = item.partition("=")
+        name, is_amount, amount = item.partition("=")
+        if is_amount and name not in _READ and not name.startswith("gres/gpu:"):
+            continue
         match = _MEMORY.fullmatch(amount)
         if match is None or (match[2] and name != "mem"):
             raise row.error(column, f"'{item}' cannot be read", "NAME=NUMBER, as in cpu=8,gres/gpu=4,mem=64G,node=1")

@@ -31,6 +31,10 @@ class LeftOut(enum.StrEnum):
     NEEDS_NOTHING = "needs neither CPU nor accelerator"
 
 
+ZONELESS = "times without a zone are read as UTC: across a change of the clocks they are an hour off"
+"""A note on formats whose times are local."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedJob:
     """One job of a trace."""
