@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bedplate.app.control.access import Caller, Role
+from bedplate.app.control.capacity import report_load
 from bedplate.app.control.controller import Controller
 from bedplate.app.control.explain import Forecast
 from bedplate.app.control.paging import Page, PageRequest, page_by_name, page_of
@@ -89,6 +90,18 @@ class ControlApi:
         self.state.jobs.request_cancel(job_id, caller.name)
         self.wake()
         return self.job(caller, job_id)
+
+    def report_load(self, caller: Caller, job_id: str, value: float, at_s: float | None) -> None:
+        """Take in the load of a service, as of now or of then.
+
+        Raises:
+            NotFoundError: There is no such job that the caller may see.
+            ForbiddenError: The caller may see it, and not change it.
+            UsageError: It is no service, it has ended, or there is no such load.
+        """
+        record = caller.check_sees(self.state.jobs.get(job_id), job_id)
+        caller.check_cancels(record)
+        report_load(self.state, record, value, at_s)
 
     def nodes(self, caller: Caller, state: str | None, page: PageRequest) -> Page[NodeView]:
         """Nodes by name; with `state`, only those that are `usable`, `drained` or `lost`."""

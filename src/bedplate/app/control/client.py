@@ -102,6 +102,10 @@ class ControlClient:
         """Ask for the end of a job; it has ended when its `phase` says so."""
         return self._post(f"/v1/jobs/{quote(job_id, safe='')}/cancel", {})
 
+    def report_load(self, job_id: str, value: float) -> None:
+        """Say what the load of a service is now; its replicas follow it."""
+        self._post(f"/v1/jobs/{quote(job_id, safe='')}/load", {"value": value})
+
     def wait(
         self, job_id: str, *, timeout_s: float | None = None, on_change: Callable[[dict[str, Any]], None] = lambda job: None
     ) -> dict[str, Any]:

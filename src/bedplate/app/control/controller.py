@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from bedplate.app.control.batch import Batch
 from bedplate.app.control.book import JobBook
+from bedplate.app.control.capacity import CapacityFollower
 from bedplate.app.control.carry_out import carry_out
 from bedplate.app.control.endings import Why, ending_of
 from bedplate.app.control.following import after_ending, follow_nodes, stop, take_up
@@ -40,6 +41,7 @@ class Controller:
         launcher: The processes of jobs.
         is_held: Whether this is still the only scheduler; see `scheduler_lock.py`.
         settings: How to decide.
+        capacity: How services follow their load; they keep their fewest replicas if None.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class Controller:
         launcher: Launcher,
         is_held: Callable[[], bool] = lambda: True,
         settings: SchedulerSettings | None = None,
+        capacity: CapacityFollower | None = None,
     ) -> None:
         self._state, self._nodes, self._launcher, self._is_held = state, nodes, launcher, is_held
-        self._settings = settings or SchedulerSettings()
+        self._settings, self._capacity = settings or SchedulerSettings(), capacity
         self._lock = threading.RLock()
         self._book: JobBook | None = None
         self._seen = 0
@@ -129,6 +132,8 @@ class Controller:
             self._seen = max(self._seen, record.number)
             take_up(book, batch, record)
         self._follow_processes(batch)
+        if self._capacity is not None:
+            self._capacity.apply(book, batch)
         decisions = decide(book.scheduler, batch.now_s)
         for decision in decisions:
             carry_out(book, batch, decision)

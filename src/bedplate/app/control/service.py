@@ -14,6 +14,7 @@ from pathlib import Path
 from bedplate.app.control.access import Role
 from bedplate.app.control.addresses import ServiceFiles
 from bedplate.app.control.api import ControlApi
+from bedplate.app.control.capacity import CapacityFollower, CapacityWatch
 from bedplate.app.control.controller import Controller
 from bedplate.app.control.launcher import ProcessLauncher
 from bedplate.app.control.loop import SchedulerLoop
@@ -42,6 +43,7 @@ class ControlService:
     controller: Controller
     loop: SchedulerLoop
     watch: NodeWatch
+    following: CapacityWatch
     files: ServiceFiles
     state: StateStore
     settings: ServiceSettings
@@ -96,14 +98,21 @@ def running_service(
         loops: list[SchedulerLoop] = []
         watch = NodeWatch(open_engine.resources, settings.nodes_every, lambda: _wake(loops))
         launcher = ProcessLauncher(location=location, state=_state_text(state), engine=engine, uses=dict(uses or {}))
+        capacity = CapacityFollower(store)
         controller = Controller(
-            state=store, nodes=lambda: watch.nodes, launcher=launcher, is_held=is_held, settings=settings.scheduler
+            state=store,
+            nodes=lambda: watch.nodes,
+            launcher=launcher,
+            is_held=is_held,
+            settings=settings.scheduler,
+            capacity=capacity,
         )
         loop = SchedulerLoop(controller, settings.pass_every, on_lost)
         loops.append(loop)
         submitter = Submitter(state=store, controller=controller, settings=settings, wake=loop.wake, uses=dict(uses or {}))
         api = ControlApi(state=store, controller=controller, submitter=submitter, wake=loop.wake)
         stack.enter_context(watch)
+        following = stack.enter_context(CapacityWatch(capacity, settings.capacity_every, loop.wake))
         stack.callback(_say_stopped, store, loop)
         stack.callback(loop.close)
         with controller.book():  # what cannot be read ends the start, and not the first pass
@@ -114,6 +123,7 @@ def running_service(
             controller=controller,
             loop=loop,
             watch=watch,
+            following=following,
             files=files,
             state=store,
             settings=settings,

@@ -87,6 +87,8 @@ def why_of(book: JobBook, record: JobRecord, may_see: Callable[[str], bool], now
     """Why a job is where it is; of one that waits, as the scheduler sees it now, with the reasons of `num_nodes` nodes."""
     is_waiting = record.phase is Phase.WAITING and record.id in book.records
     text = "; ".join(reasons(book, record.id, now_s, num_nodes)) if is_waiting else record.why
+    if (wish := book.wishes.get(record.id)) is not None:
+        text = f"{wish}; {text}" if text else wish
     return without_others(text, may_see)
 
 

@@ -16,7 +16,7 @@ from bedplate.app.control.submission import Submission
 from bedplate.app.runs import event_as_json
 from bedplate.core.errors import UnavailableError
 from bedplate.service.control.access import caller_of
-from bedplate.service.control.bodies import DrainBody, NoBody, QuotaBody, UserBody
+from bedplate.service.control.bodies import DrainBody, LoadBody, NoBody, QuotaBody, UserBody
 from bedplate.service.control.reading import Query, choices, list_query, read_body
 from bedplate.state.job_records import Phase, TenantRecord
 from bedplate.state.jobs import JobFilter
@@ -44,7 +44,9 @@ class Handlers:
         """How the service stands, and who is asking."""
         caller = await self._caller(request)
         Query(request)
-        errors = [str(error) for error in (self._service.loop.error, self._service.watch.error) if error is not None]
+        service = self._service
+        found = (service.loop.error, service.watch.error, service.following.error)
+        errors = [str(error) for error in found if error is not None]
         return {
             "version": __version__,
             "user": caller.name,
@@ -93,6 +95,14 @@ class Handlers:
         Query(request)
         await read_body(request, NoBody, 100)
         return dict(await _call(self._api.cancel, caller, job_id))
+
+    async def load(self, request: Request, job_id: str) -> dict[str, Any]:
+        """Take in the load of a service."""
+        caller = await self._caller(request)
+        Query(request)
+        body = await read_body(request, LoadBody, 1_000)
+        await _call(self._api.report_load, caller, job_id, body.value, body.at_s)
+        return {"id": job_id, "value": body.value}
 
     async def nodes(self, request: Request) -> dict[str, Any]:
         """A page of nodes."""
