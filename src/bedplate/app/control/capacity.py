@@ -212,7 +212,7 @@ def report_load(state: StateStore, record: JobRecord, value: float, at_s: float 
 
 
 def _guarantee(quotas: Mapping[str, TenantRecord], record: JobRecord, request: Request, most: int) -> Guarantee | None:
-    """What the tenant of a service is guaranteed for work like this, as far as the service may need it; None where nothing is."""
+    """What a service's tenant is guaranteed for work like this, as far as the service may need it; None where nothing is."""
     tenant = quotas.get(record.tenant)
     if tenant is None:
         return None
