@@ -5,7 +5,7 @@ A service's replicas follow a recorded load in the simulator of jobs, beside ela
 scheduler, gangs, grace and restarts are those of the live service. Peers in the same run: static peak (replicas for the
 highest load of all, known beforehand), and reactive capacity as of Kubernetes' autoscaler at several utilisations. Ours:
 the upper quantile of the forecast until a replica serves that is started at the next step, at several margins. No forecast
-knows what comes after it; everything is simulated, the load is replayed.
+knows what comes after it; everything is simulated, the load is replayed. Nothing is lent: the gangs can always shrink.
 
     python benchmarks/capacity_loop.py [--data DIR] [--column NAME] [--days 7] [--start 600] [--per-replica 1] [-o json]
 
@@ -109,7 +109,7 @@ def measure(series: DemandSeries, options: argparse.Namespace) -> list[tuple[Var
     most = max(2, int(np.ceil(np.nanmax(series.values) / options.per_replica)))
     words = f"{-(-(most + GANG) // 8)}x8:A100"
     nodes = machines(read_cluster(words), 32)
-    follow = Following(per_replica=options.per_replica, start=options.start, most=most, every=STEP_S)
+    follow = Following(per_replica=options.per_replica, start=options.start, most=most, every=STEP_S, lend=0.0)
     asked = ServingLoad(load=__file__, column=options.column, days=options.days, follow=follow)
     jobs = JobsQuestion(generate="jobs=1", cluster=words, policy=("default",))
     simulated = in_simulated_time(series, options.days)

@@ -93,3 +93,18 @@ def test_quota_is_lent_at_night_and_back_before_the_peak() -> None:
         kept += loan.amount * sum(count <= 28 - loan.amount for count in during)
         lent += loan.amount * len(during)
     assert kept > 0.9 * lent, "what was lent was not needed"
+
+
+def test_a_service_that_loses_a_node_starts_again_elsewhere() -> None:
+    follow = Following(per_replica=1.0, start=START_S, least=2, most=24, every=STEP_S, lend=0.0)
+    question = ServingQuestion(
+        serving=ServingLoad(load=__file__, column="load", days=2.0, follow=follow), capacity=(CapacityMode.REACTIVE,)
+    )
+    jobs = JobsQuestion(generate="jobs=1", cluster=CLUSTER, policy=("default",), mtbf=43_200.0, repair=3_600.0)
+    nodes = machines(read_cluster(CLUSTER), 32)
+    (failing,) = simulate_load(question, jobs, daily_load(3), training(), nodes, 32).modes
+    assert failing.serving.elapsed_s == pytest.approx(2 * 86_400)
+    assert 0.5 < failing.served_frac < 0.95 and failing.serving.num_starts > 60
+    whole = DAYS * 24 * 32.0
+    training_h = (failing.training.useful_device_s + failing.training.lost_device_s + failing.training.overhead_device_s) / 3600
+    assert training_h + failing.serving_device_hours <= whole
