@@ -100,6 +100,12 @@ class Catalog:
         """Equivalence units by model."""
         return {model: item.units for model, item in self.types.items()}
 
+    def describe(self, types: Iterable[DeviceType]) -> None:
+        """Know these models, which no node that is there has."""
+        for item in types:
+            self.types[item.model] = item
+            self._memory[item.model] = item.memory_bytes
+
     def learn(self, machine: Machine) -> None:
         """Know the models of a node; of one that no device type describes, the least memory that was seen."""
         for device in accelerators(machine):
