@@ -10,7 +10,7 @@ from bedplate.core.errors import UsageError
 from bedplate.core.json import JsonObject, plain
 
 DECLARED = "declared"
-"""Vendor of accelerators that a cluster manager counts and no probe lists: all that is known is the manager's word for a model."""
+"""Vendor of accelerators that a cluster manager counts and no probe lists: only the manager's word for a model is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,9 +35,8 @@ def speed(service: ServiceUnderTest, model: str, kind: str = "training") -> floa
 
 def run_of(service: ServiceUnderTest, job: str, *steps: str) -> str:
     """A run for a job that has started."""
-    wanted = NewRun(
-        name="r", key=f"{job:x<20}", file="", document={}, engine="local", version="0", step_uses=dict.fromkeys(steps, "u")
-    )
+    uses = dict.fromkeys(steps, "test.write")
+    wanted = NewRun(name="r", key=f"{job:x<20}", file="", document={}, engine="local", version="0", step_uses=uses)
     run = service.state.runs.claim(wanted, new=True)
     service.state.jobs.set_run(job, service.job(job).attempt, run.id)
     return run.id

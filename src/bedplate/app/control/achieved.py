@@ -1,8 +1,8 @@
 """How fast a job was on its model of device: what corrects the table of speeds.
 
-Training says its tokens a second at every step. Models of different sizes are not compared by tokens: the unit is the arithmetic
-that the tokens need, so that all jobs of the kind `training` count in one unit. Samples count from the start of the attempt, and
-their median, so neither an earlier attempt on another model nor the first slow steps are in it.
+Training says its tokens a second at every step. Models of different sizes are not compared by tokens: the unit is the
+arithmetic that the tokens need, so that all jobs of the kind `training` count in one unit. Samples count from the start of the
+attempt, and their median, so neither an earlier attempt on another model nor the first slow steps are in it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the scheduler is told of jobs that run: when they end, by their progress; and how fast models are, by what jobs achieved."""
+"""What the scheduler is told of jobs that run: when they end, by their progress; and how fast models turned out to be."""
 
 from __future__ import annotations
 

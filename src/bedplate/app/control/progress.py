@@ -1,7 +1,7 @@
 """How long running jobs still run, by the progress of their runs' steps.
 
-The rate is that of this attempt: what the running step gained between two looks, since its progress counts what earlier attempts
-did too. Nothing is said as long as a step has not begun: nobody knows how long it takes.
+The rate is that of this attempt: what the running step gained between two looks, since its progress counts what earlier
+attempts did too. Nothing is said as long as a step has not begun: nobody knows how long it takes.
 """
 
 from __future__ import annotations

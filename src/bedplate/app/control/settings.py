@@ -30,5 +30,7 @@ class ServiceSettings:
     """The scheduler looks at least so often at what happened; what is submitted or cancelled wakes it at once."""
     nodes_every: Annotated[Duration, Range(0.1)] = 2.0
     """How often the engine is asked which nodes there are."""
+    prices: str | None = None
+    """File of what devices cost; else 'prices.yaml' in the service's folder, where there is one."""
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     """How to decide."""

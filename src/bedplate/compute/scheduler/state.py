@@ -223,6 +223,10 @@ class SchedulerState:
         if entry.phase is Phase.RUNNING and elapsed_s > 0 and gained > 0:
             self.holdings.expect(entry.slot, now, (1 - entry.done_frac) * elapsed_s / gained)
 
+    def expected_end_s(self, job_id: str) -> float | None:
+        """When a running job is expected to end, in seconds of the scheduler's clock; None where nobody knows."""
+        return self.holdings.end_s(self.entry(job_id).slot)
+
     def described(self, types: Iterable[DeviceType]) -> None:
         """What is known of models that no node here has yet; say so before such a node is added."""
         types = tuple(types)
