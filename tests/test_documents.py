@@ -46,6 +46,9 @@ RUN_ELSEWHERE = {
     "train": "needs a model and minutes; tests/cli/test_train.py",
     "compress": "needs a model; tests/app/toolchain/test_compress.py",
     "bench": "needs a model; tests/app/toolchain/serve/test_bench.py",
+    **dict.fromkeys(
+        ("up", "users", "quota", "submit", "queue", "nodes", "cancel"), "needs a service and its jobs; tests/service/control"
+    ),
 }
 """First word of a command that the test below does not run, and why."""
 
