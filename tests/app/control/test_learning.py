@@ -123,6 +123,16 @@ def test_a_node_with_a_new_model_is_described_when_it_comes(service: ServiceUnde
     assert speed(service, "H200") > 1.5
 
 
+def test_a_model_is_found_however_it_is_written_even_if_its_node_comes_later(tmp_path: Path) -> None:
+    made = ServiceUnderTest(tmp_path)
+    job = made.submit(Request(devices=1, accelerators=("h100 80gb hbm3",)))
+    made.step()
+    made.nodes["h"] = node("h", cards=("H100 80GB HBM3",))
+    made.step()
+    assert made.launcher.placed[job].allocation.model == "H100 80GB HBM3"
+    made.state.close()
+
+
 def test_memory_of_a_declared_family_is_the_least_of_its_models(tmp_path: Path) -> None:
     declared = Device(id="gpu:0", kind="gpu", vendor=DECLARED, model="A100", memory_bytes=0)
     made = ServiceUnderTest(tmp_path, Node(id="a", devices=(*node("a").devices, declared), memory_bytes=2**34))
