@@ -104,6 +104,23 @@ def test_what_jobs_achieve_corrects_the_speeds_and_survives_a_restart(service: S
     assert speed(service, "H100 80GB HBM3") == pytest.approx(after)
 
 
+@pytest.mark.parametrize("rate", [0.0, -1.0, 1e308])
+def test_what_is_no_throughput_is_not_learnt(service: ServiceUnderTest, rate: float) -> None:
+    trained(service, ON_A100, rate)
+    assert service.state.speeds.all() == ()
+
+
+def test_the_scheduler_is_told_once_of_a_change(service: ServiceUnderTest) -> None:
+    with service.controller.book() as book:
+        book.facts.speed("training", "H100 80GB HBM3")
+        book.facts.observe("training", "A100-SXM4-80GB", 1000.0)
+        assert not book.facts.has_changed, "a model that ran alone is not moved"
+        book.facts.observe("training", "H100 80GB HBM3", 10.0)
+        assert book.facts.has_changed
+        book.facts.speed("training", "H100 80GB HBM3")
+        assert not book.facts.has_changed
+
+
 def test_a_waiting_job_is_ranked_by_the_new_speeds(service: ServiceUnderTest) -> None:
     for _ in range(20):
         trained(service, ON_A100, 1000.0)

@@ -7,6 +7,7 @@ attempt, and their median, so neither an earlier attempt on another model nor th
 
 from __future__ import annotations
 
+import math
 import statistics
 
 from bedplate.app.control.batch import Batch
@@ -41,4 +42,5 @@ def _flops_per_s(state: StateStore, run_id: str, since_s: float) -> float | None
     rates = [sample.value for sample in state.metrics.of_run(run_id, _TOKENS_PER_S, since_s=since_s) if sample.value]
     if len(per_token) != 1 or len(rates) < _LEAST_SAMPLES:
         return None
-    return per_token.pop() * statistics.median(rates)
+    achieved = per_token.pop() * statistics.median(rates)
+    return achieved if math.isfinite(achieved) and achieved > 0 else None

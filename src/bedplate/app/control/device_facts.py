@@ -25,6 +25,8 @@ from bedplate.state.job_records import SpeedRecord
 
 ASSUMED_SPEED = 1.0
 """What the scheduler takes where nothing is known."""
+_SMALL = 0.02
+"""Telling the scheduler costs as much as all jobs that wait: it is not told of less."""
 
 
 class DeviceFacts:
@@ -38,8 +40,8 @@ class DeviceFacts:
         self._units: dict[str, Units] = {}
         self._speeds = SpeedTable.of(stored=_document(stored))
         self._cached: dict[tuple[str, str], Speed] = {}
-        self.is_changed = False
-        """Whether jobs achieved something since this was last set to False."""
+        self._told: dict[tuple[str, str], float] = {}
+        """What the scheduler was told last."""
 
     def see(self, nodes: Iterable[Node]) -> tuple[DeviceType, ...]:
         """Take in the devices of nodes; returns models that were not known before.
@@ -64,8 +66,17 @@ class DeviceFacts:
 
     def speed(self, kind: str, model: str) -> float:
         """What the scheduler reckons with."""
-        value = self.speed_of(kind, model).value
-        return ASSUMED_SPEED if value is None else value
+        value = self._told[kind, model] = self._value(kind, model)
+        return value
+
+    def tell_anew(self) -> None:
+        """The scheduler is about to ask for all speeds again."""
+        self._told.clear()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether a speed is another one, by more than `_SMALL`, than the scheduler was told last."""
+        return any(abs(self._value(*key) / told - 1) > _SMALL for key, told in self._told.items())
 
     def speed_of(self, kind: str, model: str) -> Speed:
         """How fast a model is for a kind of job, and how that is known; no value where the scheduler only assumes one."""
@@ -99,9 +110,12 @@ class DeviceFacts:
         before = _records(self._speeds)
         self._speeds = self._speeds.observe(kind, model, units_per_device_second)
         self._cached.clear()
-        self.is_changed = True
         (changed,) = set(_records(self._speeds)) - set(before)
         return changed
+
+    def _value(self, kind: str, model: str) -> float:
+        value = self.speed_of(kind, model).value
+        return ASSUMED_SPEED if value is None else value
 
     def _is_emulated(self, model: str) -> bool:
         return is_emulated(device for device in self._devices.values() if device.model == model)

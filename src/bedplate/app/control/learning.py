@@ -22,8 +22,8 @@ def learn(book: JobBook, state: StateStore, now_s: float) -> None:
         if left_s is not None:
             _tell(book, run.job_id, left_s, now_s)
     book.progress.keep(frozenset(runs))
-    if book.facts.is_changed:
-        book.facts.is_changed = False
+    if book.facts.has_changed:
+        book.facts.tell_anew()
         book.scheduler.speeds_changed()
 
 

@@ -151,10 +151,10 @@ class Catalog:
         """Models of the cluster that a request accepts, preferred ones first."""
         if not request.devices:
             return (NO_MODEL,)
-        there = {model.casefold(): model for model in sorted(self._cluster.models) if model}
-        named = (there.get(word.casefold()) for word in request.accelerators)
-        wanted = dict.fromkeys(named) if request.accelerators else there.values()
-        return tuple(model for model in wanted if model and self.has_memory(request, model))
+        there = tuple(sorted(model for model in self._cluster.models if model))
+        named = (model for word in request.accelerators for model in there if model.casefold() == word.casefold())
+        wanted = tuple(dict.fromkeys(named)) if request.accelerators else there
+        return tuple(model for model in wanted if self.has_memory(request, model))
 
     def has_memory(self, request: Request, model: str) -> bool:
         """Whether a device of that model, or the share that is asked for, has enough memory."""
