@@ -83,13 +83,13 @@ def print_models(models: list[dict[str, Any]]) -> None:
 def _model_row(item: dict[str, Any]) -> tuple[object, ...]:
     from bedplate.core.units import format_bytes, format_duration
 
-    speed, memory = item["speed"] or {"value": None}, item["memory"]
+    speed, memory = item["speed"], item["memory"]
     cost, per = (item["cost_of_an_hour"], " an hour") if item["cost"] is None else (item["cost"], "")
     money, joules = cost["money"], cost["joules"]
     ends_at_s = item["ends_at_s"]
     return (
         item["model"] or "processors",
-        _known(f"{speed['value'] or 0:.2f}", speed, f" by {speed.get('samples')} jobs" if speed.get("samples") else ""),
+        None if speed is None else _speed(speed),
         _known(format_bytes(memory["value"]), memory) if memory else None,
         None if item["lasts_s"] is None else format_duration(item["lasts_s"]),
         None if ends_at_s is None else format_duration(max(0.0, ends_at_s - time.time())),
@@ -98,8 +98,14 @@ def _model_row(item: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-def _known(shown: str, figure: dict[str, Any], by: str = "") -> str | None:
-    return None if figure["value"] is None else f"{shown} ({figure['provenance']}{by})"
+def _speed(speed: dict[str, Any]) -> str:
+    jobs = f", {speed['samples']} jobs" if speed["samples"] else ""
+    known = "not known, counts as 1" if speed["value"] is None else f"{speed['value']:.2f}"
+    return f"{known} ({speed['provenance'] or 'assumed'}{jobs})"
+
+
+def _known(shown: str, figure: dict[str, Any]) -> str:
+    return f"{shown} ({figure['provenance']})"
 
 
 def _print_jobs(jobs: list[dict[str, Any]], *, verbose: bool) -> None:

@@ -23,6 +23,7 @@ def test_a_training_corrects_the_speeds_for_good(service: LiveService, tmp_path:
 
     (before,) = client.forecast(pipeline, uses=USES)["models"]
     assert (before["model"], before["speed"]["samples"]) == (MODEL, 0)
+    assert before["memory"]["provenance"] == "emulated"
     assert before["lasts_s"] is None, "nobody knows how fast this model is"
     assert before["cost_of_an_hour"]["money"]["value"] == pytest.approx(36.0)
     assert before["cost_of_an_hour"]["joules"]["value"] == pytest.approx(36_000.0)

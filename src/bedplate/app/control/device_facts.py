@@ -95,7 +95,10 @@ class DeviceFacts:
         figures = [memory_of(device) for device in self._devices.values() if device.model == model]
         known = [figure for figure in figures if figure is not None]
         said = [figure for figure in known if figure.provenance is Provenance.MEASURED]
-        return min(said or known, key=lambda figure: figure.value, default=None)
+        least = min(said or known, key=lambda figure: figure.value, default=None)
+        if least is not None and said and self._is_emulated(model):
+            return replace(least, provenance=Provenance.EMULATED)
+        return least
 
     def units(self, model: str) -> Units:
         """Equivalence units of a model that was seen."""
