@@ -114,11 +114,11 @@ def test_the_scheduler_is_told_once_of_a_change(service: ServiceUnderTest) -> No
     with service.controller.book() as book:
         book.facts.speed("training", "H100 80GB HBM3")
         book.facts.observe("training", "A100-SXM4-80GB", 1000.0)
-        assert not book.facts.has_changed, "a model that ran alone is not moved"
+        assert not book.facts.have_changed(), "a model that ran alone is not moved"
         book.facts.observe("training", "H100 80GB HBM3", 10.0)
-        assert book.facts.has_changed
+        assert book.facts.have_changed()
         book.facts.speed("training", "H100 80GB HBM3")
-        assert not book.facts.has_changed
+        assert not book.facts.have_changed()
 
 
 def test_a_waiting_job_is_ranked_by_the_new_speeds(service: ServiceUnderTest) -> None:

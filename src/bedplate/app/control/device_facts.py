@@ -73,8 +73,7 @@ class DeviceFacts:
         """The scheduler is about to ask for all speeds again."""
         self._told.clear()
 
-    @property
-    def has_changed(self) -> bool:
+    def have_changed(self) -> bool:
         """Whether a speed is another one, by more than `_SMALL`, than the scheduler was told last."""
         return any(abs(self._value(*key) / told - 1) > _SMALL for key, told in self._told.items())
 

@@ -22,7 +22,7 @@ def learn(book: JobBook, state: StateStore, now_s: float) -> None:
         if left_s is not None:
             _tell(book, run.job_id, left_s, now_s)
     book.progress.keep(frozenset(runs))
-    if book.facts.has_changed:
+    if book.facts.have_changed():
         book.facts.tell_anew()
         book.scheduler.speeds_changed()
 
