@@ -5,12 +5,15 @@ It is made from the state database at the start, and again whenever something co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from bedplate.app.control.batch import Batch
 from bedplate.app.control.cores import CoreBook
+from bedplate.app.control.device_facts import DeviceFacts
+from bedplate.app.control.progress import ProgressBook
 from bedplate.app.control.requests import Placed, Terms, job_of, placed_from_json
 from bedplate.compute.capacity.following import Following
 from bedplate.compute.scheduler.entry import Phase as SchedulerPhase
@@ -26,10 +29,20 @@ from bedplate.state.job_records import PLACED, JobRecord, TenantRecord
 class JobBook:
     """Has one owner, the controller."""
 
-    def __init__(self, nodes: Iterable[Node], tenants: Iterable[TenantRecord], settings: SchedulerSettings) -> None:
+    def __init__(
+        self, nodes: Iterable[Node], tenants: Iterable[TenantRecord], settings: SchedulerSettings, facts: DeviceFacts
+    ) -> None:
         nodes = tuple(nodes)
         self.quotas = {tenant.name: tenant for tenant in tenants}
-        self.scheduler = SchedulerState(nodes, quotas=map(quota_of, self.quotas.values()), settings=settings)
+        self.facts = facts
+        """What is believed of the models of devices."""
+        self.scheduler = SchedulerState(
+            nodes, facts.see(nodes), map(quota_of, self.quotas.values()), settings=settings, speed=facts.speed
+        )
+        self.progress = ProgressBook()
+        """How far running jobs are."""
+        self.learnt_at_s = -math.inf
+        """When the scheduler was last told of progress and speeds."""
         self.cores = CoreBook()
         for node in nodes:
             self.cores.add(node)
@@ -58,9 +71,10 @@ class JobBook:
         tenants: Iterable[TenantRecord],
         settings: SchedulerSettings,
         now_s: float,
+        facts: DeviceFacts | None = None,
     ) -> JobBook:
         """The book of what is on record."""
-        book = cls(nodes, tenants, settings)
+        book = cls(nodes, tenants, settings, facts or DeviceFacts())
         records = tuple(records)
         for record in records:
             book.admit(record)

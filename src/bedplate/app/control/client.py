@@ -90,9 +90,23 @@ class ControlClient:
         order: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        explain: bool = False,
     ) -> dict[str, Any]:
-        """A page of jobs: `jobs`, `counts` by phase, and `next`, the cursor of the page after it."""
-        return self._list("/v1/jobs", phase=phase, user=user, tenant=tenant, name=name, order=order, limit=limit, cursor=cursor)
+        """A page of jobs: `jobs`, `counts` by phase, and `next`, the cursor of the page after it.
+
+        With `explain`, the scheduler is asked why each of them waits, which takes longer.
+        """
+        return self._list(
+            "/v1/jobs",
+            phase=phase,
+            user=user,
+            tenant=tenant,
+            name=name,
+            order=order,
+            limit=limit,
+            cursor=cursor,
+            explain="true" if explain else None,
+        )
 
     def job(self, job_id: str) -> dict[str, Any]:
         """One job."""

@@ -24,6 +24,7 @@ from bedplate.app.control.settings import ServiceSettings
 from bedplate.app.control.submission import Submitter
 from bedplate.app.control.tokens import new_token, token_digest
 from bedplate.app.wiring import engine_factory, open_state, state_location
+from bedplate.compute.costs.prices import Prices, read_prices
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events.event import Subject, SubjectKind
 from bedplate.core.events.kinds import SchedulerStopped, make_event
@@ -91,6 +92,7 @@ def running_service(
         stack.callback(store.close)
         is_held = stack.enter_context(sole_scheduler(store))
         files = ServiceFiles.of(location)
+        prices = _prices(settings.prices, files)
         token = _first_token(store, files, renew=renew_token)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bedplate-service-")))
         open_engine = engine_factory(engine)(folder)
@@ -106,6 +108,7 @@ def running_service(
             is_held=is_held,
             settings=settings.scheduler,
             capacity=capacity,
+            prices=prices,
         )
         loop = SchedulerLoop(controller, settings.pass_every, on_lost)
         loops.append(loop)
@@ -144,6 +147,12 @@ def check_engine(engine: str) -> None:
             expected="local, ray://HOST:PORT, ray://auto",
             next_step="'ray start --head' starts a cluster that stays; then --engine ray://auto",
         )
+
+
+def _prices(written: str | None, files: ServiceFiles) -> Prices | None:
+    """What the operator says that devices cost; None: nothing."""
+    file = files.folder / "prices.yaml" if written is None else Path(written)
+    return None if written is None and not file.exists() else read_prices(file)
 
 
 def _wake(loops: Iterable[SchedulerLoop]) -> None:

@@ -32,5 +32,7 @@ class ServiceSettings:
     """How often it is looked at the load of services whose replicas follow it."""
     nodes_every: Annotated[Duration, Range(0.1)] = 2.0
     """How often the engine is asked which nodes there are."""
+    prices: str | None = None
+    """File of what devices cost; else 'prices.yaml' in the service's folder, where there is one."""
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     """How to decide."""

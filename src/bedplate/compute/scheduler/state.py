@@ -54,7 +54,7 @@ class SchedulerState:
         nodes = list(nodes)
         self.settings = settings or SchedulerSettings()
         types = {item.model: item for item in device_types}
-        units = {model: item.units for model, item in types.items()}
+        units = self._units = {model: item.units for model, item in types.items()}
         self.nodes = NodeBook(nodes, units)
         self.catalog = Catalog(self.nodes.cluster, types.values(), speed)
         for node in nodes:
@@ -234,6 +234,21 @@ class SchedulerState:
         elapsed_s, gained = now - entry.started_s, entry.done_frac - entry.started_frac
         if entry.phase is Phase.RUNNING and elapsed_s > 0 and gained > 0:
             self.holdings.expect(entry.slot, now, (1 - entry.done_frac) * elapsed_s / gained)
+
+    def expected_end_s(self, job_id: str) -> float | None:
+        """When a running job is expected to end, in seconds of the scheduler's clock; None where nobody knows."""
+        return self.holdings.end_s(self.entry(job_id).slot)
+
+    def described(self, types: Iterable[DeviceType]) -> None:
+        """What is known of models that no node here has yet; say so before such a node is added."""
+        types = tuple(types)
+        self.catalog.describe(types)
+        self._units.update({item.model: item.units for item in types})
+
+    def speeds_changed(self) -> None:
+        """The speeds that this state was given say something else now; O(waiting and running jobs)."""
+        self.catalog.forget_speeds()
+        self._reshape()
 
     def node_added(self, node: Node) -> None:
         """A node is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -72,7 +73,7 @@ class Handlers:
     async def jobs(self, request: Request) -> dict[str, Any]:
         """A page of jobs."""
         caller = await self._caller(request)
-        query = list_query(request, "phase", "user", "tenant", "name")
+        query = list_query(request, "phase", "user", "tenant", "name", "explain")
         phases = choices(query.texts("phase"), [phase.value for phase in Phase], "no phase of a job")
         wanted = JobFilter(
             phases=None if phases is None else tuple(Phase(word) for word in phases),
@@ -80,7 +81,9 @@ class Handlers:
             tenants=query.texts("tenant"),
             name=query.text("name"),
         )
-        page = await _call(self._api.jobs, caller, wanted, query.page())
+        explain = query.text("explain") or "false"
+        choices((explain,), ("true", "false"), "no answer to whether reasons are wanted")
+        page = await _call(functools.partial(self._api.jobs, explain=explain == "true"), caller, wanted, query.page())
         return {"jobs": list(page.items), "next": page.next, "counts": await _call(self._api.counts, caller, wanted)}
 
     async def job(self, request: Request, job_id: str) -> dict[str, Any]:
