@@ -2,7 +2,7 @@
 
 - Words: `job.py` (what is asked for and held), `decision.py` (what is decided), `settings.py` (how).
 - `state.py`: all that is known; changed by what happened, never by `decide`. Beside it `occupy.py` (taking places and giving
-  them back) and `unsatisfiable.py` (what can never run).
+  them back), `retarget.py` (other numbers of workers) and `unsatisfiable.py` (what can never run).
 - Questions to the state, which change nothing: `decide.py` (`decide(state, now) -> decisions`: no clock, no I/O), `why.py` (why
   a job waits), `wake.py` (when to look again though nothing happened).
 - `passes/`: what one `decide` does, step by step.
