@@ -77,4 +77,4 @@ def test_a_job_is_told_how_many_go_before_it(service: ServiceUnderTest) -> None:
     service.submit(ALL)
     last = service.submit(ALL)
     service.step()
-    assert "1 waiting jobs are looked at before it" in why(service, last)
+    assert "waiting jobs that are looked at before it: 1" in why(service, last)

@@ -142,7 +142,7 @@ class ControlApi:
         """Set what a tenant may have.
 
         Raises:
-            UsageError: A negative amount, or no name of a tenant.
+            UsageError: A negative amount, a guarantee above the limit, or no name of a tenant.
         """
         caller.check_role("set quotas", Role.ADMIN)
         check_tenant(tenant.name)
@@ -258,3 +258,10 @@ def _check_amounts(tenant: TenantRecord) -> None:
             seen=f"guaranteed {dict(tenant.guaranteed)}, limit {dict(tenant.limit)}, weight {tenant.weight}",
             expected="finite amounts of 0 or more, and a finite weight above 0",
         )
+    for what, amount in tenant.guaranteed.items():
+        if amount > tenant.limit.get(what, math.inf):
+            raise UsageError(
+                "more is guaranteed than the limit allows",
+                seen=f"{what}: guaranteed {amount:g}, limit {tenant.limit[what]:g}",
+                expected="a limit of at least what is guaranteed",
+            )

@@ -11,7 +11,7 @@ from bedplate.app.control.carry_out import refusal_error
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.entry import Entry
-from bedplate.compute.scheduler.job import Job
+from bedplate.compute.scheduler.job import Job, Topology
 from bedplate.compute.scheduler.placement.why_not import why_not
 from bedplate.compute.scheduler.why import Waiting, why
 from bedplate.core.json import JsonObject
@@ -123,7 +123,7 @@ def _told(waiting: Waiting, now_s: float) -> Iterator[str]:
     yield from waiting.details
     yield from waiting.quota
     if waiting.ahead:
-        yield f"{waiting.ahead} waiting jobs are looked at before it"
+        yield f"waiting jobs that are looked at before it: {waiting.ahead}"
     if waiting.earliest_start_s is not None and waiting.earliest_start_s > now_s:
         yield f"it starts in {format_duration(waiting.earliest_start_s - now_s)} at the latest, as things stand"
 
@@ -132,7 +132,9 @@ def _of_placement(book: JobBook, entry: Entry, item: int, num_nodes: int) -> Ite
     nodes = book.scheduler.nodes
     allowed_N = nodes.labelled(entry.job.request.labels)
     answer = why_not(nodes.cluster, item, None if allowed_N is None else {"not its labels": allowed_N})
-    yield f"{answer}; {entry.fewest} workers are needed, {entry.job.request.topology}"
+    topology = entry.job.request.topology
+    where = "" if topology is Topology.ANY else f", {topology}"
+    yield f"{answer}; needed: {entry.fewest} worker{'s' if entry.fewest > 1 else ''}{where}"
     if answer.num_fitting:
         yield "what is free is too little for all of its workers, or is kept for jobs before it"
     for node in list(answer.filter_of)[:num_nodes]:

@@ -85,8 +85,9 @@ def job_view(record: JobRecord, why: str) -> JsonObject:
 
 def why_of(book: JobBook, record: JobRecord, may_see: Callable[[str], bool], now_s: float, num_nodes: int = 0) -> str:
     """Why a job is where it is; of one that waits, as the scheduler sees it now, with the reasons of `num_nodes` nodes."""
-    is_waiting = record.phase is Phase.WAITING and record.id in book.records
-    text = "; ".join(reasons(book, record.id, now_s, num_nodes)) if is_waiting else record.why
+    now = book.records.get(record.id, record)  # the record was read before, and may have been placed since
+    is_waiting = now.phase is Phase.WAITING and record.id in book.records
+    text = "; ".join(reasons(book, record.id, now_s, num_nodes)) if is_waiting else now.why
     return without_others(text, may_see)
 
 
