@@ -46,8 +46,10 @@ RUN_ELSEWHERE = {
     "train": "needs a model and minutes; tests/cli/test_train.py",
     "compress": "needs a model; tests/app/toolchain/test_compress.py",
     "bench": "needs a model; tests/app/toolchain/serve/test_bench.py",
+    "up": "leaves a service behind; tests/service/control/test_life.py",
     **dict.fromkeys(
-        ("up", "users", "quota", "submit", "queue", "nodes", "cancel"), "needs a service and its jobs; tests/service/control"
+        ("submit", "queue", "cancel", "quota", "nodes", "users"),
+        "needs a service that runs; tests/service/control/test_access.py",
     ),
 }
 """First word of a command that the test below does not run, and why."""

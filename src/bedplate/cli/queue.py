@@ -12,6 +12,7 @@ from bedplate.cli.terminal.service_option import connected, page_options, servic
 
 _PHASES = ("waiting", "starting", "running", "stopping", "done", "failed", "cancelled")
 _OPEN = _PHASES[:4]
+_KWH_J = 3.6e6
 
 
 @click.command("queue")
@@ -55,9 +56,12 @@ def command(
             print_json(found)
         else:
             _print_jobs([found], verbose=True)
+            print_models(found["models"])
         return
     phases = phase or (() if show_all else _OPEN)
-    page = service.queue(phase=phases, user=user, tenant=tenant, name=name, order=order, limit=limit, cursor=cursor)
+    page = service.queue(
+        phase=phases, user=user, tenant=tenant, name=name, order=order, limit=limit, cursor=cursor, explain=verbose
+    )
     if output == "json":
         print_json(page)
         return
@@ -67,6 +71,41 @@ def command(
     _print_jobs(page["jobs"], verbose=verbose)
     if page["next"]:
         note(f"more: --cursor {page['next']}")
+
+
+def print_models(models: list[dict[str, Any]]) -> None:
+    """What a job takes on each model that it accepts."""
+    headings = ("on", "speed", "memory", "lasts", "ends in", "cost", "energy")
+    if models:
+        print_table(headings, [_model_row(item) for item in models])
+
+
+def _model_row(item: dict[str, Any]) -> tuple[object, ...]:
+    from bedplate.core.units import format_bytes, format_duration
+
+    speed, memory = item["speed"], item["memory"]
+    cost, per = (item["cost_of_an_hour"], " an hour") if item["cost"] is None else (item["cost"], "")
+    money, joules = cost["money"], cost["joules"]
+    ends_at_s = item["ends_at_s"]
+    return (
+        item["model"] or "processors",
+        None if speed is None else _speed(speed),
+        _known(format_bytes(memory["value"]), memory) if memory else None,
+        None if item["lasts_s"] is None else format_duration(item["lasts_s"]),
+        None if ends_at_s is None else format_duration(max(0.0, ends_at_s - time.time())),
+        _known(f"{money['value']:.4g} {cost['currency']}{per}", money) if money else None,
+        _known(f"{joules['value'] / _KWH_J:.3g} kWh{per}", joules) if joules else None,
+    )
+
+
+def _speed(speed: dict[str, Any]) -> str:
+    jobs = f", {speed['samples']} jobs" if speed["samples"] else ""
+    known = "not known, counts as 1" if speed["value"] is None else f"{speed['value']:.2f}"
+    return f"{known} ({speed['provenance'] or 'assumed'}{jobs})"
+
+
+def _known(shown: str, figure: dict[str, Any]) -> str:
+    return f"{shown} ({figure['provenance']})"
 
 
 def _print_jobs(jobs: list[dict[str, Any]], *, verbose: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bedplate.app.pipeline.contract.needs import Needs
+from bedplate.cli.queue import print_models
 from bedplate.cli.terminal.output import note, output_option, print_json
 from bedplate.cli.terminal.service_option import connected, follow_job, service_options
 from bedplate.cli.terminal.settings_options import settings_options
@@ -94,3 +95,4 @@ def show_forecast(forecast: dict[str, Any], output: str) -> None:
     print(f"{_WOULD[forecast['would']]}{where}{model}")
     for line in forecast["lines"]:
         print(f"  - {line}")
+    print_models(forecast["models"])

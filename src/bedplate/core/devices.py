@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from bedplate.core.errors import UsageError
 from bedplate.core.json import JsonObject, plain
 
+DECLARED = "declared"
+"""Vendor of accelerators that a cluster manager counts and no probe lists: only the manager's word for a model is known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRates:

@@ -122,3 +122,14 @@ class DrainRecord:
     reason: str
     by: str
     at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedRecord:
+    """What jobs of a kind achieved on a model of device."""
+
+    kind: str
+    model: str
+    samples: int
+    mean_log: float
+    """Mean of the natural logarithm of the units of work per device-second; the unit is that of the kind."""

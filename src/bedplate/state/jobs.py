@@ -19,7 +19,8 @@ from bedplate.state.database.connections import Database
 from bedplate.state.database.rows import record_from, storable
 from bedplate.state.database.tables import jobs
 from bedplate.state.events import insert_events
-from bedplate.state.job_records import FINAL, PLACED, JobRecord, NewJob, Phase
+from bedplate.state.job_records import FINAL, PLACED, JobRecord, NewJob, Phase, SpeedRecord
+from bedplate.state.speeds import set_speeds
 
 _OPEN = tuple(phase.value for phase in Phase if phase not in FINAL)
 ORDERS = ("newest", "oldest")
@@ -36,6 +37,15 @@ class JobFilter:
     """Only jobs of these tenants and those below them."""
     visible_to: tuple[str, tuple[str, ...]] | None = None
     """Only jobs of this user, or of these tenants and those below them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """Which run a job's process works on."""
+
+    job_id: str
+    attempt: int
+    run_id: str
 
 
 class JobStore:
@@ -85,6 +95,13 @@ class JobStore:
         is_news = or_(jobs.c.number > after, jobs.c.cancelled_by.is_not(None), and_(placed, jobs.c.outcome.is_not(None)))
         return self._records(select(jobs).where(jobs.c.phase.in_(_OPEN), is_news).order_by(jobs.c.number))
 
+    def runs(self) -> tuple[JobRun, ...]:
+        """The runs of jobs whose processes run."""
+        query = select(jobs.c.id, jobs.c.attempt, jobs.c.run_id)
+        query = query.where(jobs.c.phase == Phase.RUNNING.value, jobs.c.run_id.is_not(None))
+        with self._database.reading() as connection:
+            return tuple(JobRun(job_id=row[0], attempt=row[1], run_id=row[2]) for row in connection.execute(query))
+
     def page(
         self, wanted: JobFilter, *, order: str = "newest", after: int | None = None, limit: int = 100
     ) -> tuple[JobRecord, ...]:
@@ -110,8 +127,13 @@ class JobStore:
         with self._database.writing() as connection:
             connection.execute(query.values(cancelled_by=storable(by)))
 
-    def change(self, changes: Sequence[JobChange], events: Sequence[dict[str, Any]] = ()) -> None:
-        """What a scheduler decided, all of it or nothing: one transaction, whatever the number of decisions."""
+    def change(
+        self,
+        changes: Sequence[JobChange],
+        events: Sequence[dict[str, Any]] = (),
+        speeds: Sequence[SpeedRecord] = (),
+    ) -> None:
+        """What a scheduler decided and learned, all of it or nothing: one transaction, whatever the number of decisions."""
         by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for item in changes:
             columns = tuple(sorted(item.values))
@@ -123,6 +145,7 @@ class JobStore:
                 query = update(jobs).where(jobs.c.id == bindparam("job_id"))
                 connection.execute(query.values({name: bindparam(f"new_{name}") for name in columns}), rows)
             insert_events(self._database, connection, events)
+            set_speeds(connection, speeds)
 
     def claim_start(self, job_id: str, attempt: int, runner: JsonObject) -> bool:
         """The process of an attempt runs from now on; False where it is not wanted: other places, another process, an end."""

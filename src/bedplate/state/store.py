@@ -19,6 +19,7 @@ from bedplate.state.measurements import MeasurementStore
 from bedplate.state.metrics import MetricStore, insert_samples
 from bedplate.state.runs import RunStore
 from bedplate.state.services import ServiceStore
+from bedplate.state.speeds import SpeedStore
 from bedplate.state.steps import StepStore
 from bedplate.state.tenants import TenantStore
 from bedplate.state.users import UserStore
@@ -45,6 +46,7 @@ class StateStore:
         self.tenants = TenantStore(database)
         self.users = UserStore(database, self.clock)
         self.drains = DrainStore(database, self.clock)
+        self.speeds = SpeedStore(database)
         self.services = ServiceStore(database)
 
     @classmethod

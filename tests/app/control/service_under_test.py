@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bedplate.app.control.controller import Controller
 from bedplate.app.control.requests import Terms
+from bedplate.compute.costs.prices import Prices
 from bedplate.compute.scheduler.job import Request
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.clock import VirtualClock
@@ -28,7 +29,7 @@ def node(name: str, cores: int = 2, cards: tuple[str, ...] = (), labels: dict[st
 class ServiceUnderTest:
     """One state; `restart` is what a service that was killed and came again does."""
 
-    def __init__(self, folder: Path, *nodes: Node, state: str | None = None) -> None:
+    def __init__(self, folder: Path, *nodes: Node, state: str | None = None, prices: Prices | None = None) -> None:
         self.clock = VirtualClock()
         self.clock.advance(1_000.0)
         self.state = StateStore.open(read_location(state or str(folder / "state"), lambda: folder), self.clock)
@@ -37,6 +38,7 @@ class ServiceUnderTest:
         self.is_sole = True
         self.is_held: Callable[[], bool] = lambda: self.is_sole
         self.settings = SchedulerSettings()
+        self.prices = prices
         self.restart()
 
     def restart(self) -> None:
@@ -46,6 +48,7 @@ class ServiceUnderTest:
             launcher=self.launcher,
             is_held=self.is_held,
             settings=self.settings,
+            prices=self.prices,
         )
 
     def submit(

@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.app.control.access import Caller, Role
+from bedplate.app.control.api import ControlApi
 from bedplate.app.control.explain import check_satisfiable, forecast, reasons
+from bedplate.app.control.paging import PageRequest
 from bedplate.app.control.requests import job_of
+from bedplate.app.control.settings import ServiceSettings
+from bedplate.app.control.submission import Submitter
 from bedplate.compute.scheduler.job import Request
 from bedplate.core.errors import UsageError
 from bedplate.state.job_records import Phase, TenantRecord
+from bedplate.state.jobs import JobFilter
 from tests.app.control.service_under_test import ServiceUnderTest, node
 
 ALL = Request(workers=4, min_workers=4)
@@ -52,7 +58,7 @@ def test_a_drained_node_is_named_with_the_reason(service: ServiceUnderTest) -> N
         service.state.drains.add(name, "a fan is loud", "ops")
     job = service.submit()
     service.step()
-    assert "a: drained: a fan is loud" in why(service, job)
+    assert "node a is drained: a fan is loud" in why(service, job)
 
 
 def test_a_forecast_changes_nothing(service: ServiceUnderTest) -> None:
@@ -78,3 +84,26 @@ def test_a_job_is_told_how_many_go_before_it(service: ServiceUnderTest) -> None:
     last = service.submit(ALL)
     service.step()
     assert "waiting jobs that are looked at before it: 1" in why(service, last)
+
+
+def test_a_mistyped_model_is_answered_with_the_one_that_is_there(service: ServiceUnderTest) -> None:
+    job = service.submit(Request(devices=1, accelerators=("H10",)))
+    with service.controller.book() as book, pytest.raises(UsageError, match="nodes have H100") as raised:
+        check_satisfiable(book, job_of(service.job(job)))
+    assert raised.value.next_step == "did you mean 'H100'?"
+
+
+def test_a_list_with_reasons_says_what_the_scheduler_knows_and_one_without_is_quick(service: ServiceUnderTest) -> None:
+    for name in "ab":
+        service.state.drains.add(name, "a fan is loud", "ops")
+    for _ in range(2):
+        service.submit()
+    service.step()
+    submitter = Submitter(state=service.state, controller=service.controller, settings=ServiceSettings(), wake=lambda: None)
+    api = ControlApi(state=service.state, controller=service.controller, submitter=submitter, wake=lambda: None)
+    admin = Caller(name="admin", role=Role.ADMIN, tenants=())
+    explained = [item["why"] for item in api.jobs(admin, JobFilter(), PageRequest(order="oldest"), explain=True).items]
+    assert all("node a is drained: a fan is loud" in str(text) for text in explained)
+    assert "waiting jobs that are looked at before it: 1" in str(explained[1])
+    plain = [item["why"] for item in api.jobs(admin, JobFilter(), PageRequest(order="oldest")).items]
+    assert not any("is drained" in str(text) for text in plain)

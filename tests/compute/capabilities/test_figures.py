@@ -1,9 +1,9 @@
 import pytest
 
-from bedplate.compute.capabilities.figures import DeviceFigures, figures_of
+from bedplate.compute.capabilities.figures import DeviceFigures, figures_of, memory_of
 from bedplate.compute.capabilities.roofline import JOB_KINDS, JobKind, attainable, kind_of, precision_on
 from bedplate.compute.capabilities.table import published
-from bedplate.core.devices import Device, DeviceRates
+from bedplate.core.devices import DECLARED, Device, DeviceRates
 from bedplate.core.errors import UsageError
 from bedplate.core.measurement import Provenance
 
@@ -107,3 +107,36 @@ def test_a_model_without_a_figure_that_a_job_takes_has_no_estimate() -> None:
 def test_an_unknown_kind_of_job_is_refused() -> None:
     with pytest.raises(UsageError, match="no kind of job"):
         kind_of("trianing:llama")
+
+
+def declared(model: str) -> Device:
+    """As a cluster manager names it, without a word about its memory."""
+    return Device(id="gpu:0", kind="gpu", vendor=DECLARED, model=model, memory_bytes=0)
+
+
+def test_a_declared_family_has_the_lowest_figures_of_its_models() -> None:
+    models = published().wanted("A100")
+    figures = figures_of(declared("A100"))
+    memory = memory_of(declared("A100"))
+    assert memory is not None
+    assert memory.value == min(model.memory or 0 for model in models)
+    assert figures.flops["bf16"].value == min(model.peak_flops("bf16") or 0.0 for model in models)
+    assert figures.watts is not None
+    assert figures.watts.value == max(model.watts or 0.0 for model in models), "of power, the most"
+    assert "any of" in figures.note
+
+
+def test_a_declared_model_is_that_of_any_vendor() -> None:
+    figures = figures_of(declared("H200"))
+    assert figures.watts is not None
+    assert figures.note == ""
+
+
+def test_what_a_device_says_of_its_memory_comes_first() -> None:
+    memory = memory_of(Device(id="cuda:0", kind="gpu", vendor="nvidia", model="H200", memory_bytes=10**9))
+    assert memory is not None
+    assert (memory.value, memory.provenance) == (10**9, Provenance.MEASURED)
+
+
+def test_a_family_is_not_guessed_for_a_device_that_a_tool_lists() -> None:
+    assert memory_of(Device(id="cuda:0", kind="gpu", vendor="nvidia", model="A100", memory_bytes=0)) is None

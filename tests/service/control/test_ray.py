@@ -52,11 +52,13 @@ def test_a_raylet_that_is_killed_takes_its_gang_with_it(service: LiveService, cl
     models = {node["id"]: node["accelerators"] for node in client.nodes()["nodes"]}
     assert models == {"node-0": ["H100"], "node-1": ["H100"], "node-2": ["H100"], "node-3": ["910B", "910B"]}
 
-    needs = {"accelerator": "H100", "count": 2, "cpu_per_device": 1, "grace": "5s"}
+    needs = {"accelerator": "h100", "count": 2, "cpu_per_device": 1, "memory": "40GB", "grace": "5s"}
     job = submit(client, gang("pair", needs, 2))
     placed = wait_phase(client, job, "running")
     first = set(placed["nodes"])
     assert len(first) == 2
+    memory = placed["models"][0]["memory"]
+    assert (memory["value"], memory["provenance"]) == (80 * 2**30, "published"), "the manager only says 'H100'"
     assert "node-3" not in first
     run_id = wait_until(lambda: client.job(job)["run_id"], "its run")
     wait_until(lambda: len(tasks_run(service, run_id)) == 2, "its tasks")

@@ -6,16 +6,19 @@ The HTTP layer above it only reads requests and writes answers; a console would 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bedplate.app.control.access import Caller, Role
+from bedplate.app.control.book import JobBook
+from bedplate.app.control.capacity import report_load
 from bedplate.app.control.controller import Controller
 from bedplate.app.control.explain import Forecast
 from bedplate.app.control.paging import Page, PageRequest, page_by_name, page_of
 from bedplate.app.control.submission import Submission, Submitter
 from bedplate.app.control.tokens import check_tenant, check_user_name, new_token, token_digest
-from bedplate.app.control.views import NodeView, job_view, node_views, quota_view, user_view, why_of
+from bedplate.app.control.views import NodeView, job_view, models_of, node_views, quota_view, user_view, why_of
 from bedplate.core.errors import NotFoundError, UsageError
 from bedplate.core.events.event import Event, Subject, SubjectKind
 from bedplate.core.events.kinds import NodeDrained, NodeUndrained, make_event
@@ -27,8 +30,10 @@ from bedplate.state.records import EventRecord
 from bedplate.state.store import StateStore
 
 _MAX_EVENTS = 1_000
-_NODES = 8
-"""Nodes of which it is said why each was rejected, where one job is asked for."""
+_NODES, _NODES_OF_A_ROW = 8, 2
+"""Nodes of which it is said why each was rejected, where one job is asked for and in a list."""
+_EXPLAIN_S = 1.0
+"""How long a list may keep the scheduler with questions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +60,19 @@ class ControlApi:
         """See `Submitter.forecast`."""
         return self.submitter.forecast(caller, sent)
 
-    def jobs(self, caller: Caller, wanted: JobFilter, page: PageRequest) -> Page[JsonObject]:
-        """Jobs that the caller may see, in the order of submission (`oldest`) or its reverse (`newest`)."""
+    def jobs(self, caller: Caller, wanted: JobFilter, page: PageRequest, *, explain: bool = False) -> Page[JsonObject]:
+        """Jobs that the caller may see, in the order of submission (`oldest`) or its reverse (`newest`).
+
+        With `explain`, the scheduler is asked why each of them waits, for `_EXPLAIN_S` at most; the rest say what is known
+        at once.
+        """
         order = page.ordered_by(("newest", "oldest"))
         after = page.after(order)
         if isinstance(after, str):
             raise UsageError("no such cursor", seen=after, expected="'next' of the page before")
         records = self.state.jobs.page(caller.filtered(wanted), order=order, after=after, limit=page.limit + 1)
         found = page_of(records, page, order, lambda record: record.number)
-        return Page(items=self._views(caller, found.items), next=found.next)
+        return Page(items=self._views(caller, found.items, explain=explain), next=found.next)
 
     def counts(self, caller: Caller, wanted: JobFilter) -> JsonObject:
         """How many jobs of a list are in each phase."""
@@ -89,6 +98,18 @@ class ControlApi:
         self.state.jobs.request_cancel(job_id, caller.name)
         self.wake()
         return self.job(caller, job_id)
+
+    def report_load(self, caller: Caller, job_id: str, value: float, at_s: float | None) -> None:
+        """Take in the load of a service, as of now or of then.
+
+        Raises:
+            NotFoundError: There is no such job that the caller may see.
+            ForbiddenError: The caller may see it, and not change it.
+            UsageError: It is no service, it has ended, or there is no such load.
+        """
+        record = caller.check_sees(self.state.jobs.get(job_id), job_id)
+        caller.check_cancels(record)
+        report_load(self.state, record, value, at_s)
 
     def nodes(self, caller: Caller, state: str | None, page: PageRequest) -> Page[NodeView]:
         """Nodes by name; with `state`, only those that are `usable`, `drained` or `lost`."""
@@ -232,17 +253,28 @@ class ControlApi:
         return user
 
     def _view(self, caller: Caller, record: JobRecord) -> JsonObject:
-        return self._views(caller, (record,), _NODES)[0]
-
-    def _views(self, caller: Caller, records: tuple[JobRecord, ...], num_nodes: int = 0) -> tuple[JsonObject, ...]:
         now_s = self.state.clock.now()
         with self.controller.book() as book:
+            why = why_of(book, record, self._sees(caller, book), now_s, _NODES)
+            return job_view(record, why, models_of(book, record, now_s))
 
-            def may_see(job_id: str) -> bool:
-                known = book.records.get(job_id) or self.state.jobs.get(job_id)
-                return known is not None and caller.sees(known)
+    def _views(self, caller: Caller, records: tuple[JobRecord, ...], *, explain: bool) -> tuple[JsonObject, ...]:
+        now_s, until_s = self.state.clock.now(), time.monotonic() + _EXPLAIN_S
+        with self.controller.book() as book:
+            may_see = self._sees(caller, book)
 
-            return tuple(job_view(record, why_of(book, record, may_see, now_s, num_nodes)) for record in records)
+            def view(record: JobRecord) -> JsonObject:
+                num_nodes = _NODES_OF_A_ROW if explain and time.monotonic() < until_s else 0
+                return job_view(record, why_of(book, record, may_see, now_s, num_nodes))
+
+            return tuple(map(view, records))
+
+    def _sees(self, caller: Caller, book: JobBook) -> Callable[[str], bool]:
+        def may_see(job_id: str) -> bool:
+            known = book.records.get(job_id) or self.state.jobs.get(job_id)
+            return known is not None and caller.sees(known)
+
+        return may_see
 
     def _note(self, node_id: str, facts: object, message: str) -> None:
         subject = Subject(kind=SubjectKind.NODE, id=node_id)

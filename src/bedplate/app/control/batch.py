@@ -12,6 +12,7 @@ from typing import Any
 from bedplate.core.events.event import Subject, SubjectKind
 from bedplate.core.events.kinds import make_event
 from bedplate.state.events import event_row
+from bedplate.state.job_records import SpeedRecord
 from bedplate.state.jobs import JobChange
 from bedplate.state.store import StateStore
 
@@ -27,13 +28,15 @@ class Batch:
     """Jobs whose process is to be asked to end."""
     killed: list[str] = field(default_factory=list)
     """Jobs whose process had its time."""
+    speeds: dict[tuple[str, str], SpeedRecord] = field(default_factory=dict)
+    """What jobs achieved, as it is now, by kind and model."""
     _changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is to be written."""
-        return not (self._changes or self._events)
+        return not (self._changes or self._events or self.speeds)
 
     def change(self, job_id: str, **values: Any) -> None:
         """New values of a job's columns."""
@@ -58,7 +61,8 @@ class Batch:
             UnavailableError: The state cannot be written; nothing of it is.
         """
         if not self.is_empty:
-            state.jobs.change([JobChange(job_id=key, values=values) for key, values in self._changes.items()], self._events)
+            changes = [JobChange(job_id=key, values=values) for key, values in self._changes.items()]
+            state.jobs.change(changes, self._events, tuple(self.speeds.values()))
 
     def _note(self, subject: Subject, facts: object, message: str, run_id: str | None) -> None:
         event = make_event(facts, at_s=self.now_s, message=message, subject=subject, source="scheduler")

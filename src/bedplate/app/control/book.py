@@ -5,29 +5,44 @@ It is made from the state database at the start, and again whenever something co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from bedplate.app.control.batch import Batch
 from bedplate.app.control.cores import CoreBook
-from bedplate.app.control.requests import Placed, job_of, placed_from_json
+from bedplate.app.control.device_facts import DeviceFacts
+from bedplate.app.control.progress import ProgressBook
+from bedplate.app.control.requests import Placed, Terms, job_of, placed_from_json
+from bedplate.compute.capacity.following import Following
 from bedplate.compute.scheduler.entry import Phase as SchedulerPhase
 from bedplate.compute.scheduler.job import Request
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.tenants import Quota
 from bedplate.core.devices import Node
+from bedplate.core.messages import decode
 from bedplate.state.job_records import PLACED, JobRecord, TenantRecord
 
 
 class JobBook:
     """Has one owner, the controller."""
 
-    def __init__(self, nodes: Iterable[Node], tenants: Iterable[TenantRecord], settings: SchedulerSettings) -> None:
+    def __init__(
+        self, nodes: Iterable[Node], tenants: Iterable[TenantRecord], settings: SchedulerSettings, facts: DeviceFacts
+    ) -> None:
         nodes = tuple(nodes)
         self.quotas = {tenant.name: tenant for tenant in tenants}
-        self.scheduler = SchedulerState(nodes, quotas=map(quota_of, self.quotas.values()), settings=settings)
+        self.facts = facts
+        """What is believed of the models of devices."""
+        self.scheduler = SchedulerState(
+            nodes, facts.see(nodes), map(quota_of, self.quotas.values()), settings=settings, speed=facts.speed
+        )
+        self.progress = ProgressBook()
+        """How far running jobs are."""
+        self.learnt_at_s = -math.inf
+        """When the scheduler was last told of progress and speeds."""
         self.cores = CoreBook()
         for node in nodes:
             self.cores.add(node)
@@ -43,6 +58,10 @@ class JobBook:
         """Placed jobs that the scheduler's state does not know: a node of theirs was not there when this book was made."""
         self.drained: dict[str, str] = {}
         """Reason by node."""
+        self.following: dict[str, Following] = {}
+        """How the replicas of each service among the jobs follow its load."""
+        self.wishes: dict[str, str] = {}
+        """Of each service, how many replicas it wants, and why; for people."""
 
     @classmethod
     def load(
@@ -52,9 +71,10 @@ class JobBook:
         tenants: Iterable[TenantRecord],
         settings: SchedulerSettings,
         now_s: float,
+        facts: DeviceFacts | None = None,
     ) -> JobBook:
         """The book of what is on record."""
-        book = cls(nodes, tenants, settings)
+        book = cls(nodes, tenants, settings, facts or DeviceFacts())
         records = tuple(records)
         for record in records:
             book.admit(record)
@@ -68,6 +88,8 @@ class JobBook:
         self.records[record.id] = record
         job = job_of(record)
         self.requests[record.id] = job.request
+        if (following := decode(Terms, record.terms).replicas) is not None:
+            self.following[record.id] = following
         self.scheduler.submit(job, check=False)
 
     def change(self, batch: Batch, job_id: str, **values: Any) -> JobRecord:
@@ -89,6 +111,8 @@ class JobBook:
         """A job has ended; the scheduler was told."""
         self.let_go(job_id)
         self.adrift.discard(job_id)
+        self.following.pop(job_id, None)
+        self.wishes.pop(job_id, None)
         del self.records[job_id], self.requests[job_id]
 
     def wait_again(self, job_id: str, now_s: float, not_before_s: float = 0.0) -> None:

@@ -90,9 +90,23 @@ class ControlClient:
         order: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        explain: bool = False,
     ) -> dict[str, Any]:
-        """A page of jobs: `jobs`, `counts` by phase, and `next`, the cursor of the page after it."""
-        return self._list("/v1/jobs", phase=phase, user=user, tenant=tenant, name=name, order=order, limit=limit, cursor=cursor)
+        """A page of jobs: `jobs`, `counts` by phase, and `next`, the cursor of the page after it.
+
+        With `explain`, the scheduler is asked why each of them waits, which takes longer.
+        """
+        return self._list(
+            "/v1/jobs",
+            phase=phase,
+            user=user,
+            tenant=tenant,
+            name=name,
+            order=order,
+            limit=limit,
+            cursor=cursor,
+            explain="true" if explain else None,
+        )
 
     def job(self, job_id: str) -> dict[str, Any]:
         """One job."""
@@ -101,6 +115,10 @@ class ControlClient:
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Ask for the end of a job; it has ended when its `phase` says so."""
         return self._post(f"/v1/jobs/{quote(job_id, safe='')}/cancel", {})
+
+    def report_load(self, job_id: str, value: float) -> None:
+        """Say what the load of a service is now; its replicas follow it."""
+        self._post(f"/v1/jobs/{quote(job_id, safe='')}/load", {"value": value})
 
     def wait(
         self, job_id: str, *, timeout_s: float | None = None, on_change: Callable[[dict[str, Any]], None] = lambda job: None

@@ -13,12 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from bedplate.app.control.achieved import note_achieved
 from bedplate.app.control.batch import Batch
 from bedplate.app.control.book import JobBook
+from bedplate.app.control.capacity import CapacityFollower
 from bedplate.app.control.carry_out import carry_out
+from bedplate.app.control.device_facts import DeviceFacts
 from bedplate.app.control.endings import Why, ending_of
 from bedplate.app.control.following import after_ending, follow_nodes, stop, take_up
 from bedplate.app.control.launcher import Launcher
+from bedplate.app.control.learning import learn
+from bedplate.compute.costs.prices import Prices
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.core.devices import Node
@@ -40,6 +45,8 @@ class Controller:
         launcher: The processes of jobs.
         is_held: Whether this is still the only scheduler; see `scheduler_lock.py`.
         settings: How to decide.
+        capacity: How services follow their load; they keep their fewest replicas if None.
+        prices: What the operator says that devices cost.
     """
 
     def __init__(
@@ -50,9 +57,11 @@ class Controller:
         launcher: Launcher,
         is_held: Callable[[], bool] = lambda: True,
         settings: SchedulerSettings | None = None,
+        capacity: CapacityFollower | None = None,
+        prices: Prices | None = None,
     ) -> None:
         self._state, self._nodes, self._launcher, self._is_held = state, nodes, launcher, is_held
-        self._settings = settings or SchedulerSettings()
+        self._settings, self._capacity, self._prices = settings or SchedulerSettings(), capacity, prices
         self._lock = threading.RLock()
         self._book: JobBook | None = None
         self._seen = 0
@@ -129,6 +138,9 @@ class Controller:
             self._seen = max(self._seen, record.number)
             take_up(book, batch, record)
         self._follow_processes(batch)
+        if self._capacity is not None:
+            self._capacity.apply(book, batch)
+        learn(book, self._state, batch.now_s)
         decisions = decide(book.scheduler, batch.now_s)
         for decision in decisions:
             carry_out(book, batch, decision)
@@ -142,7 +154,8 @@ class Controller:
         A process that was launched then and has not said that it runs is of an attempt that is over: it leaves by itself.
         """
         records = self._state.jobs.opened()
-        book = JobBook.load(records, self._nodes(), self._state.tenants.all(), self._settings, batch.now_s)
+        facts = DeviceFacts(self._prices, self._state.speeds.all())
+        book = JobBook.load(records, self._nodes(), self._state.tenants.all(), self._settings, batch.now_s, facts)
         adopted = 0
         for record in records:
             is_up = record.phase in PLACED and self._launcher.is_alive(record.id)
@@ -178,6 +191,7 @@ class Controller:
         book = self._book
         assert book is not None
         book.records[record.id] = record
+        note_achieved(book, batch, self._state, record)
         has_lost_node = any(book.cores.node(part.node) is None for part in book.placed[record.id].nodes)
         after_ending(book, batch, record, ending_of(record, has_lost_node=has_lost_node))
 

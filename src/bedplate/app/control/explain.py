@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 
 from bedplate.app.control.book import JobBook
 from bedplate.app.control.carry_out import refusal_error
+from bedplate.app.control.estimates import ModelEstimate, estimates
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Preempt, Refuse, Shrink, Start
 from bedplate.compute.scheduler.entry import Entry
 from bedplate.compute.scheduler.job import Job, Topology
 from bedplate.compute.scheduler.placement.why_not import why_not
 from bedplate.compute.scheduler.why import Waiting, why
+from bedplate.core.errors import UsageError, did_you_mean
 from bedplate.core.json import JsonObject
 from bedplate.core.units import format_duration
 
@@ -33,6 +35,8 @@ class Forecast:
     """Where it would start."""
     workers: int = 0
     model: str = ""
+    models: tuple[ModelEstimate, ...] = ()
+    """What it would take on each model that it accepts, the preferred one first."""
     lines: tuple[str, ...] = ()
     """Why, for people."""
 
@@ -43,6 +47,7 @@ class Forecast:
             "nodes": list(self.nodes),
             "workers": self.workers,
             "model": self.model,
+            "models": [item.as_json() for item in self.models],
             "lines": list(self.lines),
         }
 
@@ -52,26 +57,34 @@ def forecast(book: JobBook, job: Job, now_s: float) -> Forecast:
     trial, scheduler = replace(job, id=_TRIAL), book.scheduler
     scheduler.submit(trial)
     try:
-        decisions = decide(scheduler, now_s)
-        for decision in decisions:
-            if isinstance(decision, Refuse) and decision.job_id == _TRIAL:
-                nearest = (f"nearest request that fits: {decision.nearest}",) if decision.nearest else ()
-                return Forecast(would="refuse", lines=(decision.reason, *nearest))
-            if isinstance(decision, Start) and decision.job_id == _TRIAL:
-                places = decision.allocation.places
-                return Forecast(
-                    would="start",
-                    nodes=tuple(dict.fromkeys(place.node for place in places)),
-                    workers=len(places),
-                    model=decision.allocation.model,
-                    lines=(decision.reason,),
-                )
-        for_it = [item for item in decisions if isinstance(item, Preempt | Shrink) and item.beneficiary == _TRIAL]
-        if for_it:
-            return Forecast(would="preempt", lines=tuple(f"{item.job_id}: {item.reason}" for item in for_it))
-        return Forecast(would="wait", lines=reasons(book, _TRIAL, now_s, _NODES))
+        found = _forecast(book, now_s)
+        if found.would == "refuse":
+            return found
+        starts_at_s = now_s if found.would == "start" else why(scheduler, _TRIAL, now_s).earliest_start_s
+        return replace(found, models=estimates(book, _TRIAL, starts_at_s))
     finally:
         scheduler.withdraw(_TRIAL)
+
+
+def _forecast(book: JobBook, now_s: float) -> Forecast:
+    decisions = decide(book.scheduler, now_s)
+    for decision in decisions:
+        if isinstance(decision, Refuse) and decision.job_id == _TRIAL:
+            nearest = (f"nearest request that fits: {decision.nearest}",) if decision.nearest else ()
+            return Forecast(would="refuse", lines=(decision.reason, *nearest))
+        if isinstance(decision, Start) and decision.job_id == _TRIAL:
+            places = decision.allocation.places
+            return Forecast(
+                would="start",
+                nodes=tuple(dict.fromkeys(place.node for place in places)),
+                workers=len(places),
+                model=decision.allocation.model,
+                lines=(decision.reason,),
+            )
+    for_it = [item for item in decisions if isinstance(item, Preempt | Shrink) and item.beneficiary == _TRIAL]
+    if for_it:
+        return Forecast(would="preempt", lines=tuple(f"{item.job_id}: {item.reason}" for item in for_it))
+    return Forecast(would="wait", lines=reasons(book, _TRIAL, now_s, _NODES))
 
 
 def check_satisfiable(book: JobBook, job: Job) -> None:
@@ -88,7 +101,17 @@ def check_satisfiable(book: JobBook, job: Job) -> None:
         scheduler.withdraw(_TRIAL)
     if refused is not None:
         reason, nearest = refused
-        raise refusal_error(Refuse(job_id=job.id, reason=reason, nearest=nearest))
+        error = refusal_error(Refuse(job_id=job.id, reason=reason, nearest=nearest))
+        raise _with_guess(error, job.request.accelerators, book)
+
+
+def _with_guess(error: UsageError, words: tuple[str, ...], book: JobBook) -> UsageError:
+    """The same, with the model that a mistyped word may mean."""
+    there = [model for model in book.scheduler.nodes.cluster.models if model]
+    for word in words:
+        if word not in there and (guess := did_you_mean(word, there, "")):
+            return UsageError(error.what, seen=error.seen, expected=error.expected, next_step=guess)
+    return error
 
 
 def reasons(book: JobBook, job_id: str, now_s: float, num_nodes: int = 0) -> tuple[str, ...]:
@@ -115,7 +138,7 @@ def reasons(book: JobBook, job_id: str, now_s: float, num_nodes: int = 0) -> tup
             lines.append(f"{what}the tenant '{over[0].path}' would hold more {over[1]} than its limit allows")
         else:
             lines += [what + line for line in _of_placement(book, entry, variant.item, num_nodes)]
-    return tuple(lines)
+    return tuple(dict.fromkeys(lines))
 
 
 def _told(waiting: Waiting, now_s: float) -> Iterator[str]:
@@ -139,7 +162,7 @@ def _of_placement(book: JobBook, entry: Entry, item: int, num_nodes: int) -> Ite
         yield "what is free is too little for all of its workers, or is kept for jobs before it"
     for node in list(answer.filter_of)[:num_nodes]:
         name = nodes.cluster.nodes[node].name
-        yield f"{name}: drained: {book.drained[name]}" if name in book.drained else answer.text(node)
+        yield f"node {name} is drained: {book.drained[name]}" if name in book.drained else answer.text(node)
 
 
 def without_others(text: str, may_see: Callable[[str], bool]) -> str:

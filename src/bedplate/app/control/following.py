@@ -40,6 +40,7 @@ def follow_nodes(book: JobBook, batch: Batch, nodes: tuple[Node, ...]) -> None:
     for node in now.values():
         if book.cores.node(node.id) is None:
             book.cores.add(node)
+            book.scheduler.described(book.facts.see((node,)))
             book.scheduler.node_added(node)
             book.drained.pop(node.id, None)
             facts = NodeJoined(cores=node.num_cores, accelerators=len(accelerators(node)))

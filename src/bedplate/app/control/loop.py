@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable
 
 from bedplate.app.control.controller import Controller
-from bedplate.core.errors import BedplateError, LockLostError
+from bedplate.core.errors import BedplateError, LockLostError, UnavailableError
 
 _AFTER_ERROR_S = 1.0
+_LATE_S = 30.0
+"""A pass that takes longer hangs: it waits for a node, an engine or the state."""
 
 
 class SchedulerLoop:
@@ -26,12 +29,21 @@ class SchedulerLoop:
         self._is_woken, self._is_ending = threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._num_passes = 0
+        self._began_s: float | None = None
+        """When the pass in hand began."""
         self._thread = threading.Thread(target=self._run, name="bedplate-scheduler", daemon=True)
 
     @property
     def error(self) -> BaseException | None:
-        """Why the last pass failed; None where it did not."""
-        return self._error
+        """Why the last pass failed, or that the one in hand hangs, or that there will be no other; None where all is well."""
+        began_s = self._began_s
+        if self._error is not None or began_s is None or self._is_ending.is_set():
+            return self._error
+        if not self._thread.is_alive():
+            return UnavailableError("the scheduler's thread has ended", next_step="start the service again; its log says why")
+        if (takes_s := time.monotonic() - began_s) > _LATE_S:
+            return UnavailableError("a pass of the scheduler hangs", seen=f"{takes_s:.0f} s", expected=f"at most {_LATE_S:g} s")
+        return None
 
     @property
     def num_passes(self) -> int:
@@ -56,6 +68,7 @@ class SchedulerLoop:
     def _run(self) -> None:
         while not self._is_ending.is_set():
             self._is_woken.clear()
+            self._began_s = time.monotonic()
             try:
                 self._controller.step()
                 self._error = None
@@ -69,4 +82,5 @@ class SchedulerLoop:
                 self._error = error
                 traceback.print_exc()
             self._num_passes += 1
+            self._began_s = None
             self._is_woken.wait(_AFTER_ERROR_S if self._error else self._every_s)

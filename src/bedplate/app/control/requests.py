@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bedplate.app.pipeline.contract.accelerators import ANY, models_meant
 from bedplate.app.pipeline.contract.needs import Needs
+from bedplate.compute.capacity.following import Following
 from bedplate.compute.scheduler.job import WHOLE, Allocation, Job, Request, Topology, WorkerPlace
 from bedplate.core.allocation import NodeAllocation
 from bedplate.core.devices import Node
@@ -25,6 +26,8 @@ class Terms:
     """Seconds from its submission."""
     is_preemptible: bool = True
     grace_s: float = 30.0
+    replicas: Following | None = None
+    """How its workers follow its load, where it is a service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,7 @@ def terms_of(needs: Needs) -> Terms:
         deadline_s=needs.deadline,
         is_preemptible=needs.preemptible,
         grace_s=needs.grace,
+        replicas=needs.replicas,
     )
 
 

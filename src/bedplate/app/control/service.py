@@ -14,6 +14,7 @@ from pathlib import Path
 from bedplate.app.control.access import Role
 from bedplate.app.control.addresses import ServiceFiles
 from bedplate.app.control.api import ControlApi
+from bedplate.app.control.capacity import CapacityFollower, CapacityWatch
 from bedplate.app.control.controller import Controller
 from bedplate.app.control.launcher import ProcessLauncher
 from bedplate.app.control.loop import SchedulerLoop
@@ -23,6 +24,7 @@ from bedplate.app.control.settings import ServiceSettings
 from bedplate.app.control.submission import Submitter
 from bedplate.app.control.tokens import new_token, token_digest
 from bedplate.app.wiring import engine_factory, open_state, state_location
+from bedplate.compute.costs.prices import Prices, read_prices
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events.event import Subject, SubjectKind
 from bedplate.core.events.kinds import SchedulerStopped, make_event
@@ -42,6 +44,7 @@ class ControlService:
     controller: Controller
     loop: SchedulerLoop
     watch: NodeWatch
+    following: CapacityWatch
     files: ServiceFiles
     state: StateStore
     settings: ServiceSettings
@@ -89,6 +92,7 @@ def running_service(
         stack.callback(store.close)
         is_held = stack.enter_context(sole_scheduler(store))
         files = ServiceFiles.of(location)
+        prices = _prices(settings.prices, files)
         token = _first_token(store, files, renew=renew_token)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bedplate-service-")))
         open_engine = engine_factory(engine)(folder)
@@ -96,14 +100,22 @@ def running_service(
         loops: list[SchedulerLoop] = []
         watch = NodeWatch(open_engine.resources, settings.nodes_every, lambda: _wake(loops))
         launcher = ProcessLauncher(location=location, state=_state_text(state), engine=engine, uses=dict(uses or {}))
+        capacity = CapacityFollower(store)
         controller = Controller(
-            state=store, nodes=lambda: watch.nodes, launcher=launcher, is_held=is_held, settings=settings.scheduler
+            state=store,
+            nodes=lambda: watch.nodes,
+            launcher=launcher,
+            is_held=is_held,
+            settings=settings.scheduler,
+            capacity=capacity,
+            prices=prices,
         )
         loop = SchedulerLoop(controller, settings.pass_every, on_lost)
         loops.append(loop)
         submitter = Submitter(state=store, controller=controller, settings=settings, wake=loop.wake, uses=dict(uses or {}))
         api = ControlApi(state=store, controller=controller, submitter=submitter, wake=loop.wake)
         stack.enter_context(watch)
+        following = stack.enter_context(CapacityWatch(capacity, settings.capacity_every, loop.wake))
         stack.callback(_say_stopped, store, loop)
         stack.callback(loop.close)
         with controller.book():  # what cannot be read ends the start, and not the first pass
@@ -114,6 +126,7 @@ def running_service(
             controller=controller,
             loop=loop,
             watch=watch,
+            following=following,
             files=files,
             state=store,
             settings=settings,
@@ -134,6 +147,12 @@ def check_engine(engine: str) -> None:
             expected="local, ray://HOST:PORT, ray://auto",
             next_step="'ray start --head' starts a cluster that stays; then --engine ray://auto",
         )
+
+
+def _prices(written: str | None, files: ServiceFiles) -> Prices | None:
+    """What the operator says that devices cost; None: nothing."""
+    file = files.folder / "prices.yaml" if written is None else Path(written)
+    return None if written is None and not file.exists() else read_prices(file)
 
 
 def _wake(loops: Iterable[SchedulerLoop]) -> None:

@@ -28,7 +28,11 @@ class ServiceSettings:
     """Largest body of a request."""
     pass_every: Annotated[Duration, Range(0.01)] = 0.5
     """The scheduler looks at least so often at what happened; what is submitted or cancelled wakes it at once."""
+    capacity_every: Annotated[Duration, Range(0.05)] = 5.0
+    """How often it is looked at the load of services whose replicas follow it."""
     nodes_every: Annotated[Duration, Range(0.1)] = 2.0
     """How often the engine is asked which nodes there are."""
+    prices: str | None = None
+    """File of what devices cost; else 'prices.yaml' in the service's folder, where there is one."""
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     """How to decide."""

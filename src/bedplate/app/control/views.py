@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from bedplate.app.control.book import JobBook
 from bedplate.app.control.cores import accelerators
+from bedplate.app.control.estimates import ModelEstimate, estimates
 from bedplate.app.control.explain import reasons, without_others
 from bedplate.app.control.requests import placed_from_json
+from bedplate.compute.scheduler.why import why
 from bedplate.core.json import JsonObject
 from bedplate.state.job_records import DrainRecord, JobRecord, Phase, TenantRecord, UserRecord
 
@@ -51,8 +53,8 @@ class NodeView:
         }
 
 
-def job_view(record: JobRecord, why: str) -> JsonObject:
-    """One entry of `queue -o json`."""
+def job_view(record: JobRecord, why: str, models: tuple[ModelEstimate, ...] | None = None) -> JsonObject:
+    """One entry of `queue -o json`; `models` is there only where one job is asked for."""
     placed = None if record.allocation is None else placed_from_json(record.allocation)
     return {
         "id": record.id,
@@ -80,7 +82,16 @@ def job_view(record: JobRecord, why: str) -> JsonObject:
         "cancelled_by": record.cancelled_by,
         "error": record.error,
         "why": why,
+        **({} if models is None else {"models": [item.as_json() for item in models]}),
     }
+
+
+def models_of(book: JobBook, record: JobRecord, now_s: float) -> tuple[ModelEstimate, ...]:
+    """What a job takes on the models that it accepts, or on the one that it has; nothing of one that has ended."""
+    if record.id not in book.records or record.id in book.adrift:
+        return ()
+    is_waiting = record.phase is Phase.WAITING
+    return estimates(book, record.id, why(book.scheduler, record.id, now_s).earliest_start_s if is_waiting else None)
 
 
 def why_of(book: JobBook, record: JobRecord, may_see: Callable[[str], bool], now_s: float, num_nodes: int = 0) -> str:
@@ -88,6 +99,8 @@ def why_of(book: JobBook, record: JobRecord, may_see: Callable[[str], bool], now
     now = book.records.get(record.id, record)  # the record was read before, and may have been placed since
     is_waiting = now.phase is Phase.WAITING and record.id in book.records
     text = "; ".join(reasons(book, record.id, now_s, num_nodes)) if is_waiting else now.why
+    if (wish := book.wishes.get(record.id)) is not None:
+        text = f"{wish}; {text}" if text else wish
     return without_others(text, may_see)
 
 

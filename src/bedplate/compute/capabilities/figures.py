@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bedplate.compute.capabilities.capability import PRECISIONS, Capability
@@ -61,8 +61,8 @@ def figures_of(device: Device, table: CapabilityTable | None = None) -> DeviceFi
 
     Rates that were measured while other work disturbed the device are lower bounds, and not taken.
     """
-    capability = (table or published()).find(device.model, None if device.kind == "cpu" else device.vendor, device.memory_bytes)
-    paper = DeviceFigures(model=device.model, precisions=()) if capability is None else published_figures(capability)
+    entries = (table or published()).entries_of(device)
+    paper = _least(device.model, [published_figures(entry) for entry in entries])
     rates, source = device.measured, f"measured on {device.id}"
     measured = {
         name: Figure(value=rate, provenance=Provenance.MEASURED, source=source)
@@ -79,8 +79,16 @@ def figures_of(device: Device, table: CapabilityTable | None = None) -> DeviceFi
         flops={**paper.flops, **measured},
         memory_bandwidth_bytes_per_s=bandwidth,
         watts=paper.watts,
-        note=_note(device, capability, bool(measured)),
+        note=_note(device, entries, bool(measured)),
     )
+
+
+def memory_of(device: Device, table: CapabilityTable | None = None) -> Figure | None:
+    """Memory of a device in bytes: what it says, else what is published of its model, of a family the least."""
+    if device.memory_bytes:
+        return Figure(value=device.memory_bytes, provenance=Provenance.MEASURED, source=f"what {device.id} says")
+    found = [published_figure(entry, "memory", entry.memory) for entry in (table or published()).entries_of(device)]
+    return _lowest(found)
 
 
 def published_figures(capability: Capability) -> DeviceFigures:
@@ -104,8 +112,35 @@ def published_figure(capability: Capability, name: str, value: float | None) -> 
     return Figure(value=value, provenance=Provenance.PUBLISHED, source=source, is_confirmed=bool(read))
 
 
-def _note(device: Device, capability: Capability | None, is_measured: bool) -> str:
-    if capability is not None:
+def _least(model: str, papers: Sequence[DeviceFigures]) -> DeviceFigures:
+    """What holds of any of these models; nothing where one of them has no such figure."""
+    if len(papers) == 1:
+        return papers[0]
+    rates = {name: _lowest([paper.flops.get(name) for paper in papers]) for name in PRECISIONS}
+    return DeviceFigures(
+        model=model,
+        precisions=tuple(name for name in PRECISIONS if papers and all(name in paper.precisions for paper in papers)),
+        flops={name: rate for name, rate in rates.items() if rate is not None},
+        memory_bandwidth_bytes_per_s=_lowest([paper.memory_bandwidth_bytes_per_s for paper in papers]),
+        watts=_most_watts(papers),
+    )
+
+
+def _most_watts(papers: Sequence[DeviceFigures]) -> Figure | None:
+    """Rated power that none of these models exceeds; None where one of them is not known."""
+    watts = [paper.watts for paper in papers if paper.watts is not None]
+    return max(watts, key=lambda figure: figure.value) if watts and len(watts) == len(papers) else None
+
+
+def _lowest(figures: Sequence[Figure | None]) -> Figure | None:
+    known = [figure for figure in figures if figure is not None]
+    return min(known, key=lambda figure: figure.value) if known and len(known) == len(figures) else None
+
+
+def _note(device: Device, entries: Sequence[Capability], is_measured: bool) -> str:
+    if len(entries) > 1:
+        return f"'{device.model}' is any of {', '.join(entry.model for entry in entries)}: figures are the lowest of them"
+    if entries:
         return ""
     if is_measured:
         return f"no figures of '{device.model}' are published here: rates are those that were measured on it"

@@ -17,6 +17,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from bedplate.compute.capabilities.capability import Capability
+from bedplate.core.devices import DECLARED, Device
 from bedplate.core.errors import ConfigurationError, NotFoundError, check_known, did_you_mean
 from bedplate.core.settings import read_settings
 from bedplate.documents.reading import parse_document
@@ -66,6 +67,16 @@ class CapabilityTable:
         files = [file for file in self.files if vendor in (None, file.vendor)]
         found = [model for file in files if (model := self._find_in(file, printed, memory_bytes)) is not None]
         return found[0] if len(found) == 1 else None
+
+    def entries_of(self, device: Device) -> tuple[Capability, ...]:
+        """The models that a device may be: one, none, or all of a family where a cluster manager names only that (`H100`)."""
+        vendor = None if device.kind == "cpu" or device.vendor == DECLARED else device.vendor
+        found = self.find(device.model, vendor, device.memory_bytes or None)
+        if found is not None:
+            return (found,)
+        if device.vendor != DECLARED:
+            return ()
+        return tuple(model for model in self.models if _plain(model.family) == _plain(device.model))
 
     def wanted(self, word: str) -> tuple[Capability, ...]:
         """The models that a request means: all of a family (`A100`, `910B`) or vendor, or one by any of its spellings.

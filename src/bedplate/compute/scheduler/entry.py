@@ -36,6 +36,8 @@ class Entry:
     """Its place in its tenant's queue."""
     fewest: int = field(init=False)
     """Workers without which it does not run."""
+    floor: int = 0
+    """Workers that it is entitled to while it runs: others make room for those that it has not yet. Set by `retarget`."""
     phase: Phase = Phase.WAITING
     refusal: tuple[str, str] | None = None
     """Why it can never run, and the nearest request that could."""
@@ -84,7 +86,17 @@ class Entry:
     @property
     def missing(self) -> int:
         """Workers that it wants and does not have."""
-        return self.job.request.workers - len(self.taken)
+        return max(0, self.job.request.workers - len(self.taken))
+
+    @property
+    def surplus(self) -> int:
+        """Workers that it has and does not want any more."""
+        return max(0, len(self.taken) - self.job.request.workers)
+
+    @property
+    def owed(self) -> int:
+        """Workers that it is entitled to and does not have."""
+        return max(0, self.floor - len(self.taken))
 
     def duration_s(self, model: str, workers: int) -> float | None:
         """How long what is left of it takes on a model with so many workers; None where nobody knows."""

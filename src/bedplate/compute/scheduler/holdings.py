@@ -96,6 +96,11 @@ class Holdings:
         """A job will have ended by then, whatever was expected; None takes that back."""
         self._ends_by_S[slot] = np.nan if at_s is None else at_s
 
+    def end_s(self, slot: int) -> float | None:
+        """When a job is expected to end; None where nobody knows."""
+        ends_s = float(self._started_S[slot] + self._duration_S[slot])
+        return None if np.isnan(ends_s) else ends_s
+
     def add_worker(self, slot: int, item: Taken) -> None:
         """One more worker of a job, the last one."""
         if not self._vacant_rows:

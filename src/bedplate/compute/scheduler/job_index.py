@@ -19,6 +19,7 @@ class JobIndex:
         self.running: dict[str, Entry] = {}
         self.going: dict[str, Entry] = {}
         self.incomplete: dict[str, Entry] = {}
+        self.off_target: dict[str, Entry] = {}
         self.buckets = Buckets(holdings, settings)
         self.beneficiaries: dict[str, Entry] = {}
 
@@ -37,12 +38,15 @@ class JobIndex:
         self.running[entry.job.id] = entry
         if entry.missing:
             self.incomplete[entry.job.id] = entry
+        if entry.surplus or entry.owed:
+            self.off_target[entry.job.id] = entry
         self.buckets.add(entry)
 
     def run_no_more(self, entry: Entry) -> None:
         """It holds them no longer, or others."""
         del self.running[entry.job.id]
         self.incomplete.pop(entry.job.id, None)
+        self.off_target.pop(entry.job.id, None)
         self.buckets.remove(entry)
 
     def make_room(self, entry: Entry, beneficiary: Entry | None, beneficiary_id: str) -> None:

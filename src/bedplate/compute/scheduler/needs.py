@@ -100,6 +100,12 @@ class Catalog:
         """Equivalence units by model."""
         return {model: item.units for model, item in self.types.items()}
 
+    def describe(self, types: Iterable[DeviceType]) -> None:
+        """Know these models, which no node that is there has."""
+        for item in types:
+            self.types[item.model] = item
+            self._memory[item.model] = item.memory_bytes
+
     def learn(self, machine: Machine) -> None:
         """Know the models of a node; of one that no device type describes, the least memory that was seen."""
         for device in accelerators(machine):
@@ -145,8 +151,10 @@ class Catalog:
         """Models of the cluster that a request accepts, preferred ones first."""
         if not request.devices:
             return (NO_MODEL,)
-        wanted = request.accelerators or tuple(sorted(model for model in self._cluster.models if model))
-        return tuple(model for model in wanted if model in self._cluster.models and self.has_memory(request, model))
+        there = tuple(sorted(model for model in self._cluster.models if model))
+        named = (model for word in request.accelerators for model in there if model.casefold() == word.casefold())
+        wanted = tuple(dict.fromkeys(named)) if request.accelerators else there
+        return tuple(model for model in wanted if self.has_memory(request, model))
 
     def has_memory(self, request: Request, model: str) -> bool:
         """Whether a device of that model, or the share that is asked for, has enough memory."""

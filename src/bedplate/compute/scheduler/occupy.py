@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from bedplate.compute.scheduler.entry import Entry
@@ -29,7 +30,8 @@ def checked_places(state: SchedulerState, entry: Entry, allocation: Allocation) 
         wanted.append(given_up.pop(at)[1] if at >= 0 else _taken(state, variant, place))
         if at < 0:
             added.append(wanted[-1])
-    with cluster.trial():
+    shares_a_node = len({item.node for item in added}) < len(added)
+    with cluster.trial() if given_up or shares_a_node else contextlib.nullcontext():
         for _, item in given_up:
             cluster.release(item)
         for item in added:
@@ -39,7 +41,8 @@ def checked_places(state: SchedulerState, entry: Entry, allocation: Allocation) 
                     seen=f"{cluster.nodes[item.node].name}, devices {item.devices}",
                     expected="devices, cores and memory that the node has and nobody holds",
                 )
-            cluster.occupy(item)
+            if shares_a_node:
+                cluster.occupy(item)
     return tuple(wanted)
 
 

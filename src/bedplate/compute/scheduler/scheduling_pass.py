@@ -1,8 +1,9 @@
 """One pass of the scheduler: what `decide` does inside its trial.
 
-In this order: jobs that others were asked to make room for; waiting jobs in the order of the queue; elastic jobs that grow into
-what is left. A job that does not fit is blocked: others may be asked to make room for it (`victims.py`), and the first blocked
-ones get reservations (`reservations.py`) that all after them respect.
+In this order: running jobs whose numbers were changed (`off_target.py`); jobs that others were asked to make room for; waiting
+jobs in the order of the queue; elastic jobs that grow into what is left. A job that does not fit is blocked: others may be
+asked to make room for it (`victims.py`), and the first blocked ones get reservations (`reservations.py`) that all after them
+respect.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bedplate.compute.scheduler.entry import Entry, Phase
 from bedplate.compute.scheduler.job import Topology
 from bedplate.compute.scheduler.ledger import Tenant
 from bedplate.compute.scheduler.needs import Shape, Variant
+from bedplate.compute.scheduler.off_target import OffTarget
 from bedplate.compute.scheduler.outcome import Outcome
 from bedplate.compute.scheduler.placement.arrays import Ints
 from bedplate.compute.scheduler.reservations import Reservations
@@ -46,6 +48,8 @@ class SchedulingPass:
         self._barred_s: dict[Shape, float] = {}
         """Jobs of a shape that run longer do not fit beside what is reserved."""
         self._tries: dict[Tenant, int] = {}
+        self._extended: set[str] = set()
+        """Running jobs that were given more places."""
         self._num_blocked = self._num_looked_at = self._num_settled = 0
         self._walk: Walk | None = None
 
@@ -58,6 +62,7 @@ class SchedulingPass:
             why, nearest = entry.refusal
             self._decisions.append(Refuse(job_id=entry.job.id, reason=why, nearest=nearest))
         self._leave_out_what_goes()
+        self._bring_to_target()
         first = sorted(state.beneficiaries.values(), key=lambda entry: (entry.key, entry.sequence))
         for entry in first:
             self._serve(entry)
@@ -71,6 +76,16 @@ class SchedulingPass:
             workers = entry.num_workers if entry.phase is Phase.PREEMPTING else len(entry.shrinking)
             gain = tuple((name, amount * workers // max(entry.num_workers, 1)) for name, amount in entry.charge)
             self._state.ledger.leave(entry.tenant, gain)
+
+    def _bring_to_target(self) -> None:
+        if self._state.off_target:
+            off_target = OffTarget(
+                state=self._state, reservations=self.reservations, extend=self._extend, make_room=self._make_room
+            )
+            for decision in off_target.give_back():
+                self._search.leave_alone(decision.job_id)
+                self._decisions.append(decision)
+            off_target.complete()
 
     def _serve(self, entry: Entry) -> None:
         """A job for which room is being made starts, or keeps what it waits for."""
@@ -230,25 +245,28 @@ class SchedulingPass:
             return True
         return False
 
-    def _extend(self, entry: Entry) -> None:
-        """Give a running job the workers that it has not yet, as many as fit."""
+    def _extend(self, entry: Entry) -> int:
+        """Give a running job the workers that it has not yet, as many as fit; once in a pass. Returns their number."""
         state = self._state
         variant = entry.shape.variant(entry.model)
-        if variant is None or entry.shrinking or entry.phase is not Phase.RUNNING:
-            return
+        is_ready = entry.phase is Phase.RUNNING and not entry.shrinking and entry.job.id not in self._extended
+        if variant is None or not is_ready:
+            return 0
         if not all(state.nodes.is_there(item.node) for item in entry.taken):
-            return
+            return 0
         most = state.ledger.most_within(entry.tenant, state.charge_of(variant, 1), entry.missing)
         end_s = self._admission.end_s(entry, variant, entry.num_workers)
         caps_N = self.reservations.caps(variant, end_s)
         labelled_N = state.nodes.labelled(entry.job.request.labels)
         added = state.placer.extend(entry.shape, variant, most, labelled_N, caps_N, entry.taken) if most else None
         if added:
+            self._extended.add(entry.job.id)
             state.ledger.charge(entry.tenant, state.charge_of(variant, len(added)), pinned=not entry.job.is_preemptible)
             self.reservations.took(variant, added, end_s)
             reason = f"room for {len(added)} of {entry.missing} more workers"
             self._decisions.append(Grow(job_id=entry.job.id, added=state.placer.places(added), reason=reason))
             self._is_untouched = False
+        return len(added or ())
 
     def _grow(self) -> None:
         """Elastic jobs get what nobody else could use."""

@@ -23,6 +23,7 @@ from bedplate.compute.scheduler.occupy import checked_places, occupy, vacate
 from bedplate.compute.scheduler.placement.arrays import States
 from bedplate.compute.scheduler.placer import Placer
 from bedplate.compute.scheduler.queue.order import QueueOrder
+from bedplate.compute.scheduler.retarget import retarget
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.tenants import DeviceType, Quota
 from bedplate.compute.scheduler.unsatisfiable import refusal
@@ -53,7 +54,7 @@ class SchedulerState:
         nodes = list(nodes)
         self.settings = settings or SchedulerSettings()
         types = {item.model: item for item in device_types}
-        units = {model: item.units for model, item in types.items()}
+        units = self._units = {model: item.units for model, item in types.items()}
         self.nodes = NodeBook(nodes, units)
         self.catalog = Catalog(self.nodes.cluster, types.values(), speed)
         for node in nodes:
@@ -74,6 +75,8 @@ class SchedulerState:
         """Jobs that hold places, by id; those that were asked to end too."""
         self.going, self.incomplete, self.buckets = index.going, index.incomplete, index.buckets
         """Of these the ones that were asked to end or to shrink; that have fewer workers than they want; that can make room."""
+        self.off_target = index.off_target
+        """Jobs with places whose numbers were changed, and that have more workers than they want or fewer than their least."""
         self.beneficiaries = index.beneficiaries
         """Waiting jobs for which others were asked to make room."""
         self.empty: tuple[int, States] | None = None
@@ -215,6 +218,15 @@ class SchedulerState:
         if entry.phase is Phase.RUNNING:
             self._index.made_room(entry)
 
+    def retarget(self, job_id: str, workers: int, fewest: int) -> None:
+        """A job wants `workers` workers from now on, and is entitled to `fewest` of them; see `retarget.py`.
+
+        Raises:
+            NotFoundError: There is no such job.
+            UsageError: There is no such number of workers.
+        """
+        retarget(self, self._index, self.entry(job_id), workers, fewest)
+
     def progressed(self, job_id: str, done_frac: float, now: float) -> None:
         """How much of its work a running job has done, and kept."""
         entry = self.entry(job_id)
@@ -222,6 +234,21 @@ class SchedulerState:
         elapsed_s, gained = now - entry.started_s, entry.done_frac - entry.started_frac
         if entry.phase is Phase.RUNNING and elapsed_s > 0 and gained > 0:
             self.holdings.expect(entry.slot, now, (1 - entry.done_frac) * elapsed_s / gained)
+
+    def expected_end_s(self, job_id: str) -> float | None:
+        """When a running job is expected to end, in seconds of the scheduler's clock; None where nobody knows."""
+        return self.holdings.end_s(self.entry(job_id).slot)
+
+    def described(self, types: Iterable[DeviceType]) -> None:
+        """What is known of models that no node here has yet; say so before such a node is added."""
+        types = tuple(types)
+        self.catalog.describe(types)
+        self._units.update({item.model: item.units for item in types})
+
+    def speeds_changed(self) -> None:
+        """The speeds that this state was given say something else now; O(waiting and running jobs)."""
+        self.catalog.forget_speeds()
+        self._reshape()
 
     def node_added(self, node: Node) -> None:
         """A node is there."""

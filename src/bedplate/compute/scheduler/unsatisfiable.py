@@ -104,7 +104,8 @@ def _name(resource: str) -> str:
 def _why_not(state: SchedulerState, request: Request) -> str:
     models = state.catalog.accepted(request)
     if not models:
-        return f"no node has {' or '.join(request.accelerators) or 'accelerators'}" + _with_memory(request)
+        there = ", ".join(sorted(model for model in state.nodes.cluster.models if model)) or "no accelerators"
+        return f"no node has {' or '.join(request.accelerators) or 'accelerators'}{_with_memory(request)}; nodes have {there}"
     most = max(_most(state, request, variant_of(state.nodes.cluster, request, model)) for model in models)
     where = {Topology.ANY: "the cluster", Topology.SAME_LEAF: "one leaf", Topology.SAME_NODE: "one node"}[request.topology]
     if most:

@@ -111,6 +111,10 @@ class VictimSearch:
         """These are being asked; they are nobody else's victims."""
         self._asked.update(victim.entry.job.id for victim in room_made.victims)
 
+    def leave_alone(self, job_id: str) -> None:
+        """It was asked already."""
+        self._asked.add(job_id)
+
     def _least_priority(self) -> float:
         """The least priority that has any claim where nobody is guaranteed anything."""
         if self._least is None:

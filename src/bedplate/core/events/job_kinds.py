@@ -8,6 +8,7 @@ from bedplate.core.events.catalogue import event_kind
 from bedplate.core.events.event import Severity
 
 __all__ = [
+    "CapacityRetargeted",
     "JobCancelled",
     "JobDone",
     "JobFailed",
@@ -21,6 +22,7 @@ __all__ = [
     "NodeJoined",
     "NodeLost",
     "NodeUndrained",
+    "QuotaLent",
     "SchedulerStarted",
     "SchedulerStopped",
 ]
@@ -85,6 +87,30 @@ class JobResized:
     workers_before: int
     workers: int
     reason: str
+
+
+@event_kind("capacity.retargeted")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityRetargeted:
+    """A service whose replicas follow its load wants another number of them."""
+
+    replicas_before: int
+    replicas: int
+    mode: str
+    """What that was taken from: `static`, `reactive` or `forecast`."""
+    reason: str
+
+
+@event_kind("quota.lent")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaLent:
+    """A part of a tenant's guarantee is not needed for a while, and what others borrow of it is not taken back meanwhile."""
+
+    tenant: str
+    resource: str
+    amount: float
+    until_s: float
+    """Seconds since the epoch."""
 
 
 @event_kind("job.done")

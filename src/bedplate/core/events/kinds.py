@@ -15,6 +15,7 @@ from bedplate.core.events.catalogue import EVENT_KINDS as EVENT_KINDS
 from bedplate.core.events.catalogue import event_kind as event_kind
 from bedplate.core.events.catalogue import make_event as make_event
 from bedplate.core.events.event import Severity
+from bedplate.core.events.job_kinds import CapacityRetargeted as CapacityRetargeted
 from bedplate.core.events.job_kinds import JobCancelled as JobCancelled
 from bedplate.core.events.job_kinds import JobDone as JobDone
 from bedplate.core.events.job_kinds import JobFailed as JobFailed
@@ -28,6 +29,7 @@ from bedplate.core.events.job_kinds import NodeDrained as NodeDrained
 from bedplate.core.events.job_kinds import NodeJoined as NodeJoined
 from bedplate.core.events.job_kinds import NodeLost as NodeLost
 from bedplate.core.events.job_kinds import NodeUndrained as NodeUndrained
+from bedplate.core.events.job_kinds import QuotaLent as QuotaLent
 from bedplate.core.events.job_kinds import SchedulerStarted as SchedulerStarted
 from bedplate.core.events.job_kinds import SchedulerStopped as SchedulerStopped
 from bedplate.core.json import Json

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bedplate.core.devices import Device, Node
+from bedplate.core.devices import DECLARED, Device, Node
 from bedplate.engines.remote.transport import Accelerators
 
 
@@ -24,4 +24,4 @@ def undetected(machine: Node, counted: Sequence[Accelerators]) -> Iterator[Devic
     for item in counted:
         kind = "npu" if item.resource == "NPU" else "gpu"
         for number in range(found[kind], item.count):
-            yield Device(id=f"{kind}:{number}", kind=kind, vendor="declared", model=item.model, memory_bytes=0)
+            yield Device(id=f"{kind}:{number}", kind=kind, vendor=DECLARED, model=item.model, memory_bytes=0)

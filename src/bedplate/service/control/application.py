@@ -19,6 +19,7 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("POST", "/v1/jobs", "submit"),
     ("GET", "/v1/jobs/{job_id}", "job"),
     ("POST", "/v1/jobs/{job_id}/cancel", "cancel"),
+    ("POST", "/v1/jobs/{job_id}/load", "load"),
     ("GET", "/v1/nodes", "nodes"),
     ("POST", "/v1/nodes/{node_id}/drain", "drain"),
     ("POST", "/v1/nodes/{node_id}/undrain", "undrain"),

@@ -31,5 +31,14 @@ class UserBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBody:
+    """The load of a service."""
+
+    value: float
+    at_s: float | None = None
+    """Seconds since the epoch; now if None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoBody:
     """Nothing: `{}`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,7 +17,7 @@ from bedplate.app.control.submission import Submission
 from bedplate.app.runs import event_as_json
 from bedplate.core.errors import UnavailableError
 from bedplate.service.control.access import caller_of
-from bedplate.service.control.bodies import DrainBody, NoBody, QuotaBody, UserBody
+from bedplate.service.control.bodies import DrainBody, LoadBody, NoBody, QuotaBody, UserBody
 from bedplate.service.control.reading import Query, choices, list_query, read_body
 from bedplate.state.job_records import Phase, TenantRecord
 from bedplate.state.jobs import JobFilter
@@ -44,7 +45,9 @@ class Handlers:
         """How the service stands, and who is asking."""
         caller = await self._caller(request)
         Query(request)
-        errors = [str(error) for error in (self._service.loop.error, self._service.watch.error) if error is not None]
+        service = self._service
+        found = (service.loop.error, service.watch.error, service.following.error)
+        errors = [str(error) for error in found if error is not None]
         return {
             "version": __version__,
             "user": caller.name,
@@ -70,7 +73,7 @@ class Handlers:
     async def jobs(self, request: Request) -> dict[str, Any]:
         """A page of jobs."""
         caller = await self._caller(request)
-        query = list_query(request, "phase", "user", "tenant", "name")
+        query = list_query(request, "phase", "user", "tenant", "name", "explain")
         phases = choices(query.texts("phase"), [phase.value for phase in Phase], "no phase of a job")
         wanted = JobFilter(
             phases=None if phases is None else tuple(Phase(word) for word in phases),
@@ -78,7 +81,9 @@ class Handlers:
             tenants=query.texts("tenant"),
             name=query.text("name"),
         )
-        page = await _call(self._api.jobs, caller, wanted, query.page())
+        explain = query.text("explain") or "false"
+        choices((explain,), ("true", "false"), "no answer to whether reasons are wanted")
+        page = await _call(functools.partial(self._api.jobs, explain=explain == "true"), caller, wanted, query.page())
         return {"jobs": list(page.items), "next": page.next, "counts": await _call(self._api.counts, caller, wanted)}
 
     async def job(self, request: Request, job_id: str) -> dict[str, Any]:
@@ -93,6 +98,14 @@ class Handlers:
         Query(request)
         await read_body(request, NoBody, 100)
         return dict(await _call(self._api.cancel, caller, job_id))
+
+    async def load(self, request: Request, job_id: str) -> dict[str, Any]:
+        """Take in the load of a service."""
+        caller = await self._caller(request)
+        Query(request)
+        body = await read_body(request, LoadBody, 1_000)
+        await _call(self._api.report_load, caller, job_id, body.value, body.at_s)
+        return {"id": job_id, "value": body.value}
 
     async def nodes(self, request: Request) -> dict[str, Any]:
         """A page of nodes."""

@@ -19,7 +19,7 @@ from bedplate.core.errors import IntegrityError
 from bedplate.state.database.connections import Database
 from bedplate.state.database.driver_errors import translated_errors
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions`; a test compares them, so that opening need not load Alembic."""
 VERSION_TABLE = "bedplate_version"
 APPLICATION_ID = 0x62706C74

@@ -215,3 +215,13 @@ services = Table(
     Column("document", JSON, nullable=False),
 )
 """Who holds what only one process may do: `scheduler`."""
+
+speeds = Table(
+    "speeds",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("samples", Integer, nullable=False),
+    Column("mean_log", Float, nullable=False),
+)
+"""What jobs achieved; see `compute/capabilities/speed.py`."""

@@ -94,8 +94,8 @@ def _has_run_jobs(device: Device) -> bool:
 def _is_meant(word: str, device: Device) -> bool:
     if word.casefold() in {device.model.casefold(), device.vendor, device.runtime.backend}:
         return True
-    capability = published().find(device.model, device.vendor, device.memory_bytes)
+    entries = published().entries_of(device)
     try:
-        return capability is not None and capability in published().wanted(word)
+        return bool(entries) and {entry.model for entry in entries} <= {entry.model for entry in published().wanted(word)}
     except NotFoundError:
         return False

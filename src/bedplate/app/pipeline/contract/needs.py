@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
+from bedplate.compute.capacity.following import Following
 from bedplate.core.errors import UsageError
 from bedplate.core.settings import Operational, Range, about_setting, settings
 from bedplate.core.units import ByteCount, Count, Duration, Fraction
@@ -64,6 +65,9 @@ class Needs:
     """How near to each other they must be."""
     labels: Annotated[Mapping[str, str], Operational()] = field(default_factory=dict)
     """Only nodes with these labels."""
+    replicas: Annotated[Following | None, Operational()] = None
+    """The job is a service: each worker is a replica, and their number follows the load that is reported for the job (metric
+    `load`, or `POST /v1/jobs/ID/load`). For the service of bedplate; without one there are the fewest."""
     tenant: Annotated[str | None, Operational()] = None
     """Whose quota is used: a path like `research/vision`; the user's own tenant when it is not given. For the service."""
     priority: Annotated[int, Range(-1000, 1000), Operational()] = 0
@@ -80,6 +84,8 @@ class Needs:
     """What its speed on a model of accelerators is looked up by: `training`, `inference`, `science`. For the service."""
 
     def __post_init__(self) -> None:
+        if self.replicas is not None:
+            self._check_replicas(self.replicas)
         if self.count is None:
             self._refuse_without_count()
             return
@@ -112,6 +118,15 @@ class Needs:
     def has_accelerators(self) -> bool:
         """Whether each worker must have an accelerator."""
         return self.count is not None or not {ANY, CPU} & set(self.words)
+
+    def _check_replicas(self, replicas: Following) -> None:
+        fewest = Workers(want=replicas.least, min=replicas.least)
+        for name, is_given in (("count", self.count is not None), ("workers", self.workers not in (_NOT_GIVEN, fewest))):
+            with about_setting(name):
+                if is_given:
+                    raise contradiction("replicas", name, f"replicas {replicas.least} to {replicas.most}, and {name}")
+        object.__setattr__(self, "workers", fewest)
+        object.__setattr__(self, "gang", False)
 
     def _refuse_without_count(self) -> None:
         given = {

@@ -13,7 +13,7 @@ import copy
 import enum
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from bedplate.compute.scheduler.decide import apply, decide, shrunk
@@ -21,6 +21,7 @@ from bedplate.compute.scheduler.decision import Decision, Grow, Preempt, Refuse,
 from bedplate.compute.scheduler.job import WHOLE, Allocation, Job, WorkerPlace
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.wake import next_decision_s
+from bedplate.compute.simulate.replay.companion import Companion
 from bedplate.compute.simulate.replay.conditions import Conditions
 from bedplate.compute.simulate.replay.failures import Failures
 from bedplate.compute.simulate.replay.observing import Left, Observer
@@ -59,6 +60,7 @@ class Replay:
         state: SchedulerState,
         conditions: Conditions,
         observers: Sequence[Observer],
+        companion: Companion | None = None,
     ) -> None:
         """Prepare.
 
@@ -68,9 +70,10 @@ class Replay:
             state: Without jobs.
             conditions: What the world does.
             observers: Told of everything.
+            companion: What else goes on in the cluster; the replay ends with it.
         """
         self._trace, self._nodes, self._state = trace, tuple(nodes), state
-        self._conditions, self._observers = conditions, tuple(observers)
+        self._conditions, self._observers, self._companion = conditions, tuple(observers), companion
         self._failures = Failures(conditions, len(nodes))
         self._intact = copy.deepcopy(state) if self._failures.happen else state
         """The cluster while no node is down: a job that could run there is not refused but waits for the repair."""
@@ -90,7 +93,7 @@ class Replay:
         for node in range(len(self._nodes)) if self._failures.happen else ():
             self._file(self._failures.up_s(node), _Event.NODE_FAILS, node)
         now, total = 0.0, len(self._trace.jobs)
-        while (self._next < total or self._works) and (moment_s := self._next_moment(now)) < math.inf:
+        while self._goes_on and (moment_s := self._next_moment(now)) < math.inf:
             now = max(moment_s, self._decided_s + self._conditions.period_s)
             self._happen_until(now)
             self._carry_out_decisions(now)
@@ -99,13 +102,25 @@ class Replay:
                 reporter.progress(self._next - len(self._works), total, "jobs")
         return now
 
+    @property
+    def works(self) -> Mapping[str, JobWork]:
+        """Jobs that have not ended, by id."""
+        return self._works
+
+    @property
+    def _goes_on(self) -> bool:
+        if self._companion is not None:
+            return self._companion.next_s < math.inf
+        return self._next < len(self._trace.jobs) or bool(self._works)
+
     def _next_moment(self, now: float) -> float:
         """When something happens next, or the scheduler may think otherwise; infinity if nothing can change any more."""
         arrival_s = self._arrival_s()
         while self._heap and self._is_stale(self._heap[0]):
             heapq.heappop(self._heap)
         is_hopeless = arrival_s == math.inf and not self._state.running and self._idle_node_events >= self._patience
-        moment_s = min(arrival_s, self._heap[0][0] if self._heap and not is_hopeless else math.inf)
+        companion_s = math.inf if self._companion is None else self._companion.next_s
+        moment_s = min(arrival_s, companion_s, self._heap[0][0] if self._heap and not is_hopeless else math.inf)
         if moment_s - now > _UNATTENDED_S and (self._state.queue or self._state.incomplete):
             by_itself_s = next_decision_s(self._state, now)
             if by_itself_s is not None:
@@ -123,6 +138,8 @@ class Replay:
                 self._arrive()
             elif not self._is_stale(event := heapq.heappop(self._heap)):
                 self._happen(event)
+        while self._companion is not None and self._companion.next_s <= now:
+            self._companion.happen(now)
 
     def _is_stale(self, event: _Filed) -> bool:
         subject = event[3]
@@ -178,6 +195,8 @@ class Replay:
             self._file(now + self._failures.up_s(at), _Event.NODE_FAILS, at)
             return
         for job in self._state.node_lost(node.id):
+            if self._companion is not None and self._companion.lost(job.id, now):
+                continue
             work = self._works[job.id]
             places = self._places(work)
             self._leave(work, places, now, Left.NODE_LOST)
@@ -198,6 +217,8 @@ class Replay:
             observer.decided(now, len(self._state.queue))
 
     def _carry_out(self, decision: Decision, now: float) -> None:
+        if self._companion is not None and self._companion.carry_out(decision, now):
+            return
         work, state = self._works[decision.job_id], self._state
         held = self._places(work)
         apply(state, decision, now)

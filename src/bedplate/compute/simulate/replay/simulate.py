@@ -68,7 +68,7 @@ def simulate_jobs(question: JobsQuestion, reporter: Reporter) -> JobsResult:
         UsageError: A policy that cannot be loaded, words that cannot be read, a run too large for a timeline.
     """
     placement_nodes = read_cluster(question.cluster) if question.cluster is not None else read_nodes(Path(question.nodes or ""))
-    trace = _trace(question, placement_nodes, reporter)
+    trace = trace_of(question, placement_nodes, reporter)
     for remark in _unused_names(question, trace, placement_nodes):
         reporter.say(f"note: {remark}")
     nodes = machines(placement_nodes, question.leaf)
@@ -106,7 +106,8 @@ def _unused_names(question: JobsQuestion, trace: Trace, nodes: Sequence[Placemen
             yield f"no node and no job has {', '.join(unknown)}, which {what} names; there are {', '.join(sorted(known)[:8])}"
 
 
-def _trace(question: JobsQuestion, nodes: Sequence[PlacementNode], reporter: Reporter) -> Trace:
+def trace_of(question: JobsQuestion, nodes: Sequence[PlacementNode], reporter: Reporter) -> Trace:
+    """The jobs that a question is about; errors as of `simulate_jobs`."""
     if question.jobs is not None:
         trace = read_trace(Path(question.jobs), question.format)
     else:
@@ -150,7 +151,7 @@ def _replay(
     weights = question.weight_by_tenant()
     state = SchedulerState(
         nodes=nodes,
-        device_types=_device_types(question, trace),
+        device_types=device_types(question, trace),
         quotas=[Quota(tenant=tenant, weight=weight) for tenant, weight in weights.items()],
         settings=scheduler_settings(policy, question.scheduler),
     )
@@ -161,7 +162,7 @@ def _replay(
     return summarise(policy, trace, metrics, makespan_s, replay.num_decisions, time.perf_counter() - begin)
 
 
-def _device_types(question: JobsQuestion, trace: Trace) -> list[DeviceType]:
+def device_types(question: JobsQuestion, trace: Trace) -> list[DeviceType]:
     """A model is as fast for one kind of job as for another: traces do not say."""
     speeds, memory = question.speed_by_model(), question.memory_by_model()
     kinds = sorted({traced.job.kind for traced in trace.jobs})
