@@ -82,6 +82,8 @@ def test_inventory_reads_standard_input() -> None:
         (["--from", str(FIXTURES / "npu-smi/info-910b.txt"), "--tool", "amd-smi"], 2, "it looks like one of npu-smi"),
         (["--from", str(FIXTURES / "README.md")], 2, "no known tool prints what is in"),
         (["--from", "absent.txt", "--tool", "npu-smi"], 3, "absent.txt"),
+        (["--from", "/", "--tool", "npu-smi"], 2, "/: Is a directory"),
+        (["--from", "/dev/null"], 2, "/dev/null: the output is empty"),
         (["--tool", "npu-smi"], 2, "--from FILE"),
     ],
 )

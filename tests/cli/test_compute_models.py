@@ -41,3 +41,12 @@ def test_an_unknown_word_is_refused_with_the_nearest(command_line: CommandLine) 
     end = command_line.call("compute", "models", "H10")
     assert end.code == 3
     assert "H100" in end.err
+
+
+def test_a_vendor_means_all_of_its_models(command_line: CommandLine) -> None:
+    end = command_line.call("compute", "models", "Huawei", "-o", "json")
+    assert end.code == 0, end.err
+    assert {model["vendor"] for model in end.json["models"]} == {"huawei"}
+    assert {"910B3", "910C"} <= {model["family"] for model in end.json["models"]} | {
+        model["model"] for model in end.json["models"]
+    }

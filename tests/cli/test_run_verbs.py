@@ -301,3 +301,24 @@ def test_a_state_that_can_only_be_read_is_read(command_line: CommandLine) -> Non
         assert refused.returncode == 0, "it is done: nothing to write"
     finally:
         make_writable(command_line.state)
+
+
+def test_ps_shows_runs_where_no_service_runs(finished: CommandLine) -> None:
+    end = finished.call("ps", "-v", "-o", "json")
+    assert end.code == 0 and end.json["runs"] and end.json["jobs"] is None
+    assert "jobs are not shown: no service of this state is running" in end.err
+
+
+def test_options_that_the_service_would_ignore_are_refused(command_line: CommandLine) -> None:
+    for words in (("run", "--engine", "ray-local"), ("run", "--explain"), ("plan", "--engine", "ray-local")):
+        end = command_line.call(words[0], "any.yaml", "--submit", *words[1:])
+        assert end.code == 2 and f"{words[1]} means nothing with --submit" in end.err, end.err
+    end = command_line.call("cancel", "job-1", "--force")
+    assert end.code == 2 and "--force means nothing for a job of the service" in end.err
+
+
+def test_a_service_that_cannot_start_in_the_background_says_why_as_in_the_foreground(command_line: CommandLine) -> None:
+    before = command_line.call("up", "--engine", "absent://here")
+    behind = command_line.call("up", "--engine", "absent://here", "--detach")
+    assert before.code == behind.code == 2
+    assert before.err == behind.err

@@ -109,3 +109,26 @@ def test_a_trace_of_which_too_much_is_left_out_is_a_failed_check(tmp_path: Path)
     assert done.returncode == 4 and "1 not finished: it has no end (jobs.csv:3)" in done.stderr
     done = call("--jobs", "jobs.csv", "--cluster", "1x8:A100", "--most-left-out", "50%", "--policy", "fifo", folder=tmp_path)
     assert done.returncode == 0 and "1 left out" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--report", "--trace", "--save-jobs"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path, option: str) -> None:
+    asked = ("--generate", "jobs=20", "--cluster", "2x8:A100", option)
+    for place in ("absent/file", "."):
+        done = call(*asked, place, folder=tmp_path)
+        assert done.returncode == 2 and "a file in a folder that exists" in done.stderr, done.stderr
+        assert "policy fifo" not in done.stderr
+
+
+def test_names_that_nothing_has_are_told(tmp_path: Path) -> None:
+    asked = ("--generate", "jobs=20,tenants=2", "--cluster", "2x8:A100", "--policy", "fifo")
+    done = call(*asked, "--speeds", "A100=2,a10=3", "--weights", "tenant-0=2,tenant-9=3")
+    assert done.returncode == 0, done.stderr
+    assert "note: no node and no job has a10, which speeds names; there are A100" in done.stderr
+    assert "no node and no job has tenant-9, which weights names; there are tenant-0, tenant-1" in done.stderr
+
+
+def test_what_is_missing_is_named_with_an_example() -> None:
+    done = call("--generate", "jobs=20")
+    assert done.returncode == 2
+    assert "exactly one of nodes or cluster is needed" in done.stderr and "--cluster 6x8:A100" in done.stderr

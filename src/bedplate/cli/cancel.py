@@ -8,6 +8,7 @@ import click
 
 from bedplate.cli.terminal.output import note, output_option, print_json
 from bedplate.cli.terminal.state_option import state_option
+from bedplate.core.errors import UsageError
 
 
 @click.command("cancel")
@@ -19,16 +20,23 @@ from bedplate.cli.terminal.state_option import state_option
 def command(run: str, wait_s: float, force: bool, state: str | None, output: str) -> None:
     """Ask RUN to end and wait until it has; rerun 'bedplate run' to resume it.
 
-    RUN is a run's id or a prefix of it, a pipeline's name, or 'last'; or a job of the service
-    ('job-17'). With --force its process is killed if it
-    does not end; only one of this machine and PID namespace, identified for certain.
+    RUN is a run's id or a prefix of it, a pipeline's name, or 'last'; or a job of the service ('job-17'). With --force its
+    process is killed if it does not end; only one of this machine and PID namespace, identified for certain.
 
     \b
     Examples:
       bedplate cancel last
       bedplate cancel lifecycle --wait 60 --force
+      bedplate cancel job-17
     """
     if re.fullmatch(r"job-[0-9]+", run):
+        if force:
+            raise UsageError(
+                "--force means nothing for a job of the service",
+                seen=run,
+                expected="a run of this machine",
+                next_step="without it: its process is killed when its grace is over",
+            )
         _cancel_job(run, wait_s, state, output)
         return
     from bedplate.app.runs import existing, open_runs

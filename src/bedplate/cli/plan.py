@@ -31,8 +31,9 @@ def command(file: str, submit: bool, engine: str, state: str | None, use: dict[s
     """
     if submit:
         from bedplate.cli.submit import show_forecast
-        from bedplate.cli.terminal.service_option import connected
+        from bedplate.cli.terminal.service_option import connected, refuse_given
 
+        refuse_given("engine", why="the service runs it, where 'bedplate up' was told to")
         show_forecast(connected(None, state).forecast(file, uses=use), output)
         return
     from bedplate.app.api import plan

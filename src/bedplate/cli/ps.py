@@ -48,10 +48,16 @@ def command(run: str | None, limit: int, before: str | None, verbose: bool, stat
         print_table(("job", "run", "phase", "why"), [(job["id"], job["run_id"], job["phase"], job["why"]) for job in jobs])
 
 
-def _open_jobs(state: str | None) -> list[dict[str, Any]]:
+def _open_jobs(state: str | None) -> list[dict[str, Any]] | None:
+    """Jobs of the service that have not ended; None, and a note, where there is no service."""
     from bedplate.cli.terminal.service_option import connected
+    from bedplate.core.errors import UnavailableError
 
-    service = connected(None, state)
+    try:
+        service = connected(None, state)
+    except UnavailableError as error:
+        note(f"jobs are not shown: {error.what}")
+        return None
     return list(service.pages(service.queue, "jobs", phase=("waiting", "starting", "running", "stopping"), order="oldest"))
 
 

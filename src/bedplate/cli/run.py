@@ -45,6 +45,9 @@ def command(
       bedplate run pipeline.yaml --engine ray://auto
     """
     if submit:
+        from bedplate.cli.terminal.service_option import refuse_given
+
+        refuse_given("engine", "explain", why="the service runs it, where 'bedplate up' was told to")
         _submit(file, state, use, output, new=new)
         return
     from bedplate.app.api import run

@@ -64,13 +64,25 @@ def command(
         show_forecast(service.forecast(file, uses=use, **settings), output)
         return
     job = service.submit(file, new=new, uses=use, **settings)
+    if not job["is_new"]:
+        unchanged = f"; what it asks for stays as it was (cancel it to submit it with other {', '.join(settings)})"
+        note(f"{job['id']} has not ended yet: it is the same job{unchanged if settings else ''}")
+    elif follow:
+        note(f"{job['id']}: submitted")
     if follow:
-        note(f"{job['id']}: submitted" if job["is_new"] else f"{job['id']} has not ended yet; this is it")
         job = follow_job(service, job["id"])
     if output == "json":
         print_json(job)
     elif not follow:
         print(job["id"])
+
+
+_WOULD = {
+    "start": "would start now",
+    "preempt": "would start once others have made room",
+    "wait": "would wait",
+    "refuse": "would be refused",
+}
 
 
 def show_forecast(forecast: dict[str, Any], output: str) -> None:
@@ -80,7 +92,7 @@ def show_forecast(forecast: dict[str, Any], output: str) -> None:
         return
     where = f" with {forecast['workers']} workers on {', '.join(forecast['nodes'])}" if forecast["nodes"] else ""
     model = f" ({forecast['model']})" if forecast["model"] else ""
-    print(f"would {forecast['would']}{where}{model}")
+    print(f"{_WOULD[forecast['would']]}{where}{model}")
     for line in forecast["lines"]:
         print(f"  - {line}")
     print_models(forecast["models"])

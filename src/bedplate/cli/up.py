@@ -67,7 +67,10 @@ def command(
 
 def _show(ready: Ready, output: str, *, is_detached: bool) -> None:
     if output == "json":
-        print(json.dumps({"url": ready.url, "token": ready.token, "token_file": str(ready.token_file)}), flush=True)
+        print(
+            json.dumps({"url": ready.url, "token": ready.token, "token_file": str(ready.token_file), "pid": ready.pid}),
+            flush=True,
+        )
         return
     print(f"the service is at {ready.url}")
     if ready.token is not None:
@@ -75,4 +78,4 @@ def _show(ready: Ready, output: str, *, is_detached: bool) -> None:
     else:
         print(f"token of the user 'admin': in {ready.token_file} (--new-token makes another)")
     print("try:\n  bedplate submit FILE --follow\n  bedplate queue\n  bedplate nodes")
-    print("'kill' its process to end it; jobs go on." if is_detached else "Ctrl-C ends it; jobs go on.", flush=True)
+    print(f"'kill {ready.pid}' ends it; jobs go on." if is_detached else "Ctrl-C ends it; jobs go on.", flush=True)

@@ -23,7 +23,7 @@ def test_nodes_are_counted_by_what_rejects_them_and_the_start_is_estimated() -> 
     run.run(10.0)
     told = why(state, "first", 10.0)
     assert told.reason == "there is no room" and told.earliest_start_s == 100.0 and told.ahead == 0
-    assert told.rejected["H100"] == {"not usable": 1, "no device of the model": 1, "too small": 1, "free devices": 1}
+    assert told.rejected["H100"] == {"not usable": 1, "no device of the model": 1, "too small": 1, "too few free devices": 1}
     assert why(state, "second", 10.0).ahead == 1
 
 

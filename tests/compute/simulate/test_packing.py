@@ -114,7 +114,7 @@ def test_a_pod_that_cannot_be_is_named_with_its_line(tmp_path: Path) -> None:
     file.write_text("name,cpu_milli,memory_mib,num_gpu,gpu_milli\na,1,1,0,500\n")
     with pytest.raises(ConfigurationError, match=r"pods\.csv:2: 0 devices, 500/1000"):
         read_pods(file)
-    with pytest.raises(NotFoundError, match="no such trace"):
+    with pytest.raises(NotFoundError, match="no such file"):
         read_pods(tmp_path / "absent.csv")
 
 

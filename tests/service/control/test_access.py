@@ -293,3 +293,18 @@ class TestRequests:
             people.ask("admin", "PUT", f"/v1/quotas/{tenant}", {})
         shown = people.ask("admin", "GET", "/v1/quotas?tenant=a").json()["quotas"]
         assert [item["tenant"] for item in shown] == ["a", "a/b"]
+
+
+def test_a_quota_does_not_contradict_itself(people: People) -> None:
+    quota = {"guaranteed": {"cpu": 4}, "limit": {"cpu": 2}, "weight": 1}
+    answer = people.ask("admin", "PUT", "/v1/quotas/research", quota)
+    assert answer.status_code == 400
+    assert answer.json()["seen"] == "cpu: guaranteed 4, limit 2"
+
+
+def test_a_use_case_that_only_the_sender_has_is_refused_with_the_way_to_add_it(people: People) -> None:
+    document = {"version": 1, "name": "odd", "steps": {"a": {"use": "my.own"}}}
+    answer = people.ask("admin", "POST", "/v1/jobs", {"document": document, "key": "0" * 64})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "the service has no use case 'my.own'"
+    assert "bedplate up --use my.own=MODULE" in answer.json()["next"]

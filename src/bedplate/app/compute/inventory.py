@@ -71,12 +71,13 @@ def inventory(settings: Settings) -> InventoryReport:
 def _read(name: str) -> ToolOutput:
     if name == STANDARD_INPUT:
         return ToolOutput(text=sys.stdin.read(), source="standard input")
-    file = Path(name)
-    if not file.is_file():
-        raise NotFoundError(
-            "there is no such file", seen=name, next_step="save the output of the tool first, or use - for standard input"
-        )
-    return ToolOutput(text=file.read_text(errors="replace"), source=name)
+    try:
+        return ToolOutput(text=Path(name).read_text(errors="replace"), source=name)
+    except FileNotFoundError as error:
+        next_step = "save the output of the tool first, or use - for standard input"
+        raise NotFoundError("there is no such file", seen=name, next_step=next_step) from error
+    except OSError as error:
+        raise UsageError("this cannot be read", seen=f"{name}: {error.strerror}", expected="a file, a pipe, or -") from error
 
 
 HEADINGS = (

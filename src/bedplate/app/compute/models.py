@@ -69,10 +69,10 @@ class KnownModel:
 
 
 def known_models(word: str | None = None) -> Sequence[KnownModel]:
-    """The models of the table; with `word`, those of that name or family.
+    """The models of the table; with `word`, those of that name, family or vendor.
 
     Raises:
-        NotFoundError: No such model or family.
+        NotFoundError: No such model, family or vendor.
     """
     speeds = SpeedTable.of()
     found = published().models if word is None else published().wanted(word)

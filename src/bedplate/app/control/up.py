@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -34,6 +36,8 @@ class Ready:
     token: str | None
     """The first admin's new token; None where it was made before."""
     token_file: Path
+    pid: int
+    """The process that listens."""
 
 
 class _Serve(Protocol):
@@ -102,7 +106,7 @@ def up_detached(arguments: list[str], state: str | None) -> Ready:
     with open(log, "ab", opener=lambda path, flags: os.open(path, flags | os.O_CLOEXEC, 0o600)) as stream:
         start = stream.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "bedplate", "up", *arguments],
+            [sys.executable, "-m", "bedplate", "up", *arguments, "--output", "json"],  # so is an error: see `_error_in`
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # says the token
             stderr=stream,
@@ -113,18 +117,27 @@ def up_detached(arguments: list[str], state: str | None) -> Ready:
         url = files.url()
         if url is not None and files.pid() == process.pid:
             token = files.token()
-            return Ready(url=url, token=token if token != before else None, token_file=files.token_file)
+            return Ready(url=url, token=token if token != before else None, token_file=files.token_file, pid=process.pid)
         time.sleep(0.1)
     process.terminate()
     with log.open("rb") as stream:
         stream.seek(start)
         said = stream.read(4_000).decode(errors="replace").strip()
-    raise UnavailableError(
+    raise _error_in(said) or UnavailableError(
         "the service did not come up",
         seen=said or "no word",
         expected=f"an address within {_DETACH_S:g} s",
         next_step=f"see {log}",
     )
+
+
+def _error_in(said: str) -> BedplateError | None:
+    """The error that a service ended with, from the last line that it wrote."""
+    with contextlib.suppress(ValueError, IndexError):
+        document = json.loads(said.splitlines()[-1])
+        if isinstance(document, dict) and "code" in document:
+            return BedplateError.from_json(document)
+    return None
 
 
 def _load_server() -> _Serve:

@@ -13,8 +13,8 @@ from bedplate.cli.terminal.output import note, output_option, print_json, print_
 def models(word: str | None, output: str) -> None:
     """List the device models whose figures are published: memory, bandwidth, dense peak rates, power, and each one's source.
 
-    WORD is a model or family. A speed is relative to an A100 (SXM, 80 GB), as the figures let expect it: jobs correct it.
-    A figure that ends in ? was not found in anything that was read: take it for a guess.
+    WORD is a model, family or vendor. A speed is relative to an A100 (SXM, 80 GB), as the figures let expect it: jobs
+    correct it. A figure that ends in ? was not found in anything that was read: take it for a guess.
 
     \b
     Examples:

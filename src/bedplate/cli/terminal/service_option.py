@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from bedplate.cli.terminal.group import WholeNumber
 from bedplate.cli.terminal.output import note
@@ -20,7 +21,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def service_options(command: Command) -> Command:
     """Adds `--url` and `--state`: which service; the token comes from BEDPLATE_TOKEN or the file that `up` wrote."""
-    text = "Address of the service.  [default: the one of the state; the token: BEDPLATE_TOKEN, or the file that 'up' wrote]"
+    text = (
+        "Address of the service.  [default: the one of the state, for which 'up' kept a token; for others, set BEDPLATE_TOKEN]"
+    )
     return click.option("--url", metavar="URL", envvar="BEDPLATE_URL", help=text)(state_option(command))
 
 
@@ -34,6 +37,16 @@ def page_options(*orders: str) -> Callable[[Command], Command]:
         return limit(order(cursor(command)))
 
     return decorate
+
+
+def refuse_given(*options: str, why: str) -> None:
+    """Raise UsageError where the user gave one of these options, which mean nothing beside `--submit`."""
+    from bedplate.core.errors import UsageError
+
+    context = click.get_current_context()
+    for name in options:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name} means nothing with --submit", seen=f"--{name}", expected=why)
 
 
 def connected(url: str | None, state: str | None) -> ControlClient:

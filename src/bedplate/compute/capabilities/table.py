@@ -79,21 +79,22 @@ class CapabilityTable:
         return tuple(model for model in self.models if _plain(model.family) == _plain(device.model))
 
     def wanted(self, word: str) -> tuple[Capability, ...]:
-        """The models that a request means: one by any of its spellings, or all of a family (`A100`, `910B`).
+        """The models that a request means: all of a family (`A100`, `910B`) or vendor, or one by any of its spellings.
 
         Raises:
-            NotFoundError: Neither.
+            NotFoundError: None of them.
         """
-        family = tuple(model for model in self.models if _plain(model.family) == _plain(word))
-        if family:
-            return family
+        for names in ([model.family for model in self.models], [model.vendor for model in self.models]):
+            found = tuple(model for model, name in zip(self.models, names, strict=True) if _plain(name) == _plain(word))
+            if found:
+                return found
         if (model := self.find(word)) is not None:
             return (model,)
-        known = sorted({name for item in self.models for name in (item.model, item.family)})
+        known = sorted({name for item in self.models for name in (item.model, item.family, item.vendor)})
         raise NotFoundError(
             "no published figures of such a device",
             seen=word,
-            expected="a model or family of the capability table",
+            expected="a model, family or vendor of the capability table",
             next_step=did_you_mean(word, known, "ask by the name that 'compute inventory' shows, or add a file of figures"),
         )
 

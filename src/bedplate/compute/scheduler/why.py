@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bedplate.compute.scheduler.decision import Preempt, Shrink, Start
+from bedplate.compute.scheduler.job import Topology
 from bedplate.compute.scheduler.jobs.entry import Entry, Phase
 from bedplate.compute.scheduler.nodes.needs import Variant
 from bedplate.compute.scheduler.passes.admission import Admission
@@ -120,7 +121,8 @@ def _details(entry: Entry, current: SchedulingPass) -> tuple[str, ...]:
     request = entry.job.request
     details = []
     if entry.fewest > 1:
-        details.append(f"it starts with {entry.fewest} workers or more, {request.topology.value}")
+        where = "" if request.topology is Topology.ANY else f", {request.topology.value}"
+        details.append(f"it starts with {entry.fewest} workers or more{where}")
     before = [item.job_id for item in current.reservations.made if item.job_id != entry.job.id]
     if before:
         details.append(f"room is kept for {', '.join(before)}")

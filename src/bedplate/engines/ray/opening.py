@@ -11,7 +11,7 @@ from bedplate.core.allocation import NodeAllocation
 from bedplate.core.errors import UsageError
 from bedplate.engines.node_reader import read_node
 from bedplate.engines.ray.cluster import LocalRayCluster
-from bedplate.engines.ray.transport import RayTransport
+from bedplate.engines.ray.transport import RayTransport, check_installed
 from bedplate.engines.remote.engine import RemoteEngine
 
 _NUM_NODES = 3
@@ -55,6 +55,7 @@ def open_local_engine(root: Path, location: str, node_reader: str, *, only: Sequ
     """
     if location:
         raise UsageError("the engine 'ray-local' is on this machine", seen=f"ray-local://{location}", expected="ray-local")
+    check_installed()
     machine = read_node(node_reader)
     cores = max(1, len(machine.cores) // _NUM_NODES)
     with contextlib.ExitStack() as owned:

@@ -169,11 +169,18 @@ def _accelerators(resources: Mapping[str, float]) -> Iterator[Accelerators]:
             yield Accelerators(resource=name, model=models[0] if models else name, count=count)
 
 
-def _connect(address: str, *, is_known: bool) -> Any:
+def check_installed() -> None:
+    """Raise UnavailableError where Ray is not installed."""
     try:
-        import ray
+        import ray  # noqa: F401
     except ImportError as error:
         raise UnavailableError("Ray is not installed", seen=error, next_step="pip install 'bedplate[ray]'") from error
+
+
+def _connect(address: str, *, is_known: bool) -> Any:
+    check_installed()
+    import ray
+
     if ray.is_initialized():
         raise UsageError(
             "this process is in a Ray cluster already",

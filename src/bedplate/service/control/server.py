@@ -6,6 +6,7 @@ SIGTERM or Ctrl-C: no more jobs are taken, the decision in hand is finished, the
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
 import threading
@@ -57,7 +58,7 @@ def serve(service: ControlService, on_ready: Callable[[Ready], None], is_stopped
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup: stays ignored
                     signal.signal(number, lambda _number, _frame: is_stopped.set())
-            on_ready(Ready(url=url, token=service.token, token_file=service.files.token_file))
+            on_ready(Ready(url=url, token=service.token, token_file=service.files.token_file, pid=os.getpid()))
             server.run(sockets=[listener])
         finally:
             service.files.remove_address()

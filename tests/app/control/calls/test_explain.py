@@ -83,7 +83,7 @@ def test_a_job_is_told_how_many_go_before_it(service: ServiceUnderTest) -> None:
     service.submit(ALL)
     last = service.submit(ALL)
     service.step()
-    assert "1 waiting jobs are looked at before it" in why(service, last)
+    assert "waiting jobs that are looked at before it: 1" in why(service, last)
 
 
 def test_a_mistyped_model_is_answered_with_the_one_that_is_there(service: ServiceUnderTest) -> None:
@@ -104,6 +104,6 @@ def test_a_list_with_reasons_says_what_the_scheduler_knows_and_one_without_is_qu
     admin = Caller(name="admin", role=Role.ADMIN, tenants=())
     explained = [item["why"] for item in api.jobs.page(admin, JobFilter(), PageRequest(order="oldest"), explain=True).items]
     assert all("node a is drained: a fan is loud" in str(text) for text in explained)
-    assert "1 waiting jobs are looked at before it" in str(explained[1])
+    assert "waiting jobs that are looked at before it: 1" in str(explained[1])
     plain = [item["why"] for item in api.jobs.page(admin, JobFilter(), PageRequest(order="oldest")).items]
     assert not any("is drained" in str(text) for text in plain)

@@ -64,7 +64,7 @@ def test_each_node_is_counted_under_the_first_filter_that_rejects_it() -> None:
     }
     assert answer.num_fitting == 1
     assert answer.counts[Filter.SIZE] == 2 and sum(answer.counts.values()) == 8
-    assert str(answer).startswith("1 of 9 nodes fit; 2 too small, 1 ")
+    assert str(answer).startswith("1 of 9 nodes fit; too small: 2, ")
     texts = [answer.text(at) for at in range(len(names))]
     assert texts[2] == "other model: has 4 x B, A is needed"
     assert texts[5] == "no cpu left: 7000 of 16000 mCPU are free, 8000 needed"

@@ -213,6 +213,14 @@ def test_a_time_that_cannot_be_is_named(tmp_path: Path) -> None:
         read_trace(written(tmp_path, "id,submitted,duration\na,yesterday,3\n"))
 
 
+@pytest.mark.parametrize(("first", "second"), [("10", "2026-05-01 09:30:00"), ("2026-05-01 09:30:00", "1e3")])
+def test_times_and_seconds_do_not_mix(tmp_path: Path, first: str, second: str) -> None:
+    rows = f"id,submitted,duration,devices\na,{first},1h,1\nb,{second},1h,1\n"
+    with pytest.raises(ConfigurationError, match="times and seconds are mixed") as refused:
+        read_trace(written(tmp_path, rows))
+    assert refused.value.seen == f"{tmp_path / 'jobs.csv'}:3: submitted={second!r}"
+
+
 def test_an_unknown_column_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'devices'"):
         read_trace(written(tmp_path, "id,submitted,duration,device\na,0,1,1\n"))

@@ -14,7 +14,7 @@ from bedplate.app.control.scheduling.carry_out import refusal_error
 from bedplate.app.control.scheduling.estimates import ModelEstimate, estimates
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Preempt, Refuse, Shrink, Start
-from bedplate.compute.scheduler.job import Job
+from bedplate.compute.scheduler.job import Job, Topology
 from bedplate.compute.scheduler.jobs.entry import Entry
 from bedplate.compute.scheduler.nodes.needs import Variant
 from bedplate.compute.scheduler.why import Waiting, exceeded_limit, rejections, why
@@ -147,7 +147,7 @@ def _of_pass(waiting: Waiting, now_s: float) -> Iterator[str]:
     yield from waiting.details
     yield from waiting.quota
     if waiting.ahead:
-        yield f"{waiting.ahead} waiting jobs are looked at before it"
+        yield f"waiting jobs that are looked at before it: {waiting.ahead}"
     if waiting.earliest_start_s is not None and waiting.earliest_start_s > now_s:
         yield f"it starts in {format_duration(waiting.earliest_start_s - now_s)} at the latest, as things stand"
 
@@ -155,7 +155,9 @@ def _of_pass(waiting: Waiting, now_s: float) -> Iterator[str]:
 def _of_nodes(book: JobBook, entry: Entry, variant: Variant, num_nodes: int) -> Iterator[str]:
     """How many nodes fit and what rejects the others, then the first of those one by one."""
     answer = rejections(book.scheduler, entry, variant)
-    yield f"{answer}; {entry.fewest} workers are needed, {entry.job.request.topology}"
+    topology = entry.job.request.topology
+    where = "" if topology is Topology.ANY else f", {topology}"
+    yield f"{answer}; needed: {entry.fewest} worker{'s' if entry.fewest > 1 else ''}{where}"
     if answer.num_fitting:
         yield "what is free is too little for all of its workers, or is kept for jobs before it"
     for node in list(answer.filter_of)[:num_nodes]:

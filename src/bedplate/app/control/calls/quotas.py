@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from bedplate.app.control.calls.tokens import check_tenant
 from bedplate.app.control.calls.views import quota_view
 from bedplate.app.control.scheduling.book import quota_of
 from bedplate.app.control.scheduling.controller import Controller
-from bedplate.core.errors import NotFoundError
+from bedplate.core.errors import NotFoundError, UsageError
 from bedplate.core.json import JsonObject
 from bedplate.state.job_records import TenantRecord
 from bedplate.state.jobs import under
@@ -46,11 +47,12 @@ class QuotaCalls:
         """Set what a tenant may have.
 
         Raises:
-            UsageError: A negative amount, or no name of a tenant.
+            UsageError: A negative amount, a guarantee above the limit, or no name of a tenant.
         """
         caller.check_role("set quotas", Role.ADMIN)
         check_tenant(tenant.name)
         quota_of(tenant)  # refuses amounts that are none
+        _check_limit(tenant)
         self.state.tenants.set(tenant)
         self.wake()
 
@@ -64,3 +66,13 @@ class QuotaCalls:
         if not self.state.tenants.remove(name):
             raise NotFoundError(f"no quota is set for '{name}'", next_step="'bedplate quota' lists them")
         self.wake()
+
+
+def _check_limit(tenant: TenantRecord) -> None:
+    for what, amount in tenant.guaranteed.items():
+        if amount > tenant.limit.get(what, math.inf):
+            raise UsageError(
+                "more is guaranteed than the limit allows",
+                seen=f"{what}: guaranteed {amount:g}, limit {tenant.limit[what]:g}",
+                expected="a limit of at least what is guaranteed",
+            )

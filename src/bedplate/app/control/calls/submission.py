@@ -21,7 +21,7 @@ from bedplate.app.pipeline.file.definition import Pipeline
 from bedplate.app.pipeline.file.reading import examine_pipeline
 from bedplate.app.pipeline.run.planning import check_settings_of
 from bedplate.app.uses import USES
-from bedplate.core.errors import CheckFailedError, ForbiddenError, QueueFullError
+from bedplate.core.errors import CheckFailedError, ConfigurationError, ForbiddenError, QueueFullError, did_you_mean
 from bedplate.core.events.event import Subject, SubjectKind
 from bedplate.core.events.kinds import JobSubmitted, make_event
 from bedplate.core.json import Json, JsonObject
@@ -118,8 +118,9 @@ class Submitter:
 
     def _read(self, caller: Caller, sent: Submission) -> NewJob:
         caller.check_submits(caller.own_tenants[0])
-        document = document_from(sent.document, NO_FOLDER)
-        pipeline = examine_pipeline(document, {**USES, **self.uses}, owner=caller.name, file=sent.file).complete()
+        document, uses = document_from(sent.document, NO_FOLDER), {**USES, **self.uses}
+        _check_uses(sent.document, uses)
+        pipeline = examine_pipeline(document, uses, owner=caller.name, file=sent.file).complete()
         if (seen := replace(pipeline, owner="").key()) != sent.key:
             raise CheckFailedError(
                 "the service sees other inputs than you do",
@@ -185,6 +186,20 @@ def prepare(
     }
     sent = {**pipeline.document, "steps": steps}
     return Submission(document=sent, key=pipeline.key(), file=pipeline.file, **more)
+
+
+def _check_uses(document: JsonObject, known: Mapping[str, str]) -> None:
+    """Refuse a use case that only the submitting side has; what else is wrong with a document is found when it is read."""
+    steps = document.get("steps")
+    for step in steps.values() if isinstance(steps, Mapping) else ():
+        use = step.get("use") if isinstance(step, Mapping) else None
+        if isinstance(use, str) and use not in known:
+            raise ConfigurationError(
+                f"the service has no use case '{use}'",
+                seen=use,
+                expected=", ".join(sorted(known)),
+                next_step=did_you_mean(use, known, f"it must have it too: 'bedplate up --use {use}=MODULE'"),
+            )
 
 
 def _trial(job: NewJob, now_s: float) -> JobRecord:

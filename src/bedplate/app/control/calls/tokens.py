@@ -32,7 +32,7 @@ def check_user_name(name: str) -> None:
     Raises:
         UsageError: It is none.
     """
-    _check(_NAME, name, "no name of a user", "up to 64 of a-z, 0-9, '.', '_', '-', a letter or digit first")
+    _check(_NAME, name, "not the name of a user", "up to 64 of a-z, 0-9, '.', '_', '-', a letter or digit first")
 
 
 def check_tenant(name: str) -> None:
@@ -41,7 +41,7 @@ def check_tenant(name: str) -> None:
     Raises:
         UsageError: It is none.
     """
-    _check(_TENANT, name, "no tenant", "a path like research/vision: up to 8 names of a-z, 0-9, '.', '_', '-'")
+    _check(_TENANT, name, "not the name of a tenant", "a path like research/vision: up to 8 names of a-z, 0-9, '.', '_', '-'")
 
 
 def _check(pattern: re.Pattern[str], text: str, what: str, expected: str) -> None:

@@ -96,8 +96,9 @@ def models_of(book: JobBook, record: JobRecord, now_s: float) -> tuple[ModelEsti
 
 def why_of(book: JobBook, record: JobRecord, may_see: Callable[[str], bool], now_s: float, num_nodes: int = 0) -> str:
     """Why a job is where it is; of one that waits, as the scheduler sees it now, with the reasons of `num_nodes` nodes."""
-    is_waiting = record.phase is Phase.WAITING and record.id in book.records
-    text = "; ".join(reasons(book, record.id, now_s, num_nodes)) if is_waiting else record.why
+    now = book.records.get(record.id, record)  # the record was read before, and may have been placed since
+    is_waiting = now.phase is Phase.WAITING and record.id in book.records
+    text = "; ".join(reasons(book, record.id, now_s, num_nodes)) if is_waiting else now.why
     if (wish := book.wishes.get(record.id)) is not None:
         text = f"{wish}; {text}" if text else wish
     return without_others(text, may_see)

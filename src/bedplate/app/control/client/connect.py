@@ -16,7 +16,8 @@ def connect(*, url: str | None = None, token: str | None = None, state: str | No
 
     Args:
         url: Where it listens; BEDPLATE_URL if it is not given, else what the service of `state` has written down.
-        token: Who is asking; BEDPLATE_TOKEN if it is not given, else the token that `bedplate up` kept for this user.
+        token: Who is asking; BEDPLATE_TOKEN if it is not given, else the token that `bedplate up` kept for this user, which
+            is sent nowhere but to the address that the service of `state` has written down.
         state: As of `bedplate.run`.
 
     Raises:
@@ -35,12 +36,13 @@ def connect(*, url: str | None = None, token: str | None = None, state: str | No
     parts = urlsplit(found_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise UsageError("not the address of a service", seen=found_url, expected="http://HOST:PORT")
-    found_token = token or os.environ.get("BEDPLATE_TOKEN") or files.token()
+    kept = files.token() if found_url == files.url() else None  # of no concern to any other address
+    found_token = token or os.environ.get("BEDPLATE_TOKEN") or kept
     if found_token is None:
         raise UnavailableError(
             "there is no token for the service",
-            seen=files.token_file,
-            expected="BEDPLATE_TOKEN, or the file that 'bedplate up' writes",
+            seen=found_url,
+            expected=f"BEDPLATE_TOKEN; {files.token_file} is sent to the service of that state only",
             next_step="ask an admin ('bedplate users add NAME'); 'bedplate up --new-token' makes another for its owner",
         )
     return ControlClient(url=found_url.rstrip("/"), token=found_token)

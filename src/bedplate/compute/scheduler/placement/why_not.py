@@ -25,9 +25,9 @@ class Filter(enum.StrEnum):
     UNUSABLE = "not usable"
     MODEL = "no device of the model"
     SIZE = "too small"
-    CPU = "free CPU"
-    MEMORY = "free memory"
-    DEVICES = "free devices"
+    CPU = "too little free CPU"
+    MEMORY = "too little free memory"
+    DEVICES = "too few free devices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +47,7 @@ class WhyNot:
         return dict(Counter(self.filter_of.values()).most_common())
 
     def __str__(self) -> str:
-        rejected = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        rejected = ", ".join(f"{name}: {count}" for name, count in self.counts.items())
         return f"{self.num_fitting} of {self.num_fitting + len(self.filter_of)} nodes fit" + (
             f"; {rejected}" if rejected else ""
         )

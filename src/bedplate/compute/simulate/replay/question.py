@@ -85,13 +85,16 @@ class JobsQuestion:
     """Write what ran where to this file, for Perfetto or chrome://tracing; small runs only."""
 
     def __post_init__(self) -> None:
-        for given, names in (
-            ((self.jobs, self.generate), "jobs or generate"),
-            ((self.nodes, self.cluster), "nodes or cluster"),
+        for given, names, what in (
+            ((self.jobs, self.generate), "jobs or generate", "a trace of jobs, or words to make one of"),
+            ((self.nodes, self.cluster), "nodes or cluster", "the nodes, as a file or in words"),
         ):
             if (given[0] is None) == (given[1] is None):
                 raise UsageError(
-                    f"one of {names} is needed", seen="both" if given[0] else "neither", expected=f"exactly one: {names}"
+                    f"exactly one of {names} is needed",
+                    seen="both" if given[0] else "neither",
+                    expected=what,
+                    next_step="such as --generate jobs=300 --cluster 6x8:A100",
                 )
         if self.generate is not None and self.format is not None:
             raise UsageError("a generated trace has no format", seen=self.format, expected="format with jobs only")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,6 +69,8 @@ def simulate_jobs(question: JobsQuestion, reporter: Reporter) -> JobsResult:
     """
     placement_nodes = read_cluster(question.cluster) if question.cluster is not None else read_nodes(Path(question.nodes or ""))
     trace = trace_of(question, placement_nodes, reporter)
+    for remark in _unused_names(question, trace, placement_nodes):
+        reporter.say(f"note: {remark}")
     nodes = machines(placement_nodes, question.leaf)
     if question.save_jobs is not None:
         write_own(trace, Path(question.save_jobs))
@@ -86,6 +89,21 @@ def simulate_jobs(question: JobsQuestion, reporter: Reporter) -> JobsResult:
         num_devices=sum(node.num_devices for node in placement_nodes),
         policies=tuple(results),
     )
+
+
+def _unused_names(question: JobsQuestion, trace: Trace, nodes: Sequence[PlacementNode]) -> Iterator[str]:
+    """Names in the question that nothing here has: most likely misspelt."""
+    models = {model for node in nodes for model in node.models}
+    wanted = {model for traced in trace.jobs for model in traced.job.request.accelerators}
+    tenants = {traced.job.tenant for traced in trace.jobs}
+    above = {tenant[: at.start()] for tenant in tenants for at in re.finditer("/", tenant)}
+    for what, given, known in (
+        ("speeds", question.speed_by_model(), models | wanted),
+        ("device-memory", question.memory_by_model(), models | wanted),
+        ("weights", question.weight_by_tenant(), tenants | above),
+    ):
+        if unknown := sorted(set(given) - known):
+            yield f"no node and no job has {', '.join(unknown)}, which {what} names; there are {', '.join(sorted(known)[:8])}"
 
 
 def trace_of(question: JobsQuestion, nodes: Sequence[PlacementNode], reporter: Reporter) -> Trace:

@@ -38,7 +38,7 @@ def open_trace(file: Path) -> Iterator[IO[str]]:
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as packed:
             yield io.TextIOWrapper(cast("IO[bytes]", packed), encoding="utf-8-sig", newline="")
     except FileNotFoundError as error:
-        raise NotFoundError("no such trace", seen=file, next_step="check the path") from error
+        raise NotFoundError("there is no such file", seen=file, next_step="check the path") from error
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError("the trace cannot be read", seen=f"{file}: {error}", expected="text in UTF-8") from error
 

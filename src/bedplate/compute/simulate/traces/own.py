@@ -50,9 +50,29 @@ Word = TypeVar("Word", bound=StrEnum)
 def read_own(file: Path) -> Trace:
     """The jobs of a file in our own format; see `reading.read_trace` for the errors."""
     builder = TraceBuilder(str(file), "bedplate")
+    counts_seconds: bool | None = None
     for row in Table.rows(file, COLUMNS, optional=OPTIONAL):
+        if row.has("submitted"):
+            counts_seconds = _check_form(row, counts_seconds)
         _add_row(builder, row)
     return builder.finished()
+
+
+def _check_form(row: Row, counts_seconds: bool | None) -> bool:
+    """Whether `submitted` is a number of seconds, as in the rows before: together with times, they would be decades apart."""
+    is_number = _is_number(row.text("submitted"))
+    if counts_seconds is not None and is_number is not counts_seconds:
+        before = "seconds" if counts_seconds else "times"
+        raise row.error("submitted", "times and seconds are mixed", f"{before}, as in the rows before")
+    return is_number
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _add_row(builder: TraceBuilder, row: Row) -> None:
