@@ -5,19 +5,20 @@ It is made from the state database at the start, and again whenever something co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from bedplate.app.control.batch import Batch
-from bedplate.app.control.cores import CoreBook
-from bedplate.app.control.requests import Placed, job_of, placed_from_json
+from bedplate.app.control.cores import CoreBook, accelerators
+from bedplate.app.control.requests import Placed, job_of, placed_from_json, workers_by_node
 from bedplate.compute.scheduler.entry import Phase as SchedulerPhase
 from bedplate.compute.scheduler.job import Request
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.tenants import Quota
 from bedplate.core.devices import Node
+from bedplate.core.errors import UsageError
 from bedplate.state.job_records import PLACED, JobRecord, TenantRecord
 
 
@@ -37,10 +38,12 @@ class JobBook:
         """What each of them asks for."""
         self.seen_nodes: tuple[Node, ...] = nodes
         """The newest answer of the engine about its nodes that was taken in."""
+        self.held_back: set[str] = set()
+        """Nodes that went and are back, while processes of before still hold something of them."""
         self.placed: dict[str, Placed] = {}
         """What each placed job holds; while it grows, what it is to have."""
         self.adrift: set[str] = set()
-        """Placed jobs that the scheduler's state does not know: a node of theirs was not there when this book was made."""
+        """Placed jobs that the scheduler's state does not know: a node of theirs was not there, or another, when this book was made."""
         self.drained: dict[str, str] = {}
         """Reason by node."""
 
@@ -130,14 +133,33 @@ class JobBook:
     def _readmit(self, record: JobRecord, placed: Placed, now_s: float) -> None:
         self.cores.hold(placed.nodes)
         self.placed[record.id] = placed
-        if any(self.cores.node(part.node) is None for part in placed.nodes):
+        changed = set(self._changed_under(placed))
+        is_away = any(self.cores.node(part.node) is None for part in placed.nodes)
+        if not is_away and not changed:
+            try:
+                self.scheduler.started(record.id, placed.allocation, record.placed_at_s or now_s)
+            except UsageError:
+                changed = {part.node for part in placed.nodes}
+        if is_away or changed:
             self.scheduler.withdraw(record.id)
             self.adrift.add(record.id)
+            self.held_back |= changed
             return
-        self.scheduler.started(record.id, placed.allocation, record.placed_at_s or now_s)
         beneficiary = str((record.stop or {}).get("beneficiary", ""))
         if (record.stop or {}).get("why") == "preempted" and beneficiary in self.records:
             self.scheduler.preempting(record.id, beneficiary, now_s)
+
+    def _changed_under(self, placed: Placed) -> Iterator[str]:
+        """Nodes that do not have any more what a job holds of them."""
+        places = workers_by_node(placed.allocation.places)
+        for part in placed.nodes:
+            if (node := self.cores.node(part.node)) is None:
+                continue
+            devices = accelerators(node)
+            positions = sorted({position for place in places[part.node] for position in place.devices})
+            now = tuple(devices[position].id for position in positions if position < len(devices))
+            if now != part.devices or not set(part.cores) <= set(node.cores):
+                yield part.node
 
 
 def quota_of(tenant: TenantRecord) -> Quota:

@@ -17,7 +17,7 @@ from bedplate.app.control.batch import Batch
 from bedplate.app.control.book import JobBook
 from bedplate.app.control.carry_out import carry_out
 from bedplate.app.control.endings import Why, ending_of
-from bedplate.app.control.following import after_ending, follow_nodes, stop, take_up
+from bedplate.app.control.following import after_ending, follow_nodes, lose, stop, take_up
 from bedplate.app.control.launcher import Launcher
 from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.settings import SchedulerSettings
@@ -152,6 +152,8 @@ class Controller:
                 batch.launches.append(record.id)
             elif record.phase is Phase.STOPPING and is_up:
                 batch.asked.append(record.id)
+        for node_id in sorted(book.held_back):
+            lose(book, batch, node_id)
         for job_id in sorted(book.adrift):
             if (book.records[job_id].stop or {}).get("why") != Why.CANCELLED:
                 stop(book, batch, book.records[job_id], Why.NODE_LOST, "a node under it is not there any more")

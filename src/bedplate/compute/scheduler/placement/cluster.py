@@ -75,6 +75,11 @@ class Cluster:
             self._tree = Tree([node.path for node in self.nodes])
         return self._tree
 
+    def rehang(self, at: int, node: Node) -> None:
+        """A node hangs elsewhere in the network; it has what it had."""
+        self.nodes[at] = node
+        self._tree = None
+
     @property
     def capacity_milli(self) -> int:
         """Thousandths of all devices that are usable; O(N * G)."""
