@@ -293,3 +293,10 @@ class TestRequests:
             people.ask("admin", "PUT", f"/v1/quotas/{tenant}", {})
         shown = people.ask("admin", "GET", "/v1/quotas?tenant=a").json()["quotas"]
         assert [item["tenant"] for item in shown] == ["a", "a/b"]
+
+
+def test_a_state_that_the_service_makes_is_for_its_user_only(tmp_path: Path) -> None:
+    with running_service(ServiceSettings(), state=str(tmp_path / "made"), engine="simulated://1x1", on_lost=print):
+        modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "made").glob("state.db*")}
+    assert modes and set(modes.values()) == {0o600}
+    assert "state.db-wal" in modes
