@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from bedplate.app.control.endings import MAX_CRASHES
 from bedplate.app.control.requests import Terms, placed_from_json
 from bedplate.compute.scheduler.job import Request
 from bedplate.core.errors import UnavailableError
-from bedplate.state.job_records import Phase
+from bedplate.state.database.tables import tenants
+from bedplate.state.job_records import Phase, TenantRecord
 from tests.app.control.service_under_test import ServiceUnderTest, node
 
 TWO = Request(workers=2, min_workers=2)
@@ -272,6 +274,31 @@ class TestRestart:
         service.step()
         assert service.launcher.launched == [(job, 1), (job, 2)]
         assert lost not in {part.node for part in service.launcher.placed[job].nodes}
+
+
+class TestAQuotaThatCannotBeRead:
+    """Written by hand, or by a version before."""
+
+    @pytest.mark.parametrize("guaranteed", [{"H100": "Infinity"}, {"H100": -1}, {"H100": None}, 7])
+    def test_does_not_stop_the_others(self, service: ServiceUnderTest, guaranteed: object) -> None:
+        service.state.tenants.set(TenantRecord(name="good", guaranteed={"cpu": 1}))
+        bad = TenantRecord(name="bad")
+        service.step()
+        service.state.tenants.set(bad)
+        with service.state.tenants._database.writing() as connection:
+            connection.execute(update(tenants).where(tenants.c.name == "bad").values(guaranteed=guaranteed))
+        for _ in range(2):
+            job = service.submit(tenant="bad")
+            service.step()
+            assert service.phase(job) is Phase.STARTING
+            with service.controller.book() as book:
+                assert [(name, name in str(error)) for name, error in book.unreadable.items()] == [("bad", True)]
+                assert "good" in book.scheduler.ledger.tenants
+            service.restart()
+        service.state.tenants.set(bad)
+        service.step()
+        with service.controller.book() as book:
+            assert book.unreadable == {}
 
 
 def test_who_lost_the_lock_decides_nothing(service: ServiceUnderTest) -> None:

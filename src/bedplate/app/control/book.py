@@ -18,7 +18,7 @@ from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.compute.scheduler.tenants import Quota
 from bedplate.core.devices import Node
-from bedplate.core.errors import UsageError
+from bedplate.core.errors import BedplateError, UsageError
 from bedplate.state.job_records import PLACED, JobRecord, TenantRecord
 
 
@@ -28,7 +28,10 @@ class JobBook:
     def __init__(self, nodes: Iterable[Node], tenants: Iterable[TenantRecord], settings: SchedulerSettings) -> None:
         nodes = tuple(nodes)
         self.quotas = {tenant.name: tenant for tenant in tenants}
-        self.scheduler = SchedulerState(nodes, quotas=map(quota_of, self.quotas.values()), settings=settings)
+        self.unreadable: dict[str, BedplateError] = {}
+        """Why the stored quota of a tenant cannot be read, by its name; until it is set it may have what it can borrow."""
+        quotas = [quota for tenant in self.quotas.values() if (quota := self._quota_of(tenant)) is not None]
+        self.scheduler = SchedulerState(nodes, quotas=quotas, settings=settings)
         self.cores = CoreBook()
         for node in nodes:
             self.cores.add(node)
@@ -43,7 +46,7 @@ class JobBook:
         self.placed: dict[str, Placed] = {}
         """What each placed job holds; while it grows, what it is to have."""
         self.adrift: set[str] = set()
-        """Placed jobs that the scheduler's state does not know: a node of theirs was not there, or another, when this book was made."""
+        """Placed jobs that the scheduler's state does not know: a node of theirs was away or another one then."""
         self.drained: dict[str, str] = {}
         """Reason by node."""
 
@@ -120,7 +123,12 @@ class JobBook:
         now: Mapping[str, TenantRecord] = {tenant.name: tenant for tenant in tenants}
         for name in self.quotas.keys() | now.keys():
             if self.quotas.get(name) != now.get(name):
-                self.scheduler.set_quota(quota_of(now.get(name) or TenantRecord(name=name)))
+                self.unreadable.pop(name, None)
+                quota = self._quota_of(now.get(name) or TenantRecord(name=name))
+                if quota is None and name in self.scheduler.ledger.tenants:
+                    quota = Quota(tenant=name)
+                if quota is not None:
+                    self.scheduler.set_quota(quota)
         self.quotas = dict(now)
 
     def set_drained(self, drained: Mapping[str, str]) -> None:
@@ -161,7 +169,15 @@ class JobBook:
             if now != part.devices or not set(part.cores) <= set(node.cores):
                 yield part.node
 
-
-def quota_of(tenant: TenantRecord) -> Quota:
-    """A stored quota in the scheduler's words."""
-    return Quota(tenant=tenant.name, guaranteed=tenant.guaranteed, limit=tenant.limit, weight=tenant.weight)
+    def _quota_of(self, tenant: TenantRecord) -> Quota | None:
+        """A stored quota in the scheduler's words; None, and noted, where it cannot be read: the others go on."""
+        try:
+            return Quota(tenant=tenant.name, guaranteed=tenant.guaranteed, limit=tenant.limit, weight=tenant.weight)
+        except (BedplateError, TypeError, ValueError, AttributeError) as error:
+            self.unreadable[tenant.name] = UsageError(
+                f"the stored quota of tenant '{tenant.name}' cannot be read",
+                seen=error.seen if isinstance(error, BedplateError) else str(error),
+                expected="finite amounts of 0 or more by model, a finite weight above 0",
+                next_step=f"set it again: 'bedplate quota set {tenant.name} ...'; until then nothing is guaranteed to it",
+            )
+            return None

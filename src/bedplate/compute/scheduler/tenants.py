@@ -42,8 +42,11 @@ class Quota:
 
     def __post_init__(self) -> None:
         amounts = [*self.guaranteed.values(), *self.limit.values(), *self.lent.values()]
-        if not self.tenant or not all(0 <= amount < math.inf for amount in amounts) or not 0 < self.weight < math.inf:
-            raise UsageError("no such quota", seen=self, expected="a tenant, finite amounts from 0 on, a finite weight above 0")
+        is_path = all(part and part == part.strip() for part in self.tenant.split("/"))
+        if not is_path or not all(0 <= amount < math.inf for amount in amounts) or not 0 < self.weight < math.inf:
+            raise UsageError(
+                "no such quota", seen=self, expected="a path such as a/b, finite amounts from 0 on, a finite weight above 0"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

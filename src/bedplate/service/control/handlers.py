@@ -45,6 +45,7 @@ class Handlers:
         caller = await self._caller(request)
         Query(request)
         errors = [str(error) for error in (self._service.loop.error, self._service.watch.error) if error is not None]
+        errors += await _call(self._api.unreadable_quotas)
         return {
             "version": __version__,
             "user": caller.name,
