@@ -215,10 +215,17 @@ class SchedulingPass:
         state.ledger.charge(entry.tenant, state.charge_of(variant, len(taken)), pinned=not entry.job.is_preemptible)
         self.reservations.took(variant, taken, self._admission.end_s(entry, variant, len(taken)))
         allocation = state.placer.allocation(variant.model, taken)
-        reason = "passes blocked jobs without delaying them" if self._num_blocked else "next in order"
-        self._decisions.append(Start(job_id=entry.job.id, allocation=allocation, reason=reason))
+        self._decisions.append(Start(job_id=entry.job.id, allocation=allocation, reason=self._reason()))
         self._is_untouched = False
         return True
+
+    def _reason(self) -> str:
+        """Why a job starts now; that it delays nobody is said only where everyone before it has a reservation."""
+        if not self._num_blocked:
+            return "next in order"
+        if self._num_blocked > self._state.settings.reservations or self.reservations.num_without:
+            return "passes blocked jobs; those with a reservation are not delayed"
+        return "passes blocked jobs without delaying them"
 
     def _note_full(self, shape: Shape) -> None:
         self._full.add(shape)
