@@ -125,5 +125,5 @@ def _print_jobs(result: JobsResult) -> None:
             note(f"policy {policy.policy}: {unrun} jobs did not run: {reason}")
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
