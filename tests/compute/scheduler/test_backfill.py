@@ -98,5 +98,5 @@ def test_that_nobody_is_delayed_is_said_only_where_everyone_before_has_a_reserva
     state.node_lost("n1")
     state.submit(make_job("small", at=1.0))
     (start,) = decide(state, 1.0)
-    assert start.job_id == "small" and "without delaying them" not in start.reason  # type: ignore[union-attr]
-    assert "those with a reservation" in start.reason  # type: ignore[union-attr]
+    assert isinstance(start, Start) and start.job_id == "small" and "without delaying them" not in start.reason
+    assert "those with a reservation" in start.reason

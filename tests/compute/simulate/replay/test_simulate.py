@@ -72,7 +72,7 @@ def test_failing_nodes_cost_work_and_restarts() -> None:
     result = simulate_jobs(question, NullReporter()).policies[0]
     assert result.all_jobs.num_completed == 40
     assert result.num_node_losses > 0 and result.lost_device_s > 0 and result.overhead_device_s > 0
-    assert 0.5 < result.useful_frac < 1
+    assert result.useful_frac is not None and 0.5 < result.useful_frac < 1
     assert min(result.usable.value) < 24
 
 
