@@ -35,7 +35,7 @@ def read_series(
         ConfigurationError: A column is missing or a cell cannot be read, with its line and column.
         UsageError: As `regular`.
     """
-    times_s, observed = [], []
+    times_s, observed = list[float](), list[float]()
     is_local = False
     rows = _rows(file)
     heading = next(rows, (1, []))[1]
