@@ -43,7 +43,8 @@ def test_quota_is_lent_until_the_owner_may_need_it() -> None:
 
 
 def test_a_gang_shrinks_before_the_peak_and_grows_after_it() -> None:
-    assert gang_devices(path(10, 10, 60), 64, resize_s=600, least=8, unit=8) == 48
+    assert gang_devices(path(10, 10, 10, 60), 64, resize_s=600, least=8, unit=8) == 48
+    assert gang_devices(path(10, 10, 60), 64, resize_s=600, least=8, unit=8) == 0, "a peak between two entries comes in time"
     assert gang_devices(path(10, 10, 60), 64, resize_s=1200, least=8, unit=8) == 0
     assert gang_devices(path(40, 10, 10), 64, resize_s=1200, least=8, unit=8) == 24
 

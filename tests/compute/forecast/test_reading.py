@@ -46,6 +46,19 @@ def test_order_duplicates_and_gaps(tmp_path: Path) -> None:
     series = read_series(written(tmp_path, "t,v\n" + "\n".join(rows)), "v", step_s=3600)
     assert series.values[[0, 2, 4, 6]].tolist() == [1, 6, 9, 2]
     assert np.isnan(series.values[[1, 3, 5]]).all()
+    assert series.notes == ("rows that repeat the time of another one: 1; the mean of them all is taken",)
+
+
+def test_local_times_are_read_as_utc_and_say_so_where_the_clocks_changed_too(tmp_path: Path) -> None:
+    hours = ("00:00", "01:00", "02:00", "02:00", "03:00")
+    series = read_series(
+        written(tmp_path, "t,v\n" + "".join(f"2026-10-25T{hour},{at}\n" for at, hour in enumerate(hours))), "v"
+    )
+    assert series.values.tolist() == [0, 1, 2.5, 4]
+    repeated, local = series.notes
+    assert repeated.startswith("rows that repeat the time of another one: 1;") and "without an offset are read as UTC" in local
+    known = read_series(written(tmp_path, "t,v\n2026-10-25T00:00Z,1\n2026-10-25T01:00Z,2\n"), "v")
+    assert known.notes == ()
 
 
 def test_columns_are_added_and_files_unpacked(tmp_path: Path) -> None:

@@ -308,3 +308,10 @@ def test_a_use_case_that_only_the_sender_has_is_refused_with_the_way_to_add_it(p
     assert answer.status_code == 400
     assert answer.json()["error"] == "the service has no use case 'my.own'"
     assert "bedplate up --use my.own=MODULE" in answer.json()["next"]
+
+
+def test_a_state_that_the_service_makes_is_for_its_user_only(tmp_path: Path) -> None:
+    with running_service(ServiceSettings(), state=str(tmp_path / "made"), engine="simulated://1x1", on_lost=print):
+        modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "made").glob("state.db*")}
+    assert modes and set(modes.values()) == {0o600}
+    assert "state.db-wal" in modes

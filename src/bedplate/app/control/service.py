@@ -28,6 +28,7 @@ from bedplate.compute.costs.prices import Prices, read_prices
 from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.events.event import Subject, SubjectKind
 from bedplate.core.events.kinds import SchedulerStopped, make_event
+from bedplate.state.database.location import StateLocation
 from bedplate.state.events import event_row
 from bedplate.state.store import StateStore
 
@@ -88,6 +89,7 @@ def running_service(
     check_engine(engine)
     with contextlib.ExitStack() as stack:
         location = state_location(state)
+        _make_private(location)
         store = open_state(location)
         stack.callback(store.close)
         is_held = stack.enter_context(sole_scheduler(store))
@@ -132,6 +134,14 @@ def running_service(
             settings=settings,
             token=token,
         )
+
+
+def _make_private(location: StateLocation) -> None:
+    """A new database of the service is for its user only: it has the documents of all. Its -wal and -shm get its mode."""
+    if location.is_sqlite:
+        with contextlib.suppress(OSError):  # it is there, or the one who opens it says why not
+            location.file.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(location.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def check_engine(engine: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.app.compute.forecast import Settings
-from bedplate.cli.terminal.output import output_option, print_json, print_table
+from bedplate.cli.terminal.output import note, output_option, print_json, print_table
 from bedplate.cli.terminal.settings_options import settings_options
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ def forecast(settings: dict[str, Any], output: str) -> None:
     from bedplate.core.settings import read_settings
 
     result = answer(read_settings(Settings, settings), TerminalReporter())
+    for series in result.series:
+        for text in series.notes:
+            note(f"{series.name}: {text}")
     if output == "json":
         print_json(result.as_json())
     else:

@@ -167,5 +167,5 @@ def _print_serving(result: ServingResult) -> None:
     print_table([*headings, "preempted", "device-hours lost", "loans"], rows, title=title)
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"

@@ -62,9 +62,7 @@ def serving_replicas(
         least: Lower bound.
         most: Upper bound.
     """
-    within = [item.high for item in path if item.ahead_s <= start_s]
-    beyond = [item.high for item in path if item.ahead_s > start_s][:1]
-    return replicas_needed(_highest([load_now, *within, *beyond]), load_per_replica, least=least, most=most)
+    return replicas_needed(_highest([load_now, *_until_next(path, start_s)]), load_per_replica, least=least, most=most)
 
 
 def lendable(path: Sequence[Quantiles], capacity: float, units_wanted: float = 0.0) -> tuple[float, float]:
@@ -93,16 +91,20 @@ def gang_devices(path: Sequence[Quantiles], capacity: float, resize_s: float, *,
     """Devices for an elastic training gang beside serving: what serving leaves until the gang could be resized again.
 
     Args:
-        path: Demand of serving in devices, nearest first.
+        path: Demand of serving in devices, nearest first; as `serving_replicas`, the first entry past `resize_s` counts too.
         capacity: Devices of both.
         resize_s: Time that a resize takes, checkpoint included: a gang shrinks this long before a peak.
         least: The smallest gang that makes progress; 0 is returned where less is left (the gang is preempted).
         unit: The gang's size is a multiple of this.
     """
-    within = [item.high for item in path if item.ahead_s <= resize_s] or [item.high for item in path[:1]]
-    left = capacity - _highest(within)
+    left = capacity - _highest(_until_next(path, resize_s))
     devices = int(left) // unit * unit if left > 0 else 0
     return devices if devices >= least else 0
+
+
+def _until_next(path: Sequence[Quantiles], until_s: float) -> list[float]:
+    """Upper quantiles until then, and the next one: a peak between two entries is not to be found too late."""
+    return [item.high for item in path if item.ahead_s <= until_s] + [item.high for item in path if item.ahead_s > until_s][:1]
 
 
 def _highest(values: Sequence[float]) -> float:

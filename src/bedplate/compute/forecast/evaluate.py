@@ -69,6 +69,7 @@ class SeriesResult:
     num_steps: int
     step_s: float
     num_gaps: int
+    notes: tuple[str, ...]
     scale: Scale
     horizons: tuple[HorizonResult, ...]
 
@@ -79,6 +80,7 @@ class SeriesResult:
             "num_steps": self.num_steps,
             "step_s": self.step_s,
             "num_gaps": self.num_gaps,
+            "notes": list(self.notes),
             "mase_scale": {"kind": self.scale.kind, "value": plain(self.scale.value)},
             "horizons": [item.as_json() for item in self.horizons],
         }
@@ -134,6 +136,7 @@ def _series_result(series: DemandSeries, by_lead: Sequence[MemberTable], test_da
         num_steps=len(series),
         step_s=series.step_s,
         num_gaps=int(np.isnan(series.values).sum()),
+        notes=series.notes,
         scale=scale,
         horizons=tuple(
             _horizon_result(table, ship(table, series.steps_per_day, is_never_negative=is_never_negative), begin, scale, series)

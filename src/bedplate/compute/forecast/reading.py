@@ -10,6 +10,7 @@ import csv
 import gzip
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def read_series(
         ConfigurationError: A column is missing or a cell cannot be read, with its line and column.
         UsageError: As `regular`.
     """
-    times_s, observed = [], []
+    times_s, observed = list[float](), list[float]()
+    is_local = False
     rows = _rows(file)
     heading = next(rows, (1, []))[1]
     if not heading:
@@ -51,11 +53,20 @@ def read_series(
                 seen=len(row),
                 expected=len(heading),
             )
+        is_local = is_local or (not times_s and _is_local(row[time_at]))
         times_s.append(_cell(file, line, heading[time_at], row[time_at], _time_s))
         observed.append(sum(_cell(file, line, heading[at], row[at], _number) for at in columns))
     if not times_s:
         raise ConfigurationError("the trace has no rows", where=f"{file}:1", expected="one row or more")
-    return regular(file.name.partition(".")[0], np.array(times_s), np.array(observed), step_s, aggregate)
+    series = regular(file.name.partition(".")[0], np.array(times_s), np.array(observed), step_s, aggregate)
+    return replace(series, notes=tuple(_notes(len(times_s) - len(set(times_s)), aggregate, is_local=is_local)))
+
+
+def _notes(num_repeated: int, aggregate: str, *, is_local: bool) -> Iterator[str]:
+    if num_repeated:
+        yield f"rows that repeat the time of another one: {num_repeated}; the {aggregate} of them all is taken"
+    if is_local:
+        yield "times without an offset are read as UTC: where clocks changed, an hour comes twice or is missing"
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -136,6 +147,14 @@ def _time_s(text: str) -> float:
     if not math.isfinite(number):
         raise _UnreadableError("a finite time")
     return number * next(unit for least, unit in _EPOCH_UNITS if abs(number) >= least)
+
+
+def _is_local(text: str) -> bool:
+    """Whether a time has a date and no offset."""
+    try:
+        return datetime.fromisoformat(text).tzinfo is None and not text.isdigit()
+    except ValueError:
+        return False
 
 
 def check_same_step(series: Sequence[DemandSeries]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -32,6 +32,8 @@ class DemandSeries:
     """Aggregate of each step, shape (num_steps,)."""
     latest: Floats
     """The last observation within each step, shape (num_steps,); the live state at its end."""
+    notes: tuple[str, ...] = ()
+    """What its reader should know of how it was read."""
 
     @property
     def steps_per_day(self) -> int:
@@ -43,13 +45,7 @@ class DemandSeries:
 
     def until(self, num_steps: int) -> DemandSeries:
         """The first `num_steps` steps."""
-        return DemandSeries(
-            name=self.name,
-            start_s=self.start_s,
-            step_s=self.step_s,
-            values=self.values[:num_steps],
-            latest=self.latest[:num_steps],
-        )
+        return replace(self, values=self.values[:num_steps], latest=self.latest[:num_steps])
 
 
 def carried_forward(values: Floats) -> Floats:

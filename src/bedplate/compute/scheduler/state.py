@@ -258,6 +258,10 @@ class SchedulerState:
         if len(self.nodes.cluster.models) != known:
             self._reshape()
 
+    def node_relabelled(self, node: Node) -> None:
+        """A node that is there has other labels; what runs there stays."""
+        self.memo.freed([self.nodes.relabel(node)])
+
     def node_lost(self, node_id: str) -> tuple[Job, ...]:
         """A node is gone.
 

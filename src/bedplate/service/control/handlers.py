@@ -48,6 +48,7 @@ class Handlers:
         service = self._service
         found = (service.loop.error, service.watch.error, service.following.error)
         errors = [str(error) for error in found if error is not None]
+        errors += await _call(self._api.quotas.unreadable)
         return {
             "version": __version__,
             "user": caller.name,

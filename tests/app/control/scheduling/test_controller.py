@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from bedplate.app.control.scheduling.endings import MAX_CRASHES
 from bedplate.app.control.scheduling.requests import Terms, placed_from_json
 from bedplate.compute.scheduler.job import Request
 from bedplate.core.errors import UnavailableError
-from bedplate.state.job_records import Phase
+from bedplate.state.database.tables import tenants
+from bedplate.state.job_records import Phase, TenantRecord
 from tests.app.control.service_under_test import ServiceUnderTest, node
 
 TWO = Request(workers=2, min_workers=2)
@@ -139,6 +141,58 @@ def test_nothing_is_placed_on_a_dead_node_until_it_returns(service: ServiceUnder
     assert {service.phase(job) for job in jobs} == {Phase.STARTING}
 
 
+def test_a_node_that_is_back_at_once_is_used_when_its_old_jobs_have_ended(tmp_path: Path) -> None:
+    service = ServiceUnderTest(tmp_path, node("a", cards=("H100",)))
+    old = service.start(Request(devices=1), terms=Terms(grace_s=10.0))
+    there = service.nodes.pop("a")
+    service.step()
+    service.nodes["a"] = there
+    new = service.submit(Request(devices=1))
+    service.step()
+    service.step()
+    assert (service.phase(old), service.phase(new)) == (Phase.STOPPING, Phase.WAITING), "both would have one device"
+    service.launcher.end(old, Phase.CANCELLED)
+    service.step()
+    service.step()
+    assert sorted((service.phase(old), service.phase(new))) == [Phase.STARTING, Phase.WAITING]
+    service.state.close()
+
+
+def test_a_service_that_comes_again_does_not_use_a_node_twice_either(tmp_path: Path) -> None:
+    service = ServiceUnderTest(tmp_path, node("a", cards=("H100",)))
+    old = service.start(Request(devices=1), terms=Terms(grace_s=10.0))
+    there = service.nodes.pop("a")
+    service.restart()
+    service.step()
+    service.nodes["a"] = there
+    new = service.submit(Request(devices=1))
+    service.step()
+    assert (service.phase(old), service.phase(new)) == (Phase.STOPPING, Phase.WAITING)
+    service.state.close()
+
+
+def test_a_node_with_fewer_accelerators_than_before_the_restart_ends_the_jobs_that_had_them(tmp_path: Path) -> None:
+    service = ServiceUnderTest(tmp_path, node("a", cards=("H100", "H100")))
+    job = service.start(Request(devices=2))
+    service.nodes["a"] = node("a", cards=("H100",))
+    service.restart()
+    service.step()
+    assert (service.phase(job), service.launcher.asked) == (Phase.STOPPING, [job])
+    service.state.close()
+
+
+def test_other_labels_of_a_node_end_nobody_and_count_for_the_next(service: ServiceUnderTest) -> None:
+    running = service.start()
+    again = service.submit(Request(labels={"rack": "r7"}))
+    service.step()
+    assert service.phase(again) is Phase.WAITING
+    service.nodes["a"] = node("a", labels={"rack": "r6"})
+    service.nodes["b"] = node("b", labels={"rack": "r7"})
+    service.step()
+    assert (service.phase(running), service.launcher.asked) == (Phase.RUNNING, [])
+    assert [part.node for part in service.launcher.placed[again].nodes] == ["b"]
+
+
 def test_a_drained_node_keeps_its_jobs_and_gets_no_new_ones(service: ServiceUnderTest) -> None:
     running = service.start(ALL)
     service.state.drains.add("b", "a fan is loud", "ops")
@@ -220,6 +274,31 @@ class TestRestart:
         service.step()
         assert service.launcher.launched == [(job, 1), (job, 2)]
         assert lost not in {part.node for part in service.launcher.placed[job].nodes}
+
+
+class TestAQuotaThatCannotBeRead:
+    """Written by hand, or by a version before."""
+
+    @pytest.mark.parametrize("guaranteed", [{"H100": "Infinity"}, {"H100": -1}, {"H100": None}, 7])
+    def test_does_not_stop_the_others(self, service: ServiceUnderTest, guaranteed: object) -> None:
+        service.state.tenants.set(TenantRecord(name="good", guaranteed={"cpu": 1}))
+        bad = TenantRecord(name="bad")
+        service.step()
+        service.state.tenants.set(bad)
+        with service.state.tenants._database.writing() as connection:
+            connection.execute(update(tenants).where(tenants.c.name == "bad").values(guaranteed=guaranteed))
+        for _ in range(2):
+            job = service.submit(tenant="bad")
+            service.step()
+            assert service.phase(job) is Phase.STARTING
+            with service.controller.book() as book:
+                assert [(name, name in str(error)) for name, error in book.unreadable.items()] == [("bad", True)]
+                assert "good" in book.scheduler.ledger.tenants
+            service.restart()
+        service.state.tenants.set(bad)
+        service.step()
+        with service.controller.book() as book:
+            assert book.unreadable == {}
 
 
 def test_who_lost_the_lock_decides_nothing(service: ServiceUnderTest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bedplate.compute.scheduler.decide import decide
 from bedplate.compute.scheduler.decision import Start
 from bedplate.compute.scheduler.job import Topology
 from bedplate.compute.scheduler.settings import SchedulerSettings
@@ -89,3 +90,13 @@ def test_topology_is_kept_and_few_leaves_are_preferred() -> None:
     leaves = {name: {int(place.node[1:]) // 2 for place in of_job} for name, of_job in places.items()}
     assert len(leaves["pair"]) == len(leaves["any"]) == 1
     assert len({place.node for place in places["node"]}) == 1
+
+
+def test_that_nobody_is_delayed_is_said_only_where_everyone_before_has_a_reservation() -> None:
+    state = SchedulerState([make_node("n0", 4), make_node("n1", 4)])
+    state.submit(make_job("gang", workers=2, devices=4))
+    state.node_lost("n1")
+    state.submit(make_job("small", at=1.0))
+    (start,) = decide(state, 1.0)
+    assert isinstance(start, Start) and start.job_id == "small" and "without delaying them" not in start.reason
+    assert "those with a reservation" in start.reason

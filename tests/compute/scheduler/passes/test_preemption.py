@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from bedplate.compute.scheduler.decide import decide
+import random
+
+import pytest
+
+from bedplate.compute.scheduler.decide import apply, decide
 from bedplate.compute.scheduler.decision import Preempt, Shrink, Start
+from bedplate.compute.scheduler.quota.tenants import Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
 from tests.compute.scheduler.clusters import make_job, make_node
@@ -119,3 +124,37 @@ def test_workers_that_need_not_start_together_start_one_by_one() -> None:
     assert run.state.entry("array").num_workers == 2
     run.run(101.0)
     assert run.state.entry("array").num_workers == 4
+
+
+def test_a_job_for_which_room_is_made_does_not_take_what_is_made_for_another() -> None:
+    state = SchedulerState([make_node("n0", 2), make_node("n1", 2)], quotas=[Quota(tenant="own", guaranteed={"H100": 4})])
+    run = VirtualRun(state, default_s=100_000.0)
+    run.submit(*(make_job(f"b{at}", tenant="bor") for at in range(4)))
+    run.submit(make_job("el", tenant="own", at=1_000.0, workers=3, min_workers=1), make_job("o", tenant="own", at=1_000.0))
+    run.run(1_500.0)
+    assert {"el", "o"} <= set(run.started_s)
+    assert len(run.names(Preempt)) == 2, "as many as there are jobs that need a device"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_who_gets_room_made_starts_when_it_is_there(seed: int) -> None:
+    """Random jobs of one and of several workers, which reclaim a full cluster at once and get it at once."""
+    draw = random.Random(seed)
+    nodes = [make_node(f"n{at}", draw.choice((2, 4))) for at in range(draw.randint(1, 4))]
+    quotas = [Quota(tenant=name, guaranteed={"H100": 16}) for name in ("a", "b")]
+    state = SchedulerState(nodes, quotas=quotas, settings=SchedulerSettings(least_run=0.0))
+    for at in range(sum(len(node.devices) - 1 for node in nodes)):
+        state.submit(make_job(f"low{at}", tenant="bor"))
+    for decision in decide(state, 0.0):
+        apply(state, decision, 0.0)
+    for at in range(3):
+        workers = draw.randint(1, 4)
+        elastic = make_job(f"j{at}", tenant=draw.choice("ab"), workers=workers, min_workers=draw.randint(1, workers))
+        state.submit(elastic)
+    asked = decide(state, 100.0)
+    for decision in asked:
+        apply(state, decision, 100.0)
+    for name in list(state.going):
+        state.preempted(name, 130.0)
+    started = {decision.job_id for decision in decide(state, 130.0) if isinstance(decision, Start)}
+    assert {decision.beneficiary for decision in asked if isinstance(decision, Preempt)} <= started

@@ -148,7 +148,9 @@ def test_a_past_that_counts_lets_the_newcomer_go_first() -> None:
     assert sum(name.startswith("n") for name in started(run)) == 6
 
 
-@pytest.mark.parametrize("change", [{"tenant": ""}, {"weight": 0.0}, {"limit": {"H100": -1.0}}])
+@pytest.mark.parametrize(
+    "change", [*({"tenant": name} for name in ("", "a//b", "/a", "a/", " ")), {"weight": 0.0}, {"limit": {"H100": -1.0}}]
+)
 def test_a_quota_that_cannot_be_is_refused(change: dict) -> None:
     with pytest.raises(UsageError, match="no such quota"):
         Quota(**{"tenant": "a", **change})

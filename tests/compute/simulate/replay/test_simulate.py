@@ -52,6 +52,15 @@ def test_a_slower_model_takes_longer_and_what_cannot_run_is_counted(tmp_path: Pa
     assert sum(result.refusals.values()) == 1
 
 
+def test_shares_of_nothing_are_none(tmp_path: Path) -> None:
+    at_once = asked(tmp_path, "a,0,100,one,1,4,\nb,0,100,one,1,4,\n").policies[0]
+    assert (at_once.allocation_frac, at_once.allocation_to_the_end_frac) == (None, 1.0), "no time passed while jobs arrived"
+    nothing = asked(tmp_path, "a,0,100,one,1,5,\n").policies[0]
+    assert nothing.num_refused == 1
+    document = nothing.as_json()
+    assert {document[key] for key in ("allocation_to_the_end_frac", "useful_frac", "utilisation_frac")} == {None}
+
+
 def test_failing_nodes_cost_work_and_restarts() -> None:
     question = JobsQuestion(
         generate="jobs=40,seed=1,failed=0,cancelled=0,median=3h,spread=0.5",
@@ -63,7 +72,7 @@ def test_failing_nodes_cost_work_and_restarts() -> None:
     result = simulate_jobs(question, NullReporter()).policies[0]
     assert result.all_jobs.num_completed == 40
     assert result.num_node_losses > 0 and result.lost_device_s > 0 and result.overhead_device_s > 0
-    assert 0.5 < result.useful_frac < 1
+    assert result.useful_frac is not None and 0.5 < result.useful_frac < 1
     assert min(result.usable.value) < 24
 
 

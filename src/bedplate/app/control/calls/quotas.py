@@ -43,6 +43,11 @@ class QuotaCalls:
         found = page_by_name(shown, page, lambda tenant: tenant.name)
         return Page(items=tuple(quota_view(tenant, used.get(tenant.name, {})) for tenant in found.items), next=found.next)
 
+    def unreadable(self) -> tuple[str, ...]:
+        """Why stored quotas cannot be read, one text a tenant; these tenants are guaranteed nothing."""
+        with self.controller.book() as book:
+            return tuple(str(error) for error in book.unreadable.values())
+
     def set(self, caller: Caller, tenant: TenantRecord) -> None:
         """Set what a tenant may have.
 

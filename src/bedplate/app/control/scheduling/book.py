@@ -6,15 +6,15 @@ It is made from the state database at the start, and again whenever something co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from bedplate.app.control.scheduling.batch import Batch
-from bedplate.app.control.scheduling.cores import CoreBook
+from bedplate.app.control.scheduling.cores import CoreBook, accelerators
 from bedplate.app.control.scheduling.device_facts import DeviceFacts
 from bedplate.app.control.scheduling.progress import ProgressBook
-from bedplate.app.control.scheduling.requests import Placed, Terms, job_of, placed_from_json
+from bedplate.app.control.scheduling.requests import Placed, Terms, job_of, placed_from_json, workers_by_node
 from bedplate.compute.capacity.following import Following
 from bedplate.compute.scheduler.job import Request
 from bedplate.compute.scheduler.jobs.entry import Phase as SchedulerPhase
@@ -22,6 +22,7 @@ from bedplate.compute.scheduler.quota.tenants import Quota
 from bedplate.compute.scheduler.settings import SchedulerSettings
 from bedplate.compute.scheduler.state import SchedulerState
 from bedplate.core.devices import Node
+from bedplate.core.errors import BedplateError, UsageError
 from bedplate.core.messages import decode
 from bedplate.state.job_records import PLACED, JobRecord, TenantRecord
 
@@ -36,9 +37,10 @@ class JobBook:
         self.quotas = {tenant.name: tenant for tenant in tenants}
         self.facts = facts
         """What is believed of the models of devices."""
-        self.scheduler = SchedulerState(
-            nodes, facts.see(nodes), map(quota_of, self.quotas.values()), settings=settings, speed=facts.speed
-        )
+        self.unreadable: dict[str, BedplateError] = {}
+        """Why the stored quota of a tenant cannot be read, by its name; until it is set it may have what it can borrow."""
+        quotas = [quota for tenant in self.quotas.values() if (quota := self._quota_of(tenant)) is not None]
+        self.scheduler = SchedulerState(nodes, facts.see(nodes), quotas, settings=settings, speed=facts.speed)
         self.progress = ProgressBook()
         """How far running jobs are."""
         self.learnt_at_s = -math.inf
@@ -52,10 +54,12 @@ class JobBook:
         """What each of them asks for."""
         self.seen_nodes: tuple[Node, ...] = nodes
         """The newest answer of the engine about its nodes that was taken in."""
+        self.held_back: set[str] = set()
+        """Nodes that went and are back, while processes of before still hold something of them."""
         self.placed: dict[str, Placed] = {}
         """What each placed job holds; while it grows, what it is to have."""
         self.adrift: set[str] = set()
-        """Placed jobs that the scheduler's state does not know: a node of theirs was not there when this book was made."""
+        """Placed jobs that the scheduler's state does not know: a node of theirs was away or another one then."""
         self.drained: dict[str, str] = {}
         """Reason by node."""
         self.following: dict[str, Following] = {}
@@ -141,7 +145,12 @@ class JobBook:
         now: Mapping[str, TenantRecord] = {tenant.name: tenant for tenant in tenants}
         for name in self.quotas.keys() | now.keys():
             if self.quotas.get(name) != now.get(name):
-                self.scheduler.set_quota(quota_of(now.get(name) or TenantRecord(name=name)))
+                self.unreadable.pop(name, None)
+                quota = self._quota_of(now.get(name) or TenantRecord(name=name))
+                if quota is None and name in self.scheduler.ledger.tenants:
+                    quota = Quota(tenant=name)
+                if quota is not None:
+                    self.scheduler.set_quota(quota)
         self.quotas = dict(now)
 
     def set_drained(self, drained: Mapping[str, str]) -> None:
@@ -154,16 +163,52 @@ class JobBook:
     def _readmit(self, record: JobRecord, placed: Placed, now_s: float) -> None:
         self.cores.hold(placed.nodes)
         self.placed[record.id] = placed
-        if any(self.cores.node(part.node) is None for part in placed.nodes):
+        changed = set(self._changed_under(placed))
+        is_away = any(self.cores.node(part.node) is None for part in placed.nodes)
+        if not is_away and not changed:
+            try:
+                self.scheduler.started(record.id, placed.allocation, record.placed_at_s or now_s)
+            except UsageError:
+                changed = {part.node for part in placed.nodes}
+        if is_away or changed:
             self.scheduler.withdraw(record.id)
             self.adrift.add(record.id)
+            self.held_back |= changed
             return
-        self.scheduler.started(record.id, placed.allocation, record.placed_at_s or now_s)
         beneficiary = str((record.stop or {}).get("beneficiary", ""))
         if (record.stop or {}).get("why") == "preempted" and beneficiary in self.records:
             self.scheduler.preempting(record.id, beneficiary, now_s)
 
+    def _changed_under(self, placed: Placed) -> Iterator[str]:
+        """Nodes that do not have any more what a job holds of them."""
+        places = workers_by_node(placed.allocation.places)
+        for part in placed.nodes:
+            if (node := self.cores.node(part.node)) is None:
+                continue
+            devices = accelerators(node)
+            positions = sorted({position for place in places[part.node] for position in place.devices})
+            now = tuple(devices[position].id for position in positions if position < len(devices))
+            if now != part.devices or not set(part.cores) <= set(node.cores):
+                yield part.node
+
+    def _quota_of(self, tenant: TenantRecord) -> Quota | None:
+        """A stored quota in the scheduler's words; None, and noted, where it cannot be read: the others go on."""
+        try:
+            return quota_of(tenant)
+        except (BedplateError, TypeError, ValueError, AttributeError) as error:
+            self.unreadable[tenant.name] = UsageError(
+                f"the stored quota of tenant '{tenant.name}' cannot be read",
+                seen=error.seen if isinstance(error, BedplateError) else str(error),
+                expected="finite amounts of 0 or more by model, a finite weight above 0",
+                next_step=f"set it again: 'bedplate quota set {tenant.name} ...'; until then nothing is guaranteed to it",
+            )
+            return None
+
 
 def quota_of(tenant: TenantRecord) -> Quota:
-    """A stored quota in the scheduler's words."""
+    """What a tenant may have, in the scheduler's words.
+
+    Raises:
+        UsageError: Amounts that are none, or no name of a tenant.
+    """
     return Quota(tenant=tenant.name, guaranteed=tenant.guaranteed, limit=tenant.limit, weight=tenant.weight)

@@ -21,7 +21,7 @@ from bedplate.app.control.scheduling.capacity import CapacityFollower
 from bedplate.app.control.scheduling.carry_out import carry_out
 from bedplate.app.control.scheduling.device_facts import DeviceFacts
 from bedplate.app.control.scheduling.endings import Why, ending_of
-from bedplate.app.control.scheduling.following import after_ending, follow_nodes, stop, take_up
+from bedplate.app.control.scheduling.following import after_ending, follow_nodes, lose, stop, take_up
 from bedplate.app.control.scheduling.learning import learn
 from bedplate.compute.costs.prices import Prices
 from bedplate.compute.scheduler.decide import decide
@@ -165,6 +165,8 @@ class Controller:
                 batch.launches.append(record.id)
             elif record.phase is Phase.STOPPING and is_up:
                 batch.asked.append(record.id)
+        for node_id in sorted(book.held_back):
+            lose(book, batch, node_id)
         for job_id in sorted(book.adrift):
             if (book.records[job_id].stop or {}).get("why") != Why.CANCELLED:
                 stop(book, batch, book.records[job_id], Why.NODE_LOST, "a node under it is not there any more")

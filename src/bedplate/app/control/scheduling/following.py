@@ -29,16 +29,27 @@ _CRASH_BACKOFF_S = 1.0
 
 
 def follow_nodes(book: JobBook, batch: Batch, nodes: tuple[Node, ...]) -> None:
-    """Take in nodes that came and went. A node with other cores or accelerators than before went, and another came."""
-    if nodes is book.seen_nodes:
+    """Take in nodes that came and went.
+
+    A node with other cores, memory or accelerators than before went, and another came; one with other labels stays. One that
+    went and is back is taken in when no process of before holds anything of it any more.
+    """
+    if nodes is book.seen_nodes and not book.held_back:
         return
     book.seen_nodes = nodes
     now = {node.id: node for node in nodes}
     for known in book.cores.nodes:
-        if _identity(now.get(known.id)) != _identity(known):
-            _lose(book, batch, known.id)
-    for node in now.values():
-        if book.cores.node(node.id) is None:
+        node = now.get(known.id)
+        if node is None or _hardware(node) != _hardware(known):
+            lose(book, batch, known.id)
+        elif dict(node.labels) != dict(known.labels):
+            book.cores.add(node)
+            book.scheduler.node_relabelled(node)
+    new = [node for node in now.values() if book.cores.node(node.id) is None]
+    held = {part.node for placed in book.placed.values() for part in placed.nodes} if new else set[str]()
+    book.held_back = {node.id for node in new if node.id in held}
+    for node in new:
+        if node.id not in held:
             book.cores.add(node)
             book.scheduler.described(book.facts.see((node,)))
             book.scheduler.node_added(node)
@@ -82,7 +93,8 @@ def after_ending(book: JobBook, batch: Batch, record: JobRecord, ending: Ending)
             _end(book, batch, record, ending)
 
 
-def _lose(book: JobBook, batch: Batch, node_id: str) -> None:
+def lose(book: JobBook, batch: Batch, node_id: str) -> None:
+    """A node went: who has a worker there is asked to end."""
     touched = [job.id for job in book.scheduler.node_lost(node_id)]
     touched += [job_id for job_id in book.adrift if _is_on(book, job_id, node_id)]
     book.cores.remove(node_id)
@@ -169,8 +181,6 @@ def record_is_placed(book: JobBook, job_id: str) -> bool:
     return book.records[job_id].phase in PLACED
 
 
-def _identity(node: Node | None) -> tuple[object, ...] | None:
-    """What a node is to the scheduler; health and what was measured may change."""
-    if node is None:
-        return None
-    return node.cores, node.memory_bytes, dict(node.labels), tuple((item.id, item.model) for item in node.devices)
+def _hardware(node: Node) -> tuple[object, ...]:
+    """What a node has for jobs; labels, health and what was measured may change."""
+    return node.cores, node.memory_bytes, tuple((item.id, item.model) for item in node.devices)

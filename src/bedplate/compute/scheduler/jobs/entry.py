@@ -63,6 +63,8 @@ class Entry:
     """The job for which it was asked to end or to shrink."""
     victims: set[str] = field(default_factory=set)
     """Jobs that were asked to make room for it; it goes first as long as there are any."""
+    room_on: set[int] = field(default_factory=set)
+    """Nodes on which these were."""
     displaced_by: set[str] = field(default_factory=set)
     """Jobs that took its place; it never takes theirs."""
     preempted_s: list[float] = field(default_factory=list)

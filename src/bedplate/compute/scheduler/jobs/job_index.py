@@ -55,6 +55,7 @@ class JobIndex:
         self.going[entry.job.id] = entry
         if beneficiary is not None and beneficiary.phase is Phase.WAITING:
             beneficiary.victims.add(entry.job.id)
+            beneficiary.room_on.update(item.node for item in entry.taken)
             self.beneficiaries[beneficiary_id] = beneficiary
 
     def made_room(self, entry: Entry) -> None:
@@ -65,4 +66,5 @@ class JobIndex:
     def served(self, entry: Entry) -> None:
         """A job needs no more room."""
         entry.victims.clear()
+        entry.room_on.clear()
         self.beneficiaries.pop(entry.job.id, None)

@@ -52,6 +52,15 @@ class NodeBook:
         self._enter(at, machine)
         return at
 
+    def relabel(self, machine: Machine) -> int:
+        """Index of a node that is there, whose labels are these from now on."""
+        at = self.index_of(machine.id)
+        self.machines[machine.id] = machine
+        self.cluster.rehang(at, cluster_node(machine))
+        self._hang(at, machine)
+        self._changed()
+        return at
+
     def remove(self, node_id: str) -> int:
         """Index that a node had which is gone; what is held on it can still be released."""
         at = self.index_of(node_id)
@@ -123,12 +132,16 @@ class NodeBook:
         self._leaf_N = grown(self._leaf_N, (len(self.cluster.nodes),))
         self.usable_NG, self.leaf_N = self._usable_NG[: len(self.cluster.nodes)], self._leaf_N[: len(self.cluster.nodes)]
         self._usable_NG[at] = True
-        self._leaf_N[at] = self._leaves.setdefault(machine.labels.get(LEAF, f"\0{machine.id}"), len(self._leaves))
+        self._hang(at, machine)
         for position in failed_devices(machine):
             self._usable_NG[at, position] = False
             self.cluster.set_device_usable(at, position, False)
         self._count(machine.id, 1)
         self._changed()
+
+    def _hang(self, at: int, machine: Machine) -> None:
+        """Under its leaf switch."""
+        self._leaf_N[at] = self._leaves.setdefault(machine.labels.get(LEAF, f"\0{machine.id}"), len(self._leaves))
 
     def _count(self, node_id: str, sign: int) -> None:
         machine, at = self.machines[node_id], self.cluster.index_of(node_id)

@@ -76,6 +76,8 @@ class Reservations:
         self._state, self._now = state, now
         self._made: list[Reservation] = []
         self._wanted: deque[Entry] = deque()
+        self.num_without = 0
+        """Jobs that shall not be delayed and of which nobody knows when they can start: the nodes that are there do not do."""
         self._gone_R: Floats | None = None
         """When each worker that runs is expected to be gone."""
         self._caps: dict[tuple[int, tuple[int, ...]], Ints] = {}
@@ -98,6 +100,8 @@ class Reservations:
             entry = self._wanted.popleft()
             if (best := self.best(entry)) is not None:
                 self.reserve(best)
+            else:
+                self.num_without += 1
         return self._made
 
     def want(self, entry: Entry) -> None:

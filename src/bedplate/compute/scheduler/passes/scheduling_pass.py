@@ -9,6 +9,9 @@ respect.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+
+import numpy as np
 
 from bedplate.compute.scheduler.decision import Decision, Grow, Refuse, Start
 from bedplate.compute.scheduler.job import Topology
@@ -51,6 +54,8 @@ class SchedulingPass:
         self._extended: set[str] = set()
         """Running jobs that were given more places."""
         self._num_blocked = self._num_looked_at = self._num_settled = 0
+        self._unserved: list[Entry] = []
+        """Jobs whose room was made and has gone; they come after those that others now make room for."""
         self._walk: Walk | None = None
 
     def run(self) -> tuple[Decision, ...]:
@@ -65,7 +70,10 @@ class SchedulingPass:
         self._bring_to_target()
         first = sorted(state.beneficiaries.values(), key=lambda entry: (entry.key, entry.sequence))
         for entry in first:
-            self._serve(entry)
+            rooms = [other.room_on for other in first if other is not entry and other.victims]
+            self._serve(entry, set[int]().union(*rooms) - entry.room_on, at_least=len(first) > 1)
+        for entry in self._unserved:
+            self._block(entry, Outcome.NO_ROOM)
         self._look_through(first)
         self._grow()
         return tuple(self._decisions)
@@ -87,12 +95,18 @@ class SchedulingPass:
                 self._decisions.append(decision)
             off_target.complete()
 
-    def _serve(self, entry: Entry) -> None:
-        """A job for which room is being made starts, or keeps what it waits for."""
-        if entry.not_before_s > self._now or self.start(entry) is Outcome.STARTED:
+    def _serve(self, entry: Entry, others: set[int], *, at_least: bool) -> None:
+        """A job for which room is being made starts, or keeps what it waits for.
+
+        Args:
+            entry: Which job.
+            others: Nodes where room is made for others and not for it; it goes there if nothing else is left.
+            at_least: It gets its fewest workers, since others wait for room too, and grows afterwards.
+        """
+        if entry.not_before_s > self._now or self.start(entry, others, at_least=at_least) is Outcome.STARTED:
             return
         if not any(other.beneficiary == entry.job.id for other in self._state.going.values()):
-            self._block(entry, Outcome.NO_ROOM)
+            self._unserved.append(entry)
         elif (reservation := self.reservations.best(entry)) is not None:
             self.reservations.reserve(reservation)
             self._state.ledger.charge(entry.tenant, self._state.charge_of(reservation.variant, entry.fewest))
@@ -145,8 +159,14 @@ class SchedulingPass:
             return True
         return self._block(entry, outcome)
 
-    def start(self, entry: Entry) -> Outcome:
-        """Start a job on the first model that it accepts, may have, and fits on."""
+    def start(self, entry: Entry, avoided: Collection[int] = (), *, at_least: bool = False) -> Outcome:
+        """Start a job on the first model that it accepts, may have, and fits on.
+
+        Args:
+            entry: Which job.
+            avoided: Nodes that it takes only where others do not do.
+            at_least: With its fewest workers.
+        """
         state, shape = self._state, entry.shape
         allowed, outcome = self._admission.allowed(entry)
         if not allowed:
@@ -159,7 +179,11 @@ class SchedulingPass:
             end_s = self._admission.end_s(entry, variant, entry.fewest)
             if at and self._is_better_later(entry, allowed[:at], end_s):
                 return Outcome.LATER
-            if self._place(entry, variant, most, self.reservations.caps(variant, end_s)):
+            most = entry.fewest if at_least else most
+            caps_N = self.reservations.caps(variant, end_s)
+            if avoided and self._place(entry, variant, most, self._without(caps_N, avoided)):
+                return Outcome.STARTED
+            if self._place(entry, variant, most, caps_N):
                 return Outcome.STARTED
         if not self._admission.has_room(entry):
             self._note_full(shape)
@@ -170,6 +194,13 @@ class SchedulingPass:
             if self._walk is not None and shortest and self._admission.shortest_s(shortest) >= self._barred_s[shape]:
                 self._walk.give_up(shape)
         return Outcome.RESERVED
+
+    def _without(self, caps_N: Ints | None, avoided: Collection[int]) -> Ints:
+        """Bounds as they are, and nothing on these nodes."""
+        num_nodes = len(self._state.nodes.cluster.nodes)
+        bounds_N = np.full(num_nodes, np.iinfo(np.int64).max) if caps_N is None else caps_N.copy()
+        bounds_N[list(avoided)] = 0
+        return bounds_N
 
     def _is_better_later(self, entry: Entry, faster: list[tuple[Variant, int]], end_s: float) -> bool:
         """Whether waiting for a faster model, which others then leave alone, lets a job end earlier."""
@@ -199,10 +230,17 @@ class SchedulingPass:
         state.ledger.charge(entry.tenant, state.charge_of(variant, len(taken)), pinned=not entry.job.is_preemptible)
         self.reservations.took(variant, taken, self._admission.end_s(entry, variant, len(taken)))
         allocation = state.placer.allocation(variant.model, taken)
-        reason = "passes blocked jobs without delaying them" if self._num_blocked else "next in order"
-        self._decisions.append(Start(job_id=entry.job.id, allocation=allocation, reason=reason))
+        self._decisions.append(Start(job_id=entry.job.id, allocation=allocation, reason=self._reason()))
         self._is_untouched = False
         return True
+
+    def _reason(self) -> str:
+        """Why a job starts now; that it delays nobody is said only where everyone before it has a reservation."""
+        if not self._num_blocked:
+            return "next in order"
+        if self._num_blocked > self._state.settings.reservations or self.reservations.num_without:
+            return "passes blocked jobs; those with a reservation are not delayed"
+        return "passes blocked jobs without delaying them"
 
     def _note_full(self, shape: Shape) -> None:
         self._full.add(shape)

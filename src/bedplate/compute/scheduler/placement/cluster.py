@@ -76,6 +76,11 @@ class Cluster:
             self._leaf_N = np.array([numbers.setdefault(path, len(numbers)) for path in paths], np.int64)
         return self._leaf_N
 
+    def rehang(self, at: int, node: Node) -> None:
+        """A node hangs elsewhere in the network; it has what it had."""
+        self.nodes[at] = node
+        self._tree = None
+
     @property
     def capacity_milli(self) -> int:
         """Thousandths of all devices that are usable; O(N * G)."""

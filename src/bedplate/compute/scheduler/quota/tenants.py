@@ -47,12 +47,13 @@ class Quota:
 
     def __post_init__(self) -> None:
         amounts = [*self.guaranteed.values(), *self.limit.values(), *self.lent.values()]
-        if not self.tenant or not all(0 <= amount < math.inf for amount in amounts) or not 0 < self.weight < math.inf:
+        is_path = all(part and part == part.strip() for part in self.tenant.split("/"))
+        if not is_path or not all(0 <= amount < math.inf for amount in amounts) or not 0 < self.weight < math.inf:
             raise UsageError(
                 "no such quota",
                 seen=f"tenant '{self.tenant}': guaranteed {dict(self.guaranteed)}, limit {dict(self.limit)}, "
                 f"lent {dict(self.lent)}, weight {self.weight}",
-                expected="a tenant, finite amounts from 0 on, a finite weight above 0",
+                expected="a path such as a/b, finite amounts from 0 on, a finite weight above 0",
             )
 
 

@@ -74,12 +74,12 @@ class PolicyResult:
     refusals: Mapping[str, int]
     num_never_run: int
     """Jobs that still waited when nothing could change any more."""
-    allocation_frac: float
-    """Of the devices, while jobs arrived."""
-    allocation_to_the_end_frac: float
-    """Of the devices, until the last job had ended."""
-    useful_frac: float
-    """Of the device time that was allocated, what became work that was kept."""
+    allocation_frac: float | None
+    """Of the devices, while jobs arrived; None if all arrived at once, or there are no devices."""
+    allocation_to_the_end_frac: float | None
+    """Of the devices, until the last job had ended; None if nothing ran."""
+    useful_frac: float | None
+    """Of the device time that was allocated, what became work that was kept; None if none was allocated."""
     fragmentation_frac: float
     """Of the free devices, what the jobs of the trace cannot use, on average."""
     served_frac: Mapping[str, float]
@@ -122,6 +122,13 @@ class PolicyResult:
         """Of the jobs with a deadline; None if there are none."""
         return self.num_deadlines_met / self.num_deadlines if self.num_deadlines else None
 
+    @property
+    def utilisation_frac(self) -> float | None:
+        """Of the devices, until the last job had ended, what became work that was kept; None if nothing ran."""
+        if self.allocation_to_the_end_frac is None or self.useful_frac is None:
+            return None
+        return self.allocation_to_the_end_frac * self.useful_frac
+
     def as_json(self) -> JsonObject:
         """One entry of `policies` in `-o json`."""
         return {
@@ -133,7 +140,7 @@ class PolicyResult:
             "never_run": self.num_never_run,
             "allocation_frac": self.allocation_frac,
             "allocation_to_the_end_frac": self.allocation_to_the_end_frac,
-            "utilisation_frac": self.allocation_to_the_end_frac * self.useful_frac,
+            "utilisation_frac": self.utilisation_frac,
             "useful_frac": self.useful_frac,
             "fragmentation_frac": self.fragmentation_frac,
             "fairness": {

@@ -49,7 +49,7 @@ def summarise(
         num_never_run=int((~is_completed_J & (times.is_refused_J == 0)).sum()),
         allocation_frac=_per_device(metrics.allocated_while_arriving_device_s, metrics, metrics.arrivals_s),
         allocation_to_the_end_frac=_per_device(allocated_device_s, metrics, makespan_s),
-        useful_frac=metrics.useful_device_s / allocated_device_s if allocated_device_s else 1.0,
+        useful_frac=metrics.useful_device_s / allocated_device_s if allocated_device_s else None,
         fragmentation_frac=metrics.fragmentation_frac,
         served_frac=served,
         dominant_shares=metrics.service.dominant_shares(),
@@ -112,9 +112,9 @@ def distribution(values: Floats) -> Distribution:
     return Distribution(count=len(there), mean=float(there.mean()), p50=p50, p90=p90, p99=p99)
 
 
-def _per_device(device_s: float, metrics: Metrics, seconds: float) -> float:
+def _per_device(device_s: float, metrics: Metrics, seconds: float) -> float | None:
     whole = metrics.num_devices * seconds
-    return device_s / whole if whole else 0.0
+    return device_s / whole if whole else None
 
 
 def _curve(metrics: Metrics, channel: int) -> Curve:
