@@ -135,9 +135,10 @@ def measure(nodes: Sequence[Node], workload: Workload, policies: Sequence[str], 
 
 
 def published(file: Path | None) -> dict[tuple[str, str], float]:
-    """(workload, policy) -> mean allocation in % in the artefact's own results."""
+    """(workload, policy) -> mean allocation in % in the artefact's own results: the file, or the folder that has it."""
     if file is None:
         return {}
+    file = file / "analysis_allo_discrete.csv" if file.is_dir() else file
     values: dict[tuple[str, str], list[float]] = {}
     with file.open() as stream:
         for row in csv.DictReader(stream):
@@ -182,7 +183,7 @@ def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with traces; drawn ones by default")
-    parser.add_argument("--expected", type=Path, help="the artefact's own results")
+    parser.add_argument("--expected", type=Path, help="the artefact's own results, analysis_allo_discrete.csv")
     parser.add_argument("--seeds", default="42:52", help="FIRST:END, END excluded")
     parser.add_argument("--unseen", action="store_true", help="other proportions too, fgd and rollout only")
     parser.add_argument("--drift", action="store_true", help="another workload than the one learned too, fgd and rollout only")
