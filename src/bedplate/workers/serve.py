@@ -6,7 +6,6 @@ finish and is then cut with an error, and engine and store are closed, so every 
 
 from __future__ import annotations
 
-import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bedplate.core.blocks import KV_STORE
-from bedplate.core.errors import ResourcesError, UnavailableError
+from bedplate.core.errors import ResourcesError
 from bedplate.core.generation import GenerationEngine
 from bedplate.core.json import JsonObject
 from bedplate.core.messages import decode, encode
 from bedplate.core.task import TaskContext, worker_errors
 from bedplate.core.units import format_bytes
+from bedplate.service.listening import listen
 from bedplate.service.openai.settings import ServerSettings
 from bedplate.service.openai.texts.codec import TextCodec
 from bedplate.toolchain.models.card import weights_digest
@@ -125,7 +125,7 @@ def open_server(task: ServeTask, kv_url: str | None, num_cores: int | None = Non
         ResourcesError: The model does not fit in memory.
         NotFoundError: No such model.
     """
-    with _listen(task.host, task.port) as listener:
+    with listen(task.host, task.port) as listener:
         import torch
 
         from bedplate.storage.kvcache.open import open_kv_store
@@ -153,27 +153,6 @@ def open_server(task: ServeTask, kv_url: str | None, num_cores: int | None = Non
         finally:
             if store is not None:
                 store.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = None
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-        return listener
-    except OSError as error:
-        if listener is not None:
-            listener.close()
-        in_use = error.errno == errno.EADDRINUSE
-        raise UnavailableError(
-            f"port {port} is in use" if in_use else f"cannot listen on {host} port {port}",
-            seen=f"{host}:{port}: {error.strerror or error}",
-            expected="an address of this machine and a free port",
-            next_step="stop what listens there, or choose another one with --port (0 takes a free one)",
-        ) from error
 
 
 def _check_memory(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from dataclasses import replace
 
@@ -48,6 +49,7 @@ class Crashing(Present):
 
 class Hanging(Present):
     def is_present(self) -> bool:
+        tempfile.mkdtemp()
         time.sleep(3600)
         return True
 

@@ -1,7 +1,9 @@
 """No vendor's probe can break the inventory of the others."""
 
 import os
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -56,13 +58,15 @@ def test_a_broken_probe_is_an_event_and_costs_no_other_device(name: str, words: 
     assert words in heard.events[0].message
 
 
-def test_a_hanging_probe_is_cut_off_in_time() -> None:
+def test_a_hanging_probe_is_cut_off_in_time_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     heard = RecordingSink()
     began_s = time.monotonic()
     inventory = take_inventory((odd("Hanging"), cpu.VENDOR), timeout_s=2.0, events=heard)
     assert time.monotonic() - began_s < 10
     assert [device.kind for device in inventory.devices] == ["cpu"]
     assert [event.kind for event in heard.events] == ["inventory.probe_hung"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_word_that_names_no_probe_is_refused() -> None:

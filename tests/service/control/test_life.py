@@ -38,7 +38,9 @@ def test_a_killed_service_leaves_jobs_running_and_finds_them_again(service: Live
     service.kill()
     time.sleep(0.3)
     assert service.runners() == {job: pid}
+    (left := service.command_line.state / "control" / "engine" / "left-by-the-killed-one").touch()
     client = service.start()
+    assert not left.exists()
     service.open_gate(job)
     assert wait_phase(client, job, "done")["attempt"] == 1
     assert len(executions(service, run_id)) == 1

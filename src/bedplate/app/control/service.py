@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import tempfile
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,8 +96,7 @@ def running_service(
         files = ServiceFiles.of(location)
         prices = _prices(settings.prices, files)
         token = _first_token(store, files, renew=renew_token)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bedplate-service-")))
-        open_engine = engine_factory(engine)(folder)
+        open_engine = engine_factory(engine)(stack.enter_context(_scratch(files)))
         stack.callback(open_engine.close)
         loops: list[SchedulerLoop] = []
         watch = NodeWatch(open_engine.resources, settings.nodes_every, lambda: _wake(loops))
@@ -134,6 +133,18 @@ def running_service(
             settings=settings,
             token=token,
         )
+
+
+@contextmanager
+def _scratch(files: ServiceFiles) -> Iterator[Path]:
+    """An empty folder while inside; what a service that was killed left there is removed. Only the sole scheduler asks."""
+    folder = files.folder / "engine"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_private(location: StateLocation) -> None:

@@ -18,6 +18,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -101,7 +102,13 @@ def _failed(vendor: Vendor, kind: TroubleKind, message: str) -> _Answer:
 def _ask(vendor: Vendor, timeout_s: float) -> _Answer:
     if vendor.reads_files_only:
         return _ask_here(vendor)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with tempfile.TemporaryDirectory(prefix="bedplate-probe-", ignore_cleanup_errors=True) as folder:
+        return _ask_process(vendor, timeout_s, folder)
+
+
+def _ask_process(vendor: Vendor, timeout_s: float, folder: str) -> _Answer:
+    """The answer of a probe in a process of its own; what it and its tools write goes to `folder`, also if it is killed."""
+    environment = {**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "bedplate.compute.inventory.take", vendor.probe, vendor.name]
     # A session of its own, so that tools which the probe started are killed with it.
     process = subprocess.Popen(

@@ -5,10 +5,8 @@ SIGTERM or Ctrl-C: no more jobs are taken, the decision in hand is finished, the
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 
@@ -19,9 +17,10 @@ from bedplate.app.control.service import ControlService
 from bedplate.app.control.up import Ready
 from bedplate.app.pipeline.run.process import identity_as_json, this_process
 from bedplate.core.addresses import is_loopback
-from bedplate.core.errors import UnavailableError, UsageError
+from bedplate.core.errors import UsageError
 from bedplate.service.control.application import create_application
 from bedplate.service.control.handlers import Handlers
+from bedplate.service.listening import listen
 
 _MAX_REQUESTS = 200
 """At the same time; more are answered with 503."""
@@ -47,7 +46,7 @@ def serve(service: ControlService, on_ready: Callable[[Ready], None], is_stopped
             expected="127.0.0.1, ::1 or localhost",
             next_step="put a proxy with TLS before it, and name that by --allow-host",
         )
-    with _listen(settings.host, settings.port) as listener:
+    with listen(settings.host, settings.port) as listener:
         handlers = Handlers(service)
         allowed = tuple(name.lower() for name in settings.allow_host)
         server = _Server(create_application(handlers, allowed), handlers, is_stopped)
@@ -93,24 +92,3 @@ class _Server(uvicorn.Server):  # type: ignore[misc]  # uvicorn is optional and 
             self._handlers.is_stopping = True
             self.should_exit = True
         return bool(await super().on_tick(counter))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = None
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-        return listener
-    except OSError as error:
-        if listener is not None:
-            listener.close()
-        in_use = error.errno == errno.EADDRINUSE
-        raise UnavailableError(
-            f"port {port} is in use" if in_use else f"cannot listen on {host} port {port}",
-            seen=f"{host}:{port}: {error.strerror or error}",
-            expected="an address of this machine and a free port",
-            next_step="stop what listens there, or choose another one with --port (0 takes a free one)",
-        ) from error
